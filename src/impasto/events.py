@@ -1,0 +1,71 @@
+"""What a run tells whoever drives it. Events own their data: pictures are detached copies on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Started:
+    """First event: what will be done. `scales` are (height, width) in pixels, coarse to fine."""
+
+    scales: tuple[tuple[int, int], ...]
+    steps: tuple[int, ...]
+    device: str
+
+    @property
+    def total_steps(self) -> int:
+        """Optimisation steps of the whole run."""
+        return sum(self.steps)
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimisation step: `step` counts from 1 over the run, `scale` and `epoch` name where it belongs (from 1).
+
+    `loss` is the total at the canvas the step started from, `parts` its weighted terms by name
+    ('content/relu4_2', 'style/relu1_1', 'tv'); `seconds` since the run started.
+    """
+
+    step: int
+    epoch: int
+    scale: int
+    size: tuple[int, int]
+    loss: float
+    parts: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch ended; `picture` is (1, 3, h, w) sRGB in [0, 1] at the scale being worked on."""
+
+    epoch: int
+    picture: Tensor
+
+
+@dataclass(frozen=True)
+class ScaleDone:
+    """A scale ended (counted from 1); `picture` as in `EpochDone`."""
+
+    scale: int
+    picture: Tensor
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Last event: the result, (1, 3, h, w) sRGB in [0, 1], with its loss, the loss's parts and the seconds it took."""
+
+    picture: Tensor
+    loss: float
+    parts: Mapping[str, float]
+    steps: int
+    seconds: float
+
+
+Event = Started | Stepped | EpochDone | ScaleDone | Finished

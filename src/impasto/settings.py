@@ -1,0 +1,161 @@
+"""Every knob of a run, declared once: type, default, range and help. The CLI, TOML files and metadata follow it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from impasto.errors import SettingsError
+
+LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|pool[1-5]")
+"""The names a loss may use: VGG19's convolutions, ReLUs and poolings (Simonyan & Zisserman 2014, configuration E)."""
+
+DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class Pooling(StrEnum):
+    """How VGG19's five pooling layers summarise their 2×2 windows."""
+
+    MAX = "max"
+    AVERAGE = "average"
+
+
+class OptimizerName(StrEnum):
+    """The ways to descend, see `impasto.optimizers`."""
+
+    GD = "gd"
+    ADAM = "adam"
+    LBFGS = "lbfgs"
+
+
+Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """A frozen, checked set of knobs; raises `SettingsError` with one sentence per fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    size: int = Field(512, ge=16, le=65536, description="Longest side of the output, in pixels.")
+    content_weight: Weight = Field(
+        1.0, description="α: weight of the content loss (Gatys et al. 2015, eq. 7)."
+    )
+    style_weight: Weight = Field(1.0, description="β: weight of the style loss.")
+    style_weights: tuple[Weight, ...] = Field(
+        (), description="One weight per style image; they are normalised to sum to 1. Default: all equal."
+    )
+    content_layers: tuple[str, ...] = Field(("relu4_2",), description="Layers that hold the content.")
+    style_layers: tuple[str, ...] = Field(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), description="Layers that hold the style."
+    )
+    content_layer_weights: tuple[Weight, ...] = Field(
+        (), description="One weight per content layer. Default: all equal, summing to 1."
+    )
+    layer_weights: tuple[Weight, ...] = Field(
+        (), description="w_l: one weight per style layer. Default: all equal, summing to 1."
+    )
+    tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
+    pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
+    weights: str = Field(
+        "embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file."
+    )
+    optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
+    learning_rate: float = Field(
+        0.02, gt=0, le=1, allow_inf_nan=False, description="Step of Adam, in units of the pixel range [0, 1]."
+    )
+    epochs: int = Field(10, ge=1, le=10000, description="Epochs: a picture is reported after each.")
+    steps_per_epoch: int = Field(30, ge=1, le=100000, description="Optimisation steps in an epoch.")
+    scales: int | Literal["auto"] = Field(
+        "auto", description="Number of sizes from coarse to fine, each twice the last; 1 switches it off."
+    )
+    init: str = Field(
+        "content", min_length=1, description="Start from 'content', 'noise', 'style' (its colours) or an image file."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random number in the run.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    max_pixels: int = Field(
+        100_000_000, ge=1, le=10_000_000_000, description="Refuse input pictures with more pixels than this."
+    )
+
+    def __init__(self, **knobs: Any) -> None:
+        try:
+            super().__init__(**knobs)
+        except ValidationError as error:
+            raise SettingsError(explain(error)) from None
+
+    @field_validator("scales")
+    @classmethod
+    def _scales_in_range(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 12:
+            raise ValueError("should be 'auto' or from 1 to 12")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if DEVICE_NAME.fullmatch(value) is None:
+            raise ValueError("should be auto, cpu, cuda, cuda:N or mps")
+        return value
+
+    @field_validator("content_layers", "style_layers")
+    @classmethod
+    def _known_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if LAYER_NAME.fullmatch(name) is None:
+                raise ValueError(f"names {name!r}, which VGG19 doesn't have: use conv1_1 … conv5_4, relu1_1 … relu5_4 or pool1 … pool5")
+        if len(set(value)) < len(value):
+            raise ValueError("names a layer twice: name each once and use its weight")
+        return value
+
+    @model_validator(mode="after")
+    def _no_conflicts(self) -> Settings:
+        for weights, layers in (("layer_weights", "style_layers"), ("content_layer_weights", "content_layers")):
+            given, wanted = len(getattr(self, weights)), len(getattr(self, layers))
+            if given and given != wanted:
+                raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one per layer")
+        if not (self.content_layers or self.style_layers):
+            raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
+        if self.style_weights and sum(self.style_weights) == 0:
+            raise ValueError("--style-weights are all 0: give at least one style a positive weight")
+        return self
+
+
+def flag(knob: str) -> str:
+    """The command line's name of a knob: 'style_weight' -> '--style-weight'."""
+    return "--" + knob.replace("_", "-")
+
+
+def explain(error: ValidationError) -> str:
+    """Pydantic's findings as one sentence per knob: name, value, and what it should be."""
+    return "\n".join(_sentence(dict(fault)) for fault in error.errors())
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    path = [str(part) for part in fault["loc"]]
+    if not path:
+        return fault["msg"].removeprefix("Value error, ") + "."
+    name = path[0]
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        return f"{flag(name)} is not a setting" + (f": did you mean {flag(near[0])}?" if near else ".")
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{flag(name)} is {fault['input']!r} but {message}." if message.startswith("should") else f"{flag(name)} {message}."
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "balanced": {},
+    "sketch": {"size": 256, "epochs": 5, "steps_per_epoch": 12},
+    "faithful": {"scales": 1, "init": "noise", "pooling": "average", "epochs": 10, "steps_per_epoch": 50},
+}
+"""Named starting points; knobs given beside a preset beat it."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The knobs of a named preset; raises `SettingsError` for a name that isn't one."""
+    if name not in PRESETS:
+        raise SettingsError(f"--preset is {name!r}, which isn't one: choose from {', '.join(PRESETS)}.")
+    return dict(PRESETS[name])
