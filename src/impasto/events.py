@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Stepped:
     """One optimisation step: `step` counts from 1 over the run, `scale` and `epoch` name where it belongs (from 1).
 
     `loss` is the total at the canvas the step started from, `parts` its weighted terms by name
-    ('content/relu4_2', 'style/relu1_1', 'tv'); `seconds` since the run started.
+    ('content/relu4_2', 'style/relu1_1', 'tv'); `seconds` since the run started. `picture()` makes a copy of the
+    canvas as this step left it, (1, 3, h, w) sRGB in [0, 1].
     """
 
     step: int
@@ -39,6 +40,7 @@ class Stepped:
     loss: float
     parts: Mapping[str, float]
     seconds: float
+    picture: Callable[[], Tensor] = field(repr=False)
 
 
 @dataclass(frozen=True)

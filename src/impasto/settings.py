@@ -17,11 +17,26 @@ LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|poo
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
+INITS = ("content", "noise", "style")
+"""The starts that need no image of their own."""
+
+
 class Pooling(StrEnum):
     """How VGG19's five pooling layers summarise their 2×2 windows."""
 
     MAX = "max"
     AVERAGE = "average"
+
+
+class ObjectiveName(StrEnum):
+    """What α, β and the layer weights multiply.
+
+    `gatys`: the paper's losses as they stand. `normalized`: each loss divided by what it measures on this pair of
+    images at this scale, so that a weight means the same on every image, size, layer and network.
+    """
+
+    NORMALIZED = "normalized"
+    GATYS = "gatys"
 
 
 class OptimizerName(StrEnum):
@@ -41,9 +56,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     size: int = Field(512, ge=16, le=65536, description="Longest side of the output, in pixels.")
-    content_weight: Weight = Field(
-        1.0, description="α: weight of the content loss (Gatys et al. 2015, eq. 7)."
+    objective: ObjectiveName = Field(
+        ObjectiveName.NORMALIZED,
+        description="What the weights multiply: the paper's raw losses ('gatys'), or those losses divided by what "
+        "they measure on this pair of images ('normalized'), so that weights mean the same everywhere.",
     )
+    content_weight: Weight = Field(0.05, description="α: weight of the content loss (Gatys et al. 2015, eq. 7).")
     style_weight: Weight = Field(1.0, description="β: weight of the style loss.")
     style_weights: tuple[Weight, ...] = Field(
         (), description="One weight per style image; they are normalised to sum to 1. Default: all equal."
@@ -60,9 +78,7 @@ class Settings(BaseModel):
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
-    weights: str = Field(
-        "embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file."
-    )
+    weights: str = Field("embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file.")
     optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
     learning_rate: float = Field(
         0.02, gt=0, le=1, allow_inf_nan=False, description="Step of Adam, in units of the pixel range [0, 1]."
@@ -73,7 +89,9 @@ class Settings(BaseModel):
         "auto", description="Number of sizes from coarse to fine, each twice the last; 1 switches it off."
     )
     init: str = Field(
-        "content", min_length=1, description="Start from 'content', 'noise', 'style' (its colours) or an image file."
+        "content",
+        min_length=1,
+        description="Start from 'content', 'noise', 'style' (its colours) or an image file.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random number in the run.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
@@ -86,6 +104,11 @@ class Settings(BaseModel):
             super().__init__(**knobs)
         except ValidationError as error:
             raise SettingsError(explain(error)) from None
+
+    @property
+    def init_is_image(self) -> bool:
+        """Whether the run starts from an image file rather than from the photo or from noise."""
+        return self.init not in INITS
 
     @field_validator("scales")
     @classmethod
@@ -106,17 +129,23 @@ class Settings(BaseModel):
     def _known_layers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if LAYER_NAME.fullmatch(name) is None:
-                raise ValueError(f"names {name!r}, which VGG19 doesn't have: use conv1_1 … conv5_4, relu1_1 … relu5_4 or pool1 … pool5")
+                raise ValueError(
+                    f"names {name!r}, which VGG19 doesn't have: use conv1_1 … conv5_4, "
+                    "relu1_1 … relu5_4 or pool1 … pool5"
+                )
         if len(set(value)) < len(value):
             raise ValueError("names a layer twice: name each once and use its weight")
         return value
 
     @model_validator(mode="after")
     def _no_conflicts(self) -> Settings:
-        for weights, layers in (("layer_weights", "style_layers"), ("content_layer_weights", "content_layers")):
+        for weights, layers in (
+            ("layer_weights", "style_layers"),
+            ("content_layer_weights", "content_layers"),
+        ):
             given, wanted = len(getattr(self, weights)), len(getattr(self, layers))
             if given and given != wanted:
-                raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one per layer")
+                raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one each")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
         if self.style_weights and sum(self.style_weights) == 0:
@@ -143,13 +172,25 @@ def _sentence(fault: dict[str, Any]) -> str:
         near = difflib.get_close_matches(name, Settings.model_fields, n=1)
         return f"{flag(name)} is not a setting" + (f": did you mean {flag(near[0])}?" if near else ".")
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{flag(name)} is {fault['input']!r} but {message}." if message.startswith("should") else f"{flag(name)} {message}."
+    return (
+        f"{flag(name)} is {fault['input']!r} but {message}."
+        if message.startswith("should")
+        else f"{flag(name)} {message}."
+    )
 
 
 PRESETS: dict[str, dict[str, Any]] = {
     "balanced": {},
     "sketch": {"size": 256, "epochs": 5, "steps_per_epoch": 12},
-    "faithful": {"scales": 1, "init": "noise", "pooling": "average", "epochs": 10, "steps_per_epoch": 50},
+    "faithful": {
+        "objective": "gatys",
+        "content_weight": 1e-3,
+        "scales": 1,
+        "init": "noise",
+        "pooling": "average",
+        "epochs": 10,
+        "steps_per_epoch": 50,
+    },
 }
 """Named starting points; knobs given beside a preset beat it."""
 

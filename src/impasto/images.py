@@ -1,0 +1,458 @@
+"""Pictures in and out: file, bytes, PIL image or array ⇄ (1, 3, h, w) sRGB in [0, 1], the right way up.
+
+Pillow reads 16-bit *colour* as 8 bits a channel; 16-bit grey keeps its precision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import stat
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import ImageError
+
+# The plugins are called by name, not through Image.open: nothing else (EPS, PSD, …) is ever tried, and
+# Image.open's pixel limit, a process-wide variable, stays out of the way of `max_pixels`. MPO comes as JPEG.
+OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
+    b"RIFF": WebPImagePlugin.WebPImageFile,
+    b"II*\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0*": TiffImagePlugin.TiffImageFile,
+    b"II+\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0+": TiffImagePlugin.TiffImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+    b"GIF8": GifImagePlugin.GifImageFile,
+}
+
+
+class Format(NamedTuple):
+    """How pictures of one file type are written."""
+
+    name: str
+    options: dict[str, Any]
+    longest: int = 2**31 - 1  # pixels on a side
+    has_alpha: bool = True
+    has_note: bool = True
+
+
+PNG = Format("PNG", {})
+JPEG = Format("JPEG", {"quality": 95, "subsampling": 0}, 65535, has_alpha=False)
+WEBP = Format("WEBP", {"lossless": True, "exact": True}, 16383)
+TIFF = Format("TIFF", {"compression": "raw"})  # Pillow can't write EXIF through libtiff, so not compressed
+BMP = Format("BMP", {}, has_alpha=False, has_note=False)
+FORMATS = {
+    ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP, ".tif": TIFF, ".tiff": TIFF, ".bmp": BMP,
+}  # fmt: skip
+
+ORIENTATION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x0112, 0x0131, 0x8769, 0x9286
+TURNS = dict(enumerate((
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+), start=2))  # fmt: skip
+JPEG_MARKER_BYTES = 65533
+ASCII, UNICODE = b"ASCII\0\0\0", b"UNICODE\0"  # EXIF 2.3, 4.6.5: the first 8 bytes of UserComment
+
+_pillow_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and where it came from."""
+
+    pixels: Tensor
+    """(1, 3, h, w) float32 sRGB in [0, 1]."""
+    alpha: Tensor | None
+    """(1, 1, h, w) float32 in [0, 1], or None where everything is opaque."""
+    sha256: str
+    """Of the file's bytes; of the raw pixels, their shape and type for what was in memory."""
+    name: str
+    """The file's stem, for naming outputs; 'image' or 'array' for what was in memory."""
+    path: str | None
+    """Absolute, where it came from a file."""
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray, *, max_pixels: int = 100_000_000
+) -> Picture:
+    """A picture from a file, a file's bytes, a PIL image or an array; raises `ImageError`.
+
+    Files: the first frame of PNG, JPEG, WebP, TIFF, BMP or GIF, `max_pixels` being checked before decoding.
+    Arrays: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16, bool, or float in [0, 1]. PIL's mode I
+    counts as 0 … 65535, its mode F as 0 … 1. A broken colour profile counts as sRGB, broken EXIF as upright.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        name = "The PIL image"
+        with _pillow(name):
+            pixels, alpha = _decode(source, name, max_pixels)
+            sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
+        return Picture(pixels, alpha, sha256, "image", None)
+    if isinstance(source, bytes):
+        return _from_stream(BytesIO(source), "The picture in memory", "image", None, max_pixels)
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        with _opened(path) as stream:
+            return _from_stream(stream, _quoted(path), path.stem, str(path.absolute()), max_pixels)
+    raise ImageError(
+        f"A {type(source).__name__} is not a picture: give a file's path, its bytes, a PIL image or a NumPy array."
+    )
+
+
+def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(h, w) scaled so that the longest side is `longest`, at least 1 each."""
+    most = max(size)
+    height, width = (max(1, (2 * side * longest + most) // (2 * most)) for side in size)
+    return height, width
+
+
+def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
+    if tuple(pixels.shape[-2:]) == tuple(size):
+        return pixels
+    return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """(1, 3, h, w), with alpha (1, 1, h, w), in [0, 1] -> 8-bit RGB(A), rounded; `ImageError` for NaN."""
+    _check_shapes(pixels, alpha)
+    planes = pixels if alpha is None else torch.cat([pixels, alpha.to(pixels)], dim=1)
+    planes = planes[0].detach().to("cpu", torch.float32)
+    if not torch.isfinite(planes).all():
+        raise ImageError("The picture holds NaN or infinite pixels: keep the last good one instead.")
+    levels = planes.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+
+
+def save(
+    path: str | os.PathLike[str],
+    pixels: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    note: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
+
+    PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
+    what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one.
+    """
+    path = Path(path)
+    check_writable(path, overwrite)
+    _check_shapes(pixels, alpha)
+    kind = FORMATS[path.suffix.lower()]
+    height, width = pixels.shape[-2:]
+    if max(height, width) > kind.longest:
+        raise ImageError(
+            f"{_quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side: "
+            "save it as .png or .tif."
+        )
+    if alpha is not None and not kind.has_alpha:
+        pixels, alpha = pixels * alpha + (1 - alpha), None
+    options = kind.options | {"icc_profile": srgb_profile()}
+    if note is not None and kind.has_note:
+        options["exif"] = _exif(note)
+        if kind is JPEG and len(options["exif"]) > JPEG_MARKER_BYTES:
+            raise ImageError(f"{_quoted(path)} can't hold a note of {len(note)} characters: save it as .png or .tif.")
+    encoded = BytesIO()
+    with _pillow(_quoted(path), "written", "save it as .png"):
+        to_pil(pixels, alpha).save(encoded, kind.name, **options)
+    try:
+        write_atomically(path, lambda file: file.write(encoded.getbuffer()), overwrite=overwrite)
+    except FileExistsError:
+        raise ImageError(f"{_quoted(path)} already exists: choose another name or allow overwriting.") from None
+    except OSError as error:
+        raise ImageError(
+            f"{_quoted(path)} can't be written ({_reason(error)}): make room or save it elsewhere."
+        ) from error
+    return path
+
+
+def read_note(path: str | os.PathLike[str]) -> str | None:
+    """The note that `save` put in, or None; decodes no pixels; raises `ImageError`."""
+    path = Path(path)
+    with _opened(path) as stream, _pillow(_quoted(path)):
+        image = _identify(stream, _quoted(path))
+        if "exif" not in image.info and image.format != "TIFF":
+            return None  # here PNG's getexif() would decode the pixels to look for EXIF behind them
+        comment = image.getexif().get_ifd(EXIF_FOLDER).get(USER_COMMENT)
+        encoding = {ASCII: "ascii", UNICODE: "utf-16-le"}.get(comment[:8]) if isinstance(comment, bytes) else None
+        if comment is None or encoding is None:
+            return None
+        with contextlib.suppress(UnicodeDecodeError):
+            return comment[8:].decode(encoding, "surrogatepass" if encoding != "ascii" else "strict")
+        return None
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
+    """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`."""
+    path = path.resolve()  # a symbolic link stays one, its target is replaced
+    draft = path.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            draft.replace(path)
+        else:
+            _move_without_overwriting(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # Windows and some network drives can't: the file itself is safe already
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Refuse, with one `ImageError`, what `save` couldn't write: worth calling before hours of work."""
+    path = Path(path)
+    name = _quoted(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ImageError(f"{name} ends in {path.suffix!r}, not in a known format: use {', '.join(FORMATS)}.")
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder: name a file in it.")
+        if not path.resolve().parent.is_dir():
+            raise ImageError(f"{name} is in a folder that doesn't exist: make {_quoted(path.parent)} first.")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{name} is a device or a pipe, not a file: choose another name.")
+        if path.exists() and not overwrite:
+            raise ImageError(f"{name} already exists: choose another name or allow overwriting.")
+        if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
+            raise ImageError(f"{name} is in a folder without write permission: choose another.")
+    except (OSError, ValueError, RuntimeError) as error:  # name too long, NUL in it, links in a circle
+        raise ImageError(f"{name} can't be a file's name ({_reason(error)}): choose another.") from error
+
+
+@cache
+def srgb_profile() -> bytes:
+    """The ICC profile that every saved picture carries, the same bytes at all times."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = bytes.fromhex("07e8 0001 0001 0000 0000 0000")  # LittleCMS writes now; ICC.1:2010, 7.2.8
+    return bytes(profile)
+
+
+def _from_stream(stream: BytesIO | BufferedReader, name: str, stem: str, path: str | None, max_pixels: int) -> Picture:
+    with _pillow(name):
+        pixels, alpha = _decode(_identify(stream, name), name, max_pixels)
+        stream.seek(0)
+        return Picture(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path)
+
+
+def _from_array(array: np.ndarray, max_pixels: int) -> Picture:
+    name = f"The array of shape {array.shape} and type {array.dtype}"
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
+        raise ImageError(f"{name} is not a picture: give (h, w), (h, w, 1), (h, w, 3) or (h, w, 4).")
+    peak = {"b1": 1, "u1": 255, "u2": 65535, "f2": 1, "f4": 1, "f8": 1}.get(f"{array.dtype.kind}{array.dtype.itemsize}")
+    if peak is None:
+        raise ImageError(f"{name} has no known range: convert it to uint8, uint16, bool, or float in [0, 1].")
+    _check_size((array.shape[1], array.shape[0]), name, max_pixels)
+    _check_range(array, peak, name)
+    levels = array.reshape(*array.shape[:2], -1)
+    colours = levels[..., :3] if levels.shape[2] >= 3 else levels.repeat(3, axis=2)
+    alpha = _opacity(_tensor(levels[..., 3:], peak)) if levels.shape[2] == 4 else None
+    sha256 = _digest(f"{array.shape} {array.dtype.str}", array.tobytes())
+    return Picture(_tensor(colours, peak), alpha, sha256, "array", None)
+
+
+def _identify(stream: BinaryIO, name: str) -> Image.Image:
+    """Open, but don't decode, by the first bytes: extensions lie."""
+    head = stream.read(12)
+    if not head:
+        raise ImageError(f"{name} is empty: use another copy.")
+    for magic, opener in OPENERS.items():
+        if head.startswith(magic) and (magic != b"RIFF" or head.endswith(b"WEBP")):
+            stream.seek(0)
+            return opener(stream)
+    raise ImageError(f"{name} is not a PNG, JPEG, WebP, TIFF, BMP or GIF picture: convert it to one of these.")
+
+
+def _decode(image: Image.Image, name: str, max_pixels: int) -> tuple[Tensor, Tensor | None]:
+    _check_size(image.size, name, max_pixels)
+    image.load()
+    orientation = None
+    with contextlib.suppress(Exception):  # broken EXIF, any of Pillow's exceptions: take the picture as it lies
+        orientation = image.getexif().get(ORIENTATION)
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    upright = image if turn is None else image.transpose(turn)
+    profile = image.info.get("icc_profile")
+    if upright.mode[0] in "IF":
+        return _deep_grey(upright, profile, name)
+    straight = _as(upright, {"La": "LA", "RGBa": "RGBA"}.get(upright.mode, upright.mode))
+    alpha = None
+    if straight.has_transparency_data:
+        straight = _as(straight, "LA" if straight.mode == "LA" else "RGBA")
+        alpha = _opacity(_tensor(np.asarray(straight.getchannel("A"))[..., None], 255))
+    # Dropping alpha keeps the colours below it, also where nothing shows of them.
+    flat = {"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(straight.mode, "RGB")
+    return _tensor(np.asarray(_to_srgb(_as(straight, flat), profile)), 255), alpha
+
+
+def _deep_grey(image: Image.Image, profile: bytes | None, name: str) -> tuple[Tensor, Tensor | None]:
+    """Modes I;16, I and F: colour management by way of a curve, as LittleCMS in Pillow works in 8 bits."""
+    levels, peak = np.asarray(image), 1 if image.mode == "F" else 65535
+    _check_range(levels, peak, name)
+    clear = image.info.get("transparency")
+    alpha = _opacity(_tensor(levels[..., None] != clear, 1)) if isinstance(clear, int) else None
+    if profile is None:
+        return _tensor(levels[..., None], peak).repeat(1, 3, 1, 1), alpha
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    curves = np.asarray(_to_srgb(ramp, profile))[0]  # (256, 3)
+    inputs = np.linspace(0, peak, 256)
+    return _tensor(np.stack([np.interp(levels, inputs, curve) for curve in curves.T], axis=-1), 255), alpha
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """L, RGB, CMYK or LAB -> RGB, through the embedded profile where there is one that works."""
+    if profile == srgb_profile():  # what was saved here comes back to the bit
+        return _as(image, "RGB")
+    if profile or image.mode == "LAB":
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            lab = image.mode == "LAB"
+            given = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(BytesIO(profile or b""))
+            flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+            if image.mode == "L":  # for grey LittleCMS's shortcut is off by up to 10 levels near black
+                flags |= ImageCms.Flags.NOOPTIMIZE
+            intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+            srgb = ImageCms.createProfile("sRGB")
+            transform = ImageCms.buildTransform(given, srgb, image.mode, "RGB", intent, flags)
+            return transform.apply(image)
+    return _as(image, "RGB")
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _tensor(levels: np.ndarray, peak: int) -> Tensor:
+    """(h, w, c) in [0, peak] -> (1, c, h, w) float32 in [0, 1]."""
+    planes = np.moveaxis(levels, -1, 0).astype(np.float32, order="C")
+    return torch.from_numpy(planes)[None].div_(peak)
+
+
+def _opacity(alpha: Tensor) -> Tensor | None:
+    return None if bool((alpha == 1).all()) else alpha
+
+
+def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
+    if pixels.dim() != 4 or pixels.shape[:2] != (1, 3) or 0 in pixels.shape:
+        raise ImageError(f"Pixels of shape {tuple(pixels.shape)} are not a picture: give (1, 3, h, w).")
+    if alpha is not None and alpha.shape != (1, 1, *pixels.shape[2:]):
+        raise ImageError(
+            f"Alpha of shape {tuple(alpha.shape)} doesn't fit pixels {tuple(pixels.shape)}: resize it first."
+        )
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} is {width}×{height} pixels, which is nothing: use another picture.")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is {width}×{height}, more than {max_pixels} pixels: make it smaller or raise max_pixels."
+        )
+
+
+def _check_range(levels: np.ndarray, peak: int, name: str) -> None:
+    low, high = levels.min(), levels.max()
+    if not (low >= 0 and high <= peak):  # NaN fails too
+        raise ImageError(f"{name} has values from {low:g} to {high:g}, not 0 to {peak}: scale them first.")
+
+
+def _digest(label: str, raw: bytes) -> str:
+    return hashlib.sha256(f"{label}\n".encode() + raw).hexdigest()
+
+
+def _exif(note: str) -> bytes:
+    exif = Image.Exif()
+    exif[SOFTWARE] = "impasto"  # Pillow drops EXIF whose main folder is empty
+    coded = ASCII + note.encode() if note.isascii() else UNICODE + note.encode("utf-16-le", "surrogatepass")
+    exif.get_ifd(EXIF_FOLDER)[USER_COMMENT] = coded
+    return exif.tobytes()
+
+
+def _move_without_overwriting(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)  # unlike a rename, fails where the name is taken
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on FAT and some network drives: here a moment remains in which a race can be lost
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        draft.replace(path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    name = _quoted(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(f"{name} is a folder: name a picture in it.")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise ImageError(f"{name} is a device or a pipe: save the picture as a file first.")
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise ImageError(f"{name} doesn't exist: check the path.") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name} can't be opened ({_reason(error)}): check the path and its permissions.") from error
+    with stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _pillow(name: str, verb: str = "read", cure: str = "use another copy or save it again as PNG") -> Iterator[None]:
+    """Turn whatever Pillow raises, from SyntaxError to zlib.error, into one `ImageError`; hush its warnings.
+
+    One thread at a time: `catch_warnings` swaps a process-wide list, which two could leave swapped for good.
+    """
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            yield
+        except ImageError:
+            raise
+        except MemoryError:
+            raise ImageError(f"{name} needs more memory than there is: make it smaller.") from None
+        except Exception as error:
+            raise ImageError(f"{name} can't be {verb} ({_reason(error)}): {cure}.") from error
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".") or type(error).__name__
+
+
+def _quoted(path: Path) -> str:
+    return repr(str(path))

@@ -1,0 +1,47 @@
+"""The losses of Gatys, Ecker & Bethge 2015 ('A Neural Algorithm of Artistic Style'), one short function an equation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def content_loss(f: Tensor, p: Tensor) -> Tensor:
+    """½ Σ (F − P)², the squared error of features (n, c, h, w) against the photo's. Gatys et al. 2015, eq. 1.
+
+    Its derivative to the convolution's output is (F − P) where F > 0 and 0 where F < 0 (eq. 2).
+    """
+    return (f - p).square().sum() / 2
+
+
+def style_layer_loss(g: Tensor, a: Tensor, m: int, m_style: int | None = None) -> Tensor:
+    """E = 1/(4 N² M²) Σ (G − A)² of Gram matrices (n, c, c), with N = c. Gatys et al. 2015, eq. 4.
+
+    `m` is the number of positions that G was summed over; where A was summed over another number, `m_style`, each
+    Gram matrix is divided by its own. The paper has one M, for which this is the same. The derivative to the
+    convolution's output is 1/(N² M²) (Fᵀ (G − A))ᵀ where F > 0 and 0 where F < 0 (eq. 6).
+    """
+    n = g.shape[-1]
+    return (g / m - a / (m if m_style is None else m_style)).square().sum() / (4 * n**2)
+
+
+def weighted_sum(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Σ w_l E_l: the style loss over its layers (Gatys et al. 2015, eq. 5), and the content loss over its own."""
+    return sum((w * loss for w, loss in zip(weights, losses, strict=True)), start=torch.zeros(()))
+
+
+def total_loss(content: Tensor, style: Tensor, alpha: float, beta: float) -> Tensor:
+    """α L_content + β L_style. Gatys et al. 2015, eq. 7."""
+    return alpha * content + beta * style
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """½ Σ ((x[i+1,j] − x[i,j])² + (x[i,j+1] − x[i,j])²) of an image (n, c, h, w).
+
+    Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere.
+    """
+    down = image[..., 1:, :] - image[..., :-1, :]
+    right = image[..., :, 1:] - image[..., :, :-1]
+    return (down.square().sum() + right.square().sum()) / 2

@@ -1,0 +1,230 @@
+"""How far a picture went from the photo towards the painting, and how much of the photo it kept, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.events import Stepped
+from impasto.images import fit, resize
+from impasto.losses import style_layer_loss
+from impasto.objective import Weighting, mean_grams, measure_targets
+from impasto.settings import Settings
+from impasto.vgg import ORDER, Engine, smallest_side
+
+CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
+"""Style is also measured here, one layer a block: where a run doesn't optimise them, they show what carries over."""
+
+STRUCTURE_LAYERS = ("relu3_2", "relu4_2")
+"""Where the photo's features are compared with the result's: before and at the layer that usually holds content."""
+
+
+def share_closed(now: float, start: float, floor: float = 0.0) -> float | None:
+    """1 − now/start: 0 where nothing was gained, 1 where no distance is left, below 0 where it grew.
+
+    None where `start` isn't above `floor`: there was no distance to close.
+    """
+    return None if start <= floor else 1 - now / start
+
+
+def style_closed(now: Tensor, start: Tensor, target: Tensor) -> float | None:
+    """Share of E_l (Gatys et al. 2015, eq. 4) that is closed, from Gram matrices (1, c, c) divided by their positions.
+
+    E_l is a squared distance: half the way closes three quarters of it.
+    """
+    size = style_layer_loss(torch.zeros_like(target), target, m=1).item()
+    left, distance = (style_layer_loss(g, target, m=1).item() for g in (now, start))
+    return share_closed(left, distance, floor=1e-9 * size)  # what rounding leaves between two equal pictures
+
+
+def feature_correlation(f: Tensor, p: Tensor) -> float | None:
+    """Pearson's r of features (1, c, h, w), each channel around its own mean; None where one of them is flat.
+
+    The means are taken off since they belong to the style (Huang & Belongie 2017): what is left says what is where.
+    """
+    return _cosine(f - f.mean(dim=(2, 3), keepdim=True), p - p.mean(dim=(2, 3), keepdim=True))
+
+
+def edge_correlation(image: Tensor, photo: Tensor) -> float | None:
+    """Pearson's r of the edge strengths of two images (1, 3, h, w) in [0, 1]; None where one of them has no edges."""
+    return feature_correlation(edge_strength(image), edge_strength(photo))
+
+
+def edge_strength(image: Tensor) -> Tensor:
+    """Magnitude of Sobel's gradient of the luma (Sobel & Feldman 1968), (1, 3, h, w) -> (1, 1, h, w)."""
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(image) / 8
+    kernels = torch.stack([across, across.T]).unsqueeze(1)
+    gradient = F.conv2d(F.pad(luma(image), (1, 1, 1, 1), mode="replicate"), kernels)
+    return gradient.square().sum(dim=1, keepdim=True).sqrt()
+
+
+def contrast_structure(image: Tensor, photo: Tensor) -> float:
+    """Mean of (2σ_xy + C₂)/(σ_x² + σ_y² + C₂) over the luma of two images (1, 3, h, w) in [0, 1].
+
+    SSIM without its luminance term (Wang et al. 2004, eq. 9 and 10 with C₃ = C₂/2), which a change of palette would
+    dominate. Gaussian window of 11 px with σ = 1.5, K₂ = 0.03, L = 1; a side below 11 px shortens the window.
+    """
+    x, y = luma(image), luma(photo)
+    mean_x, mean_y, xx, yy, xy = (_smoothed(z) for z in (x, y, x * x, y * y, x * y))
+    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+    c2 = 0.03**2
+    return ((2 * cov + c2) / (var_x + var_y + c2)).mean().item()
+
+
+def luma(image: Tensor) -> Tensor:
+    """Rec. ITU-R BT.601 luma of sRGB as it is coded, (1, 3, h, w) -> (1, 1, h, w)."""
+    return (image * torch.tensor([0.299, 0.587, 0.114]).to(image).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+class Colours(NamedTuple):
+    """Mean (3,) and covariance (3, 3) of the colours of a picture, in Oklab, float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+def colours_of(images: Sequence[Tensor], shares: Sequence[float] = ()) -> Colours:
+    """The colours of images (1, 3, h, w) in [0, 1] mixed by shares, by default equal: their raw moments add up."""
+    shares = shares or [1.0] * len(images)
+    mean, second = torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
+    for share, image in zip(shares, images, strict=True):
+        pixels = oklab(image.double().cpu()).flatten(2)[0]
+        mean += share / sum(shares) * pixels.mean(dim=1)
+        second += share / sum(shares) * (pixels @ pixels.T) / pixels.shape[1]
+    return Colours(mean, second - mean.outer(mean))
+
+
+def colour_distance(a: Colours, b: Colours) -> float:
+    """The 2-Wasserstein distance between two Gaussians (Dowson & Landau 1982, eq. 4), in Oklab: black to white is 1."""
+    root = _square_root(a.covariance)
+    cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
+    squared = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * cross
+    return squared.clamp(min=0).sqrt().item()
+
+
+def oklab(image: Tensor) -> Tensor:
+    """Oklab of sRGB in [0, 1], (n, 3, h, w) -> (n, 3, h, w): distances are about as large as they look. Ottosson 2020."""
+    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    to_lms = torch.tensor(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    ).to(image)
+    to_lab = torch.tensor(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    ).to(image)
+    lms = torch.einsum("ij,njhw->nihw", to_lms, linear).clamp(min=0) ** (1 / 3)
+    return torch.einsum("ij,njhw->nihw", to_lab, lms)
+
+
+@torch.no_grad()
+def measure_pictures(
+    engine: Engine, settings: Settings, photo: Tensor, styles: Sequence[Tensor], result: Tensor
+) -> dict[str, Any]:
+    """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
+
+    Everything is measured at the result's size, paintings at the same longest side. Layers that a picture is too
+    small for are left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
+    """
+    size = (result.shape[-2], result.shape[-1])
+    photo = resize(photo.to(result), size)
+    paintings = [resize(s.to(result), fit((s.shape[-2], s.shape[-1]), max(size))) for s in styles]
+    least = min(side for image in (result, *paintings) for side in image.shape[-2:])
+    style = _fitting({*settings.style_layers, *CONTROL_LAYERS}, least)
+    structure = _fitting(STRUCTURE_LAYERS, min(size))
+
+    wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
+    targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
+    features = engine.features(result, wanted.layers)
+    grams = mean_grams(features, style)
+    closed = {name: style_closed(grams[name], targets.start[name], targets.style[name]) for name in style}
+    optimised = [name for name in style if name in settings.style_layers]
+
+    def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:
+        return {
+            **{name: feature_correlation(found[name], targets.content[name]) for name in structure},
+            "edges": edge_correlation(image, photo),
+            "contrast_structure": contrast_structure(image, photo),
+        }
+
+    strangers = [resize(s.to(result), size) for s in styles]
+    chance = [kept(image, engine.features(image, structure)) for image in strangers]
+    palette = colours_of(paintings, settings.style_weights)
+    before, after = (colour_distance(colours_of([image]), palette) for image in (photo, result))
+    return {
+        "size": {"width": size[1], "height": size[0]},
+        "style": {
+            "layers": {n: {"closed": closed[n], "optimised": n in optimised} for n in style},
+            "mean_optimised": mean_of(closed[n] for n in optimised),
+            "mean_others": mean_of(closed[n] for n in style if n not in optimised),
+        },
+        "structure": {
+            "result": kept(result, features),
+            "painting": {name: mean_of(one[name] for one in chance) for name in chance[0]},
+        },
+        "colour": {
+            "photo_to_painting": before,
+            "result_to_painting": after,
+            "closed": share_closed(after, before, floor=1e-3),  # a twentieth of what an eye can tell
+        },
+    }
+
+
+def measure_time(steps: Sequence[Stepped], seconds: float) -> dict[str, Any]:
+    """How long the steps of a run took, in seconds; a scale's first step includes measuring its targets."""
+    stamps = [0.0, *(step.seconds for step in steps)]
+    lasted = [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+    megapixels = sum(step.size[0] * step.size[1] for step in steps) / 1e6
+    scales: dict[int, list[float]] = {}
+    sizes = {step.scale: step.size for step in steps}
+    for step, duration in zip(steps, lasted, strict=True):
+        scales.setdefault(step.scale, []).append(duration)
+    return {
+        "steps": len(steps),
+        "seconds": seconds,
+        "seconds_per_step": median(lasted) if lasted else None,
+        "seconds_per_megapixel_step": seconds / megapixels if megapixels else None,
+        "scales": [
+            {"width": sizes[n][1], "height": sizes[n][0], "steps": len(d), "seconds_per_step": median(d)}
+            for n, d in scales.items()
+        ],
+    }
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of those that could be measured, None where there is none."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _cosine(a: Tensor, b: Tensor) -> float | None:
+    norms = a.norm() * b.norm()
+    return None if norms == 0 else ((a * b).sum() / norms).clamp(-1, 1).item()
+
+
+def _smoothed(image: Tensor) -> Tensor:
+    for dim in (-2, -1):
+        x = torch.arange(n := min(11, image.shape[dim])).to(image) - (n - 1) / 2
+        window = torch.exp(-(x**2) / (2 * 1.5**2))
+        image = F.conv2d(image, (window / window.sum()).view(1, 1, *((n, 1) if dim == -2 else (1, n))))
+    return image
+
+
+def _square_root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ values.clamp(min=0).sqrt().diag() @ vectors.T
+
+
+def _fitting(layers: Iterable[str], side: int) -> list[str]:
+    return sorted((name for name in layers if smallest_side([name]) <= side), key=ORDER.__getitem__)

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+
+from impasto import weights as weight_sources
+from impasto.vgg import VGG19
+from impasto.weights import CLASSIFIER, CONVOLUTIONS, Convention, Weights
+
+TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}
+
+
+def tiny_weights(seed: int = 0, *, classifier: bool = False, dtype: torch.dtype = torch.float64) -> Weights:
+    """VGG19's geometry with a handful of channels: what holds for it holds for the real one, in milliseconds."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        fan_in = int(np.prod(shape[1:]))
+        return torch.randn(shape, generator=generator, dtype=dtype) * (2 / fan_in) ** 0.5
+
+    tensors: dict[str, torch.Tensor] = {}
+    before = 3
+    for name in CONVOLUTIONS:
+        after = TINY_CHANNELS[name[4]]
+        tensors[f"{name}.weight"] = random(after, before, 3, 3)
+        tensors[f"{name}.bias"] = random(after, 9).sum(1) * 0.1
+        before = after
+    if classifier:
+        sizes = {"fc6": (before * 49, 16), "fc7": (16, 16), "fc8": (16, 10)}
+        assert sizes.keys() == CLASSIFIER.keys()
+        for name, (inputs, outputs) in sizes.items():
+            tensors[f"{name}.weight"] = random(outputs, inputs)
+            tensors[f"{name}.bias"] = random(outputs, 4).sum(1) * 0.1
+    convention = Convention(mean=(0.48, 0.45, 0.41), std=(0.23, 0.22, 0.22))
+    return Weights(tensors, convention, "tiny", "0" * 64)
+
+
+@pytest.fixture
+def tiny() -> VGG19:
+    return VGG19(tiny_weights()).double()
+
+
+@pytest.fixture(scope="session")
+def real() -> VGG19:
+    return VGG19(weight_sources.load())
+
+
+def scene(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """A smooth random picture (1, 3, h, w) in [0, 1]: something between noise and a photo."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((1, 3, 5, 5), generator=generator, dtype=dtype)
+    fine = torch.rand((1, 3, height, width), generator=generator, dtype=dtype)
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+    return (0.8 * smooth + 0.2 * fine).clamp(0, 1)

