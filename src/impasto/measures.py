@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -10,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.events import Stepped
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
 from impasto.objective import Weighting, mean_grams, measure_targets
@@ -108,7 +108,7 @@ def colour_distance(a: Colours, b: Colours) -> float:
 
 
 def oklab(image: Tensor) -> Tensor:
-    """Oklab of sRGB in [0, 1], (n, 3, h, w) -> (n, 3, h, w): distances are about as large as they look. Ottosson 2020."""
+    """Oklab of sRGB in [0, 1], both (n, 3, h, w): distances are about as large as they look. Ottosson 2020."""
     linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
     to_lms = torch.tensor(
         [
@@ -181,10 +181,21 @@ def measure_pictures(
     }
 
 
-def measure_time(steps: Sequence[Stepped], seconds: float) -> dict[str, Any]:
+class Step(NamedTuple):
+    """What is kept of an event `Stepped`: all but its picture, since that holds on to a canvas."""
+
+    step: int
+    scale: int
+    size: tuple[int, int]
+    loss: float
+    parts: Mapping[str, float]
+    seconds: float
+
+
+def measure_time(steps: Sequence[Step], seconds: float) -> dict[str, Any]:
     """How long the steps of a run took, in seconds; a scale's first step includes measuring its targets."""
     stamps = [0.0, *(step.seconds for step in steps)]
-    lasted = [after - before for before, after in zip(stamps, stamps[1:], strict=False)]
+    lasted = [after - before for before, after in pairwise(stamps)]
     megapixels = sum(step.size[0] * step.size[1] for step in steps) / 1e6
     scales: dict[int, list[float]] = {}
     sizes = {step.scale: step.size for step in steps}

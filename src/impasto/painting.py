@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,11 +125,15 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
 
 def open_style(style: Source, settings: Settings) -> Picture:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
-    if not isinstance(style, str) or style not in swatches.names() or Path(style).exists():
+    if not isinstance(style, str) or Path(style).exists():
+        return images.load(style, max_pixels=settings.max_pixels)
+    if style not in swatches.names():
+        if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
+            raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")
         return images.load(style, max_pixels=settings.max_pixels)
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
-    return Picture(painted.pixels, None, painted.sha256, style, None)
+    return replace(painted, name=style)
 
 
 def _ingredient(picture: Picture) -> Ingredient:
