@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from impasto.errors import ImageError, ImpastoError
 from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
-from impasto.report import Recorder, Report, arrange, draw, epochs_shown
+from impasto.figure import arrange, draw
+from impasto.report import Recorder, Report, epochs_shown
 from impasto.settings import Settings
 from test_measures import KNOBS, TINY, noise
 
