@@ -4,7 +4,8 @@ import torch
 
 from impasto import weights as weight_sources
 from impasto.vgg import VGG19
-from impasto.weights import CLASSIFIER, CONVOLUTIONS, Convention, Weights
+from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
+from impasto.weights import Convention, Weights
 
 TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import scene
 
+from conftest import scene
 from impasto.losses import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.moments import gram
 

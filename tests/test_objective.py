@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import scene
 
+from conftest import scene
 from impasto.losses import content_loss, style_layer_loss
 from impasto.moments import gram
 from impasto.objective import Objective, Weighting, measure_targets, normalized

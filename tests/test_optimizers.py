@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import pytest
 import torch
-from conftest import scene
 
+from conftest import scene
 from impasto.optimizers import LBFGS, Adam, Evaluation, GradientDescent, Spectrum, make
 from impasto.settings import OptimizerName
 
@@ -58,7 +60,7 @@ def test_gradient_descent_never_lets_the_loss_rise_however_badly_its_step_is_gue
     optimizer = GradientDescent()
     optimizer.length = 1e9
     _, losses = run(optimizer, Bowl(300, scene(*SIZE)), scene(*SIZE, seed=1), 60)
-    assert all(later <= earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(losses))
     assert losses[-1] < losses[0] / 100
 
 

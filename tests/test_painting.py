@@ -88,7 +88,7 @@ def test_a_misspelt_swatch_is_refused_with_the_file_and_the_cure():
 
 @pytest.mark.parametrize("given", [(), (1.0, 2.0)])
 def test_the_number_of_styles_and_of_their_weights_must_agree(photo, brush, given):
-    with pytest.raises(SettingsError, match="No style was given|--style-weights has 2 values for 1 styles"):
+    with pytest.raises(SettingsError, match=r"No style was given|--style-weights has 2 values for 1 styles"):
         Painting(photo, [brush] if given else [], Settings(style_weights=given))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from conftest import scene, tiny_weights
 
+from conftest import scene, tiny_weights
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
 from impasto.settings import Pooling, Settings

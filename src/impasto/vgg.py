@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import SettingsError
 from impasto.settings import Pooling
-from impasto.weights import CLASSIFIER, CONVOLUTIONS, Weights
+from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
+from impasto.weights import Weights
 
 AVERAGE_POOLING_GAIN = {"pool1": 1.14, "pool2": 1.56, "pool3": 1.36, "pool4": 1.88, "pool5": 1.59}
 """What average-pooled values are multiplied by, so that deeper layers see magnitudes like those they were trained on.

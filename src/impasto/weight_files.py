@@ -75,6 +75,8 @@ def _check(tensors: dict[str, Tensor], path: Path) -> None:
         if tensor.dtype != torch.float32 or tensor.shape != shape:
             found = f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
             raise fault(path, f"holds {name} as {found}, where float32 of shape {shape} is due")
+        if tensor.is_meta:
+            raise fault(path, f"holds no numbers for {name}")
         if not torch.stack(torch.aminmax(tensor)).isfinite().all():  # NaN passes through
             raise fault(path, f"holds numbers in {name} that are not finite")
         tensors[name] = tensor.detach().contiguous()

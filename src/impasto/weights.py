@@ -20,8 +20,6 @@ from torch import Tensor
 from impasto import weight_files
 from impasto.errors import WeightsError
 from impasto.files import move_into_place, reason, write_atomically
-from impasto.weight_files import CLASSIFIER as CLASSIFIER  # the tables are public here
-from impasto.weight_files import CONVOLUTIONS as CONVOLUTIONS
 from impasto.weight_files import MAX_BYTES, READERS, fault
 
 TIMEOUT = 30.0  # seconds without a byte
