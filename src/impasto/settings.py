@@ -84,7 +84,7 @@ class Settings(BaseModel):
         0.02, gt=0, le=1, allow_inf_nan=False, description="Step of Adam, in units of the pixel range [0, 1]."
     )
     epochs: int = Field(10, ge=1, le=10000, description="Epochs: a picture is reported after each.")
-    steps_per_epoch: int = Field(30, ge=1, le=100000, description="Optimisation steps in an epoch.")
+    steps_per_epoch: int = Field(20, ge=1, le=100000, description="Optimisation steps in an epoch.")
     scales: int | Literal["auto"] = Field(
         "auto", description="Number of sizes from coarse to fine, each twice the last; 1 switches it off."
     )

@@ -1,0 +1,53 @@
+"""The commands, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError, Parameter
+
+from impasto.cli.demo import demo
+from impasto.cli.doctor import doctor
+from impasto.cli.paint import paint
+from impasto.cli.recipes import inspect, rerun
+from impasto.cli.swatches import swatches
+from impasto.cli.terminal import abandon_stdout, flush, note, prepare
+from impasto.cli.weights import weights
+from impasto.errors import ImpastoError, SettingsError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+app = App(
+    name="impasto",
+    help="Paint a photo in the manner of a painting, by neural style transfer.\n\n"
+    "Try: impasto paint photo.jpg watercolour",
+    version=lambda: version("impasto"),
+    default_parameter=Parameter(negative="", show_default=False),
+    help_format="plaintext",  # markdown costs a tenth of the start
+    suppress_keyboard_interrupt=False,
+)
+app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
+for command in (swatches, weights, inspect, rerun, demo, doctor):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own) and return its exit code."""
+    prepare()
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        flush()
+    except (CycloptsError, SettingsError) as error:
+        note(str(error))
+        return USAGE
+    except ImpastoError as error:
+        note(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone, as head does
+        abandon_stdout()
+        return FAILED
+    return code if isinstance(code, int) else 0

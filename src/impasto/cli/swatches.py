@@ -1,0 +1,49 @@
+"""`impasto swatches`: the style images that impasto paints itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.terminal import tell
+from impasto.errors import SettingsError
+
+
+def swatches(
+    *,
+    sheet: Annotated[Path | None, Parameter(metavar="FILE", help="Write a picture that shows all of them.")] = None,
+    write: Annotated[str | None, Parameter(metavar="NAME", help="Write one swatch as a picture.")] = None,
+    output: Annotated[
+        Path | None,
+        Parameter(("--output", "-o"), metavar="FILE", help="Where --write puts it. Default: NAME.png here."),
+    ] = None,
+    size: Annotated[
+        int | None, Parameter(metavar="N", help="Side of a swatch in pixels. Default: 512, on the sheet 256.")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False,
+) -> None:
+    """List the bundled styles, or write them as pictures."""
+    from impasto import images
+    from impasto import swatches as bundled
+
+    if write is None and output is not None:
+        raise SettingsError("--output is given without --write: name the swatch to write.")
+    if sheet is None and write is None:
+        if size is not None:
+            raise SettingsError("--size is given without --write or --sheet: say what to write.")
+        width = max(map(len, bundled.SWATCHES))
+        for swatch in bundled.SWATCHES.values():
+            tell(f"{swatch.name:<{width}}  {swatch.title}")
+        return
+    jobs = []
+    if write is not None:
+        side = 512 if size is None else size
+        jobs.append((output or Path(f"{write}.png"), lambda: bundled.paint(write, (side, side))))
+    if sheet is not None:
+        jobs.append((sheet, lambda: bundled.sheet(256 if size is None else size)))
+    for path, _ in jobs:
+        images.check_writable(path, overwrite)
+    for path, painted in jobs:
+        tell(str(images.save(path, images.load(painted()).pixels, overwrite=overwrite)))
