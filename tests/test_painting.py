@@ -3,7 +3,7 @@ import PIL.Image
 import pytest
 
 import impasto
-from impasto import images, painting
+from impasto import images, painting, weights
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Finished
 from impasto.painting import Painting, from_recipe, open_style, stylize
@@ -107,6 +107,16 @@ def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_pat
     assert recipe == job.recipe()
     again = finish(from_recipe(recipe)).picture
     assert again.equal(first)
+
+
+def test_a_recipe_is_followed_from_another_folder_too(tmp_path, photo, brush, monkeypatch):
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    weights.convert("embedded", tmp_path / "eye.safetensors")
+    monkeypatch.chdir(tmp_path)
+    knobs = {**QUICK, "init": "brush.png", "weights": "eye.safetensors"}
+    job = Painting("photo.png", ["brush.png"], Settings(**knobs))
+    monkeypatch.chdir(elsewhere)
+    assert finish(from_recipe(job.recipe())).picture.equal(finish(job).picture)
 
 
 def test_an_input_that_moved_can_be_given_anew_and_a_wrong_one_is_refused(tmp_path, photo, brush):

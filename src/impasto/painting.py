@@ -64,9 +64,12 @@ class Painting:
 
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again."""
+        settings = self.settings.model_dump(mode="json") | {"weights": self.network.source}
+        if self.init is not None:
+            settings["init"] = self.init.path
         return Recipe(
             version=version("impasto"),
-            settings=self.settings.model_dump(mode="json"),
+            settings=settings,
             content=_ingredient(self.content),
             styles=tuple(_ingredient(style) for style in self.styles),
             init=None if self.init is None else _ingredient(self.init),

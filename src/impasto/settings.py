@@ -86,7 +86,7 @@ class Settings(BaseModel):
     epochs: int = Field(10, ge=1, le=10000, description="Epochs: a picture is reported after each.")
     steps_per_epoch: int = Field(20, ge=1, le=100000, description="Optimisation steps in an epoch.")
     scales: int | Literal["auto"] = Field(
-        "auto", description="Number of sizes from coarse to fine, each twice the last; 1 switches it off."
+        "auto", description="Number of sizes from coarse to fine (1 to 12), each twice the last; 1 switches it off."
     )
     init: str = Field(
         "content",
@@ -110,12 +110,14 @@ class Settings(BaseModel):
         """Whether the run starts from an image file rather than from the photo or from noise."""
         return self.init not in INITS
 
-    @field_validator("scales")
+    @field_validator("scales", mode="before")
     @classmethod
-    def _scales_in_range(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= 12:
-            raise ValueError("should be 'auto' or from 1 to 12")
-        return value
+    def _scales_in_range(cls, value: Any) -> int | str:
+        if value == "auto":
+            return value
+        if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(value) <= 12:
+            raise ValueError("should be 'auto' or a number from 1 to 12")
+        return int(value)
 
     @field_validator("device")
     @classmethod

@@ -243,4 +243,4 @@ def _read(source: str) -> Weights:
     tensors, convention = weight_files.read(data, path)
     if convention not in CONVENTIONS:
         raise fault(path, f"names its convention as {convention!r}, not 'caffe' or 'torchvision'")
-    return Weights(tensors, CONVENTIONS[convention], source, sha256)
+    return Weights(tensors, CONVENTIONS[convention], source if source in NAMED else str(path.absolute()), sha256)
