@@ -37,11 +37,13 @@ def total_loss(content: Tensor, style: Tensor, alpha: float, beta: float) -> Ten
     return alpha * content + beta * style
 
 
-def total_variation(image: Tensor) -> Tensor:
+def total_variation(image: Tensor, core: tuple[int, int] | None = None) -> Tensor:
     """½ Σ ((x[i+1,j] − x[i,j])² + (x[i,j+1] − x[i,j])²) of an image (n, c, h, w).
 
-    Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere.
+    Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere. With `core` only the differences that
+    begin in the first (h, w) rows and columns count, so that tiles add up.
     """
-    down = image[..., 1:, :] - image[..., :-1, :]
-    right = image[..., :, 1:] - image[..., :, :-1]
+    h, w = core if core is not None else image.shape[-2:]
+    down = image[..., 1:, :w] - image[..., :-1, :w]
+    right = image[..., :h, 1:] - image[..., :h, :-1]
     return (down.square().sum() + right.square().sum()) / 2

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
-from impasto.objective import Weighting, mean_grams, measure_targets
+from impasto.objective import Weighting, measure_targets, survey
 from impasto.settings import Settings
 from impasto.vgg import ORDER, Engine, smallest_side
 
@@ -146,8 +146,7 @@ def measure_pictures(
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
     targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
-    features = engine.features(result, wanted.layers)
-    grams = mean_grams(features, style)
+    grams, features = survey(engine, result, style, structure)
     closed = {name: style_closed(grams[name], targets.start[name], targets.style[name]) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from impasto.losses import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.moments import gram
 from impasto.optimizers import Evaluation
-from impasto.vgg import Engine
+from impasto.tiles import Tile, Window, cropped, positions, split
+from impasto.vgg import Engine, feature_size
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class Score:
     parts: Mapping[str, Tensor]
 
 
-def mean_grams(features: Mapping[str, Tensor], layers: Iterable[str]) -> dict[str, Tensor]:
-    """Each layer's Gram matrix divided by its number of positions, (1, c, h, w) -> (1, c, c)."""
-    return {name: gram(features[name]) / features[name][0, 0].numel() for name in layers}
-
-
 @torch.no_grad()
 def measure_targets(
     engine: Engine,
@@ -64,8 +60,10 @@ def measure_targets(
     content: Tensor,
     styles: Sequence[Tensor],
     shares: Sequence[float] = (),
+    *,
+    tile: int | None = None,
 ) -> Targets:
-    """The targets set by a photo and paintings, images (1, 3, h, w) in [0, 1] of any sizes.
+    """The targets set by a photo and paintings, images (1, 3, h, w) in [0, 1] of any sizes, seen in tiles if asked to.
 
     Several styles are blended by their mean Gram matrices: for shares s_i that sum to 1, Σ s_i |G − A_i|² and
     |G − Σ s_i A_i|² differ by a constant, so the gradient is that of the weighted sum of losses.
@@ -73,16 +71,32 @@ def measure_targets(
     shares = shares or [1.0] * len(styles)
     blend: dict[str, Tensor] = {}
     for share, style in zip(shares, styles, strict=True):
-        for name, matrix in mean_grams(engine.features(style, weighting.style), weighting.style).items():
-            part = matrix * (share / sum(shares))
-            blend[name] = blend[name] + part if name in blend else part
-    photo = engine.features(content, weighting.layers)
-    return Targets(
-        content={name: photo[name] for name in weighting.content},
-        style=blend,
-        start=mean_grams(photo, weighting.style),
-        start_variation=total_variation(content).item(),
-    )
+        grams, _ = survey(engine, style, weighting.style, tile=tile)
+        blend = _added(blend, {name: matrix * (share / sum(shares)) for name, matrix in grams.items()})
+    start, features = survey(engine, content, weighting.style, weighting.content, tile=tile)
+    return Targets(features, blend, start, total_variation(content).item())
+
+
+@torch.no_grad()
+def survey(
+    engine: Engine, image: Tensor, style: Iterable[str], content: Iterable[str] = (), *, tile: int | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What an image (1, 3, h, w) shows: Gram matrices (1, c, c) at the layers `style`, features at `content`.
+
+    Each Gram matrix is divided by its number of positions. The image is seen in tiles of about `tile` pixels a side.
+    """
+    size = (image.shape[-2], image.shape[-1])
+    style, content = tuple(style), tuple(content)
+    sums: dict[str, Tensor] = {}
+    whole: dict[str, Tensor] = {}
+    for part in split(size, (*style, *content), tile):
+        features = cropped(part, engine.features(part.seen.of(image), {*style, *content}))
+        sums = _added(sums, {name: gram(features[name]) for name in style})
+        for name in content:
+            if name not in whole:
+                whole[name] = features[name].new_empty((*features[name].shape[:2], *feature_size(name, size)))
+            part.place(name, whole[name]).copy_(features[name])
+    return {name: total / positions(name, size) for name, total in sums.items()}, whole
 
 
 def normalized(weighting: Weighting, targets: Targets) -> Weighting:
@@ -110,47 +124,120 @@ TINY = 1e-12
 
 
 class Objective:
-    """α L_content + β L_style (+ total variation) of a canvas, and its gradient to the pixels."""
+    """α L_content + β L_style (+ total variation) of a canvas, and its gradient to the pixels.
 
-    def __init__(self, engine: Engine, weighting: Weighting, targets: Targets) -> None:
+    With `tile`, no more than about a tile of that many pixels a side is in the network at a time, and loss and gradient
+    are still those of the whole canvas: the style loss is a function of sums over positions, so a first pass adds the
+    sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms.
+    """
+
+    def __init__(self, engine: Engine, weighting: Weighting, targets: Targets, *, tile: int | None = None) -> None:
         self.engine = engine
         self.weighting = weighting
         self.targets = targets
+        self.tile = tile
 
     def reweighted(self, weighting: Weighting) -> Objective:
         """The same targets under other weights, for layers that the targets have: steering costs nothing."""
-        return Objective(self.engine, weighting, self.targets)
+        return Objective(self.engine, weighting, self.targets, tile=self.tile)
 
     def score(self, canvas: Tensor) -> Score:
-        """The loss of a canvas (1, 3, h, w) in [0, 1], differentiable to its pixels."""
+        """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
+        (whole,) = split((canvas.shape[-2], canvas.shape[-1]), ())
+        features = self.engine.features(canvas, self.weighting.layers)
+        style = self._style_losses(self._measure(features), whole.core)
+        return self._weigh(style | self._local_losses(features, canvas, whole, whole.core))
+
+    def evaluate(self, canvas: Tensor) -> Evaluation:
+        """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
+        *others, last = split((canvas.shape[-2], canvas.shape[-1]), self.weighting.layers, self.tile)
+        sums: dict[str, Tensor] = {}
+        for tile in others:
+            with torch.no_grad():
+                sums = _added(sums, self._measure(self._look(canvas, tile)[1]))
+        # The tile that the first pass saw last is still at hand: the second pass begins with it.
+        pixels, features = self._look(canvas, last)
+        measured = self._measure(features)
+        sums = {name: total.detach().requires_grad_() for name, total in _added(sums, measured).items()}
+        everything = Window(0, 0, canvas.shape[-2], canvas.shape[-1])
+        style = self._weigh(self._style_losses(sums, everything))
+        pull = dict(zip(sums, torch.autograd.grad(style.total, list(sums.values())), strict=True)) if sums else {}
+
+        parts = {name: part.item() for name, part in style.parts.items()}
+        gradient = torch.zeros_like(canvas)
+        for tile in (last, *reversed(others)):
+            if tile is not last:
+                pixels, features = self._look(canvas, tile)
+                measured = self._measure(features)
+            local = self._weigh(self._local_losses(features, pixels, tile, everything))
+            pulled = sum(((pull[name] * measured[name]).sum() for name in pull), start=local.total)
+            (part,) = torch.autograd.grad(pulled, pixels)
+            tile.seen.of(gradient).add_(part)
+            for name, loss in local.parts.items():
+                parts[name] = parts.get(name, 0.0) + loss.item()
+        parts = {name: parts[name] for name in self._names()}
+        return Evaluation(sum(parts.values()), parts, gradient)
+
+    def _look(self, canvas: Tensor, tile: Tile) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the tile is shown, as a leaf, and the features of its core."""
+        pixels = tile.seen.of(canvas).detach().requires_grad_(torch.is_grad_enabled())
+        return pixels, cropped(tile, self.engine.features(pixels, self.weighting.layers))
+
+    def _measure(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The sums over positions that the style loss is a function of."""
+        return {name: gram(features[name]) for name in self.weighting.style}
+
+    def _style_losses(self, sums: Mapping[str, Tensor], canvas: Window) -> dict[str, Tensor]:
+        size = (canvas.bottom, canvas.right)
+        return {
+            f"style/{name}": style_layer_loss(g, self.targets.style[name], positions(name, size), 1)
+            for name, g in sums.items()
+        }
+
+    def _local_losses(
+        self, features: Mapping[str, Tensor], pixels: Tensor, tile: Tile, canvas: Window
+    ) -> dict[str, Tensor]:
+        """The losses that are sums over places; the tile's share of them."""
+        losses = {
+            f"content/{name}": content_loss(features[name], tile.place(name, self.targets.content[name]))
+            for name in self.weighting.content
+        }
+        if self.weighting.tv:
+            core = tile.core
+            next_too = Window(
+                core.top, core.left, min(core.bottom + 1, canvas.bottom), min(core.right + 1, canvas.right)
+            )
+            losses["tv"] = total_variation(
+                next_too.within(tile.seen).of(pixels), (core.bottom - core.top, core.right - core.left)
+            )
+        return losses
+
+    def _names(self) -> list[str]:
         w = self.weighting
-        features = self.engine.features(canvas, w.layers)
-        content = [content_loss(features[name], self.targets.content[name]) for name in w.content]
-        style = [self._style_loss(name, features[name]) for name in w.style]
-        smoothness = total_variation(canvas) if w.tv else torch.zeros_like(canvas[0, 0, 0, 0])
+        return [
+            *(f"content/{name}" for name in w.content),
+            *(f"style/{name}" for name in w.style),
+            *["tv"] * bool(w.tv),
+        ]
+
+    def _weigh(self, losses: Mapping[str, Tensor]) -> Score:
+        """The total of these losses, which may be some of all, and each with its weight."""
+        w = self.weighting
+        content = {name: weight for name, weight in w.content.items() if f"content/{name}" in losses}
+        style = {name: weight for name, weight in w.style.items() if f"style/{name}" in losses}
         total = total_loss(
-            weighted_sum(content, list(w.content.values())),
-            weighted_sum(style, list(w.style.values())),
+            weighted_sum([losses[f"content/{name}"] for name in content], list(content.values())),
+            weighted_sum([losses[f"style/{name}"] for name in style], list(style.values())),
             w.alpha,
             w.beta,
         )
-        parts = {
-            **{
-                f"content/{name}": w.alpha * w.content[name] * loss
-                for name, loss in zip(w.content, content, strict=True)
-            },
-            **{f"style/{name}": w.beta * w.style[name] * loss for name, loss in zip(w.style, style, strict=True)},
-        }
-        if w.tv:
-            parts["tv"] = w.tv * smoothness
-        return Score(total + w.tv * smoothness, parts)
+        factors = {f"content/{name}": w.alpha * weight for name, weight in content.items()}
+        factors |= {f"style/{name}": w.beta * weight for name, weight in style.items()}
+        if "tv" in losses:
+            factors["tv"] = w.tv
+            total = total + w.tv * losses["tv"]
+        return Score(total, {name: factor * losses[name] for name, factor in factors.items()})
 
-    def evaluate(self, canvas: Tensor) -> Evaluation:
-        """The loss, its parts and its gradient at a canvas."""
-        leaf = canvas.detach().requires_grad_()
-        score = self.score(leaf)
-        (gradient,) = torch.autograd.grad(score.total, leaf)
-        return Evaluation(score.total.item(), {name: part.item() for name, part in score.parts.items()}, gradient)
 
-    def _style_loss(self, name: str, features: Tensor) -> Tensor:
-        return style_layer_loss(gram(features), self.targets.style[name], m=features[0, 0].numel(), m_style=1)
+def _added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: sums[name] + part if name in sums else part for name, part in more.items()}

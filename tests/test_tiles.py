@@ -1,0 +1,119 @@
+"""A tiled evaluation is the whole picture's: loss, parts and gradient, with halos from the network's geometry."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import scene, tiny_weights
+
+from impasto.objective import Objective, Weighting, measure_targets, normalized, survey
+from impasto.settings import Pooling
+from impasto.tiles import halo, split
+from impasto.vgg import VGG19
+
+GATYS = dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 0.2)
+
+
+def engine(pooling: str = "max") -> VGG19:
+    return VGG19(tiny_weights(), pooling=Pooling(pooling)).double()
+
+
+def objectives(network, size, tile, **changes):
+    w = Weighting(**{"alpha": 0.05, "beta": 1.0, "content": {"relu4_2": 1.0}, "style": GATYS, "tv": 0.1, **changes})
+    photo, painting = scene(*size, seed=1), scene(200, 150, seed=2)
+    found = []
+    for side in (None, tile):
+        targets = measure_targets(network, w, photo, [painting], tile=side)
+        found.append(Objective(network, normalized(w, targets), targets, tile=side))
+    return found
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize(("size", "tile"), [((200, 200), 64), ((203, 330), 96), ((50, 301), 48), ((177, 90), 100)])
+def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, size, tile):
+    whole, tiled = objectives(engine(pooling), size, tile)
+    canvas = scene(*size, seed=3)
+    assert len(split(size, tiled.weighting.layers, tile)) > 1
+    expected, found = whole.evaluate(canvas), tiled.evaluate(canvas)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-10)
+    assert found.parts == pytest.approx(expected.parts, rel=1e-9)
+    assert list(found.parts) == list(expected.parts)
+    scale = expected.gradient.abs().max()
+    assert (found.gradient - expected.gradient).abs().max() < 1e-9 * scale
+
+
+def test_the_whole_pictures_evaluation_equals_plain_autograd():
+    whole, _ = objectives(engine(), (64, 80), 48)
+    canvas = scene(64, 80, seed=3).requires_grad_()
+    score = whole.score(canvas)
+    (gradient,) = torch.autograd.grad(score.total, canvas)
+    found = whole.evaluate(canvas.detach())
+    assert found.loss == pytest.approx(score.total.item(), rel=1e-12)
+    torch.testing.assert_close(found.gradient, gradient)
+
+
+@pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1",)])
+def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
+    network, image = engine(), scene(170, 233)
+    grams, features = survey(network, image, layers, layers)
+    tiled_grams, tiled_features = survey(network, image, layers, layers, tile=64)
+    for name in layers:
+        torch.testing.assert_close(tiled_grams[name], grams[name], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(tiled_features[name], features[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [("relu1_1", 1), ("relu1_2", 2), ("relu2_1", 4), ("relu3_1", 12), ("relu4_1", 32), ("relu5_1", 80)],
+)
+def test_halos_follow_from_the_geometry_of_the_deepest_layer(layer, expected):
+    assert halo([layer, "relu1_1"]) == expected
+
+
+@pytest.mark.parametrize("layer", ["relu2_1", "relu3_1", "relu4_1", "relu5_1"])
+def test_a_halo_is_large_enough_and_one_stride_less_is_not(layer):
+    """Changing every pixel outside the halo leaves the core's features alone; inside the last stride it does not."""
+    network, size, at = engine("average"), 480, slice(240, 256)
+    inner = torch.full((1, 3, size, size), 0.5, dtype=torch.float64)
+    stride = {"relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}[layer]
+
+    def core(margin: int) -> torch.Tensor:
+        image = 1 - inner + 0.3
+        image[..., 240 - margin : 256 + margin, 240 - margin : 256 + margin] = inner[0, 0, 0, 0]
+        features = network.features(image, [layer])[layer]
+        return features[..., at.start // stride : at.stop // stride, at.start // stride : at.stop // stride]
+
+    exact = core(240)
+    torch.testing.assert_close(core(halo([layer])), exact, rtol=0, atol=1e-14)
+    assert (core(halo([layer]) - stride) - exact).abs().max() > 1e-14
+
+
+@pytest.mark.parametrize(("size", "side"), [((100, 100), 48), ((1, 999), 64), ((513, 77), 100), ((160, 160), 16)])
+def test_cores_cover_every_pixel_once_on_the_pooling_grid(size, side):
+    covered = np.zeros(size, int)
+    for tile in split(size, GATYS, side):
+        c, s = tile.core, tile.seen
+        covered[c.top : c.bottom, c.left : c.right] += 1
+        assert c.bottom - c.top <= max(side, 16)
+        assert c.right - c.left <= max(side, 16)
+        assert all(corner % 16 == 0 for corner in (c.top, c.left, s.top, s.left))
+        assert s.top <= c.top
+        assert c.right <= s.right
+    assert covered.min() == covered.max() == 1
+
+
+def test_a_picture_that_fits_is_one_tile_that_sees_everything():
+    (tile,) = split((90, 100), GATYS, 100)
+    assert tile.core == tile.seen
+    assert (tile.core.bottom, tile.core.right) == (90, 100)
+
+
+def test_real_weights_in_float32_agree_within_1e_5(real):
+    """ReLU and pooling ties may fall the other way in float32, so the gradient is compared in the mean, not the maximum."""
+    w = Weighting(0.05, 1.0, {"relu4_2": 1.0}, GATYS)
+    photo, painting, canvas = (scene(160, 208, seed=s, dtype=torch.float32) for s in (1, 2, 3))
+    targets = measure_targets(real, w, photo, [painting])
+    whole = Objective(real, normalized(w, targets), targets)
+    expected, found = whole.evaluate(canvas), Objective(real, whole.weighting, targets, tile=96).evaluate(canvas)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-5)
+    difference = (found.gradient - expected.gradient).norm() / expected.gradient.norm()
+    assert difference < 1e-5
