@@ -47,8 +47,12 @@ TYPED = {
     "steps_per_epoch": ("4", 4),
     "scales": ("2", 2),
     "init": ("noise", "noise"),
+    "max_memory": ("3GB", "3GB"),
+    "tile": ("256", 256),
+    "history": ("7", 7),
     "seed": ("9", 9),
     "device": ("cuda:1", "cuda:1"),
+    "engine": ("torch", "torch"),
     "max_pixels": ("1000", 1000),
 }
 """What may be typed for each knob and what it has to become: a new knob needs its line here."""
@@ -578,3 +582,23 @@ def test_a_reader_that_goes_away_is_no_traceback():
     answer = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(write)
     assert (answer.returncode, answer.stderr) == (1, "")
+
+
+def test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget(photo, capsys):
+    assert main(["plan", photo, "--size", "2048", "--max-memory", "60GB"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"size +2048×1536 px\n", out)
+    assert re.search(r"engine +\w+, whole picture at once\n", out)
+    assert re.search(r"memory +about [\d,]+ MB at the peak, of 60,000 MB allowed\n", out)
+    assert re.search(r"time +about .+\n", out)
+    assert main(["plan", photo, "--size", "2048", "--max-memory", "4GB", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tile"] < 2048
+    assert found["peak_bytes"] <= found["budget_bytes"] == 4_000_000_000
+    assert [scale["width"] for scale in found["scales"]] == [128, 256, 512, 1024, 2048]
+    assert found["seconds"] > 1
+
+
+def test_a_budget_that_is_too_small_is_wrong_use_and_says_how_much_it_takes(photo, brush, capsys):
+    assert main(["paint", photo, brush, "--size", "4096", "--max-memory", "400MB"]) == 2
+    assert "--size is 4096, which takes at least" in one_sentence(capsys)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
+from impasto import memory
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
 from impasto.settings import Pooling, Settings
@@ -64,7 +65,7 @@ def test_the_reported_loss_is_that_of_the_picture_and_is_lower_than_at_the_start
     events = paint(scales=1, epochs=5)
     finished = events[-1]
     again = Stylizer(settings(scales=1, init="content"), network=network())
-    objective = again._objective(PHOTO, [PAINTING], (48, 64), share_of_pixels=1)
+    objective = again._objective(PHOTO, [PAINTING], (48, 64), None, share_of_pixels=1)
     assert objective.evaluate(finished.picture).loss == pytest.approx(finished.loss, rel=1e-5)
     assert finished.loss < 0.7 * next(e.loss for e in events if isinstance(e, Stepped))
 
@@ -97,6 +98,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"epochs": 3},
         {"steps_per_epoch": 5},
         {"scales": 1},
+        {"history": 1},
         {"init": "noise"},
         {"init": "style"},
     ],
@@ -106,6 +108,19 @@ def test_every_knob_changes_the_picture(change):
     reference = result(optimizer="adam") if "learning_rate" in change else result()
     other = result(**change)
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
+
+
+def test_a_tiled_step_gives_the_whole_pictures_within_float_noise():
+    whole, tiled = (result(size=192, scales=1, epochs=1, steps_per_epoch=1, tile=tile) for tile in (0, 64))
+    assert (whole - tiled).abs().max() < 1e-4
+
+
+def test_a_small_memory_budget_cuts_the_picture_into_tiles_and_says_so():
+    held = memory.resident_memory() / memory.MEGABYTE
+    events = paint(size=640, scales=1, epochs=1, steps_per_epoch=1, max_memory=f"{held + 600:.0f}MB")
+    assert events[0].tile is not None
+    assert events[0].tile < 640
+    assert paint(size=64)[0].tile is None
 
 
 def test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it():
@@ -158,9 +173,9 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_with_the_last_good_
 
         def features(self, image, layers):
             self.calls += 1
-            if self.calls == 8 and where == "image":
+            if self.calls == 10 and where == "image":
                 image = image * float("nan")
-            if self.calls == 8 and where == "gradient":
+            if self.calls == 10 and where == "gradient":
                 image.register_hook(lambda g: g * float("inf"))
             return super().features(image, layers)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import scene, tiny_weights
 
+from conftest import scene, tiny_weights
 from impasto.objective import Objective, Weighting, measure_targets, normalized, survey
 from impasto.settings import Pooling
 from impasto.tiles import halo, split
@@ -108,7 +108,7 @@ def test_a_picture_that_fits_is_one_tile_that_sees_everything():
 
 
 def test_real_weights_in_float32_agree_within_1e_5(real):
-    """ReLU and pooling ties may fall the other way in float32, so the gradient is compared in the mean, not the maximum."""
+    """In the mean, not the maximum: a ReLU or pooling tie may fall the other way in float32."""
     w = Weighting(0.05, 1.0, {"relu4_2": 1.0}, GATYS)
     photo, painting, canvas = (scene(160, 208, seed=s, dtype=torch.float32) for s in (1, 2, 3))
     targets = measure_targets(real, w, photo, [painting])

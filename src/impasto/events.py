@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Started:
-    """First event: what will be done. `scales` are (height, width) in pixels, coarse to fine."""
+    """First event: what will be done. `scales` are (height, width) in pixels, coarse to fine.
+
+    `tile` is the side in pixels of what the network sees at a time, None for the whole canvas; `history` the steps
+    that L-BFGS remembers; `peak` the resident memory expected at most, in bytes; `seconds` the time expected.
+    """
 
     scales: tuple[tuple[int, int], ...]
     steps: tuple[int, ...]
     device: str
+    tile: int | None = None
+    history: int = 0
+    peak: int = 0
+    seconds: float = 0.0
 
     @property
     def total_steps(self) -> int:

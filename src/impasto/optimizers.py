@@ -199,7 +199,7 @@ def _rms(tensor: Tensor) -> float:
     return tensor.square().mean().sqrt().item()
 
 
-def make(name: OptimizerName, *, learning_rate: float) -> Optimizer:
+def make(name: OptimizerName, *, learning_rate: float = 0.02, history: int = 20) -> Optimizer:
     """The optimiser of that name, at its start."""
     match name:
         case OptimizerName.GD:
@@ -207,4 +207,4 @@ def make(name: OptimizerName, *, learning_rate: float) -> Optimizer:
         case OptimizerName.ADAM:
             return Adam(learning_rate)
         case OptimizerName.LBFGS:
-            return LBFGS()
+            return LBFGS(history)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -21,7 +21,7 @@ from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
-from impasto.settings import Settings
+from impasto.settings import EngineName, Settings
 from impasto.stylizer import Stylizer
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray
@@ -29,6 +29,13 @@ Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray
 
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
+
+
+class Origin(NamedTuple):
+    """Where a network's weights came from; the weights themselves are the engine's, which may keep them otherwise."""
+
+    source: str
+    sha256: str
 
 
 class Painting:
@@ -48,7 +55,14 @@ class Painting:
         self.init = None
         if settings.init_is_image:
             self.init = images.load(settings.init, max_pixels=settings.max_pixels)
-        self.network = engines.make(settings, weights.load(settings.weights))
+        network = weights.load(settings.weights)
+        self.weights = Origin(network.source, network.sha256)
+        self.network = engines.make(settings, network)
+        # What was left open is settled here, so that a recipe paints the same picture with other memory free.
+        plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
+        self.settings = settings.model_copy(
+            update={"engine": self.network.name, "tile": plan.tile or 0, "history": plan.history or "auto"}
+        )
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`."""
@@ -64,7 +78,7 @@ class Painting:
 
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again."""
-        settings = self.settings.model_dump(mode="json") | {"weights": self.network.source}
+        settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
         if self.init is not None:
             settings["init"] = self.init.path
         return Recipe(
@@ -73,7 +87,7 @@ class Painting:
             content=_ingredient(self.content),
             styles=tuple(_ingredient(style) for style in self.styles),
             init=None if self.init is None else _ingredient(self.init),
-            weights_sha256=self.network.sha256,
+            weights_sha256=self.weights.sha256,
             torch=torch.__version__,
             threads=torch.get_num_threads(),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
@@ -83,12 +97,16 @@ class Painting:
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Painting:
     """The job that a recipe describes, its inputs taken from the recorded paths or the ones given here.
 
-    Raises `ImpastoError` where an input or the weights are not those of the recipe, by their SHA-256.
+    The engine is the recipe's where it can run here: the same to the bit needs the same engine. Raises `ImpastoError`
+    where an input or the weights are not those of the recipe, by their SHA-256.
     """
+    settings = recipe.checked_settings()
+    if not engines.can_run(settings.engine):
+        settings = settings.model_copy(update={"engine": EngineName.AUTO})
     painting = Painting(
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],
-        recipe.checked_settings(),
+        settings,
     )
     pairs = [("content", painting.content, recipe.content)]
     if len(painting.styles) != len(recipe.styles):
@@ -104,10 +122,10 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
                 f"The {role} image {mine.path or mine.name} is not the one of the recipe (SHA-256 {mine.sha256[:12]}…, "
                 f"not {wanted.sha256[:12]}…): give the original with --{role}."
             )
-    if painting.network.sha256 != recipe.weights_sha256:
+    if painting.weights.sha256 != recipe.weights_sha256:
         raise ImpastoError(
             f"The weights {recipe.settings['weights']} are not those of the recipe (SHA-256 "
-            f"{painting.network.sha256[:12]}…, not {recipe.weights_sha256[:12]}…): put the original file back."
+            f"{painting.weights.sha256[:12]}…, not {recipe.weights_sha256[:12]}…): put the original file back."
         )
     return painting
 
@@ -137,6 +155,10 @@ def open_style(style: Source, settings: Settings) -> Picture:
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.pixels.shape[-2], picture.pixels.shape[-1]
 
 
 def _ingredient(picture: Picture) -> Ingredient:

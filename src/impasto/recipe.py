@@ -36,6 +36,11 @@ class Recipe:
     threads: int
     machine: str
 
+    @property
+    def engine(self) -> str:
+        """Which engine ran; pictures from before there was a choice had torch."""
+        return self.settings.get("engine", "torch")
+
     def to_json(self) -> str:
         """The recipe as the note that goes into the picture's metadata."""
         return json.dumps({KEY: asdict(self)}, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,9 @@ from impasto.errors import SettingsError
 
 LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|pool[1-5]")
 """The names a loss may use: VGG19's convolutions, ReLUs and poolings (Simonyan & Zisserman 2014, configuration E)."""
+
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
+"""A number of megabytes or gigabytes."""
 
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -26,6 +30,14 @@ class Pooling(StrEnum):
 
     MAX = "max"
     AVERAGE = "average"
+
+
+class EngineName(StrEnum):
+    """What runs VGG19: `torch` on any device, `native` (our own C) on the CPU, or `auto`, the fastest that is there."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    NATIVE = "native"
 
 
 class ObjectiveName(StrEnum):
@@ -95,6 +107,20 @@ class Settings(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random number in the run.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    engine: EngineName = Field(
+        EngineName.AUTO,
+        description="What runs the network: torch, native (twice as fast, CPU only), or the faster one there is.",
+    )
+    max_memory: str = Field(
+        "auto",
+        description="Most memory to take, such as 3GB; 'auto' adds 70 % of what is free to what is held already.",
+    )
+    tile: int | Literal["auto"] = Field(
+        "auto", description="Side of the tiles that the network sees, in pixels; 0 shows it all at once."
+    )
+    history: int | Literal["auto"] = Field(
+        "auto", description="Steps that L-BFGS remembers (1 to 200): each takes the memory of two canvases."
+    )
     max_pixels: int = Field(
         100_000_000, ge=1, le=10_000_000_000, description="Refuse input pictures with more pixels than this."
     )
@@ -106,6 +132,12 @@ class Settings(BaseModel):
             raise SettingsError(explain(error)) from None
 
     @property
+    def max_memory_bytes(self) -> int | None:
+        """`max_memory` in bytes, None for 'auto'."""
+        found = MEMORY.fullmatch(self.max_memory)
+        return None if found is None else int(float(found[1]) * (1e9 if found[2] in "gG" else 1e6))
+
+    @property
     def init_is_image(self) -> bool:
         """Whether the run starts from an image file rather than from the photo or from noise."""
         return self.init not in INITS
@@ -113,11 +145,24 @@ class Settings(BaseModel):
     @field_validator("scales", mode="before")
     @classmethod
     def _scales_in_range(cls, value: Any) -> int | str:
-        if value == "auto":
-            return value
-        if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(value) <= 12:
-            raise ValueError("should be 'auto' or a number from 1 to 12")
-        return int(value)
+        return _auto_or_number(value, "a number from 1 to 12", lambda n: 1 <= n <= 12)
+
+    @field_validator("max_memory")
+    @classmethod
+    def _memory_with_unit(cls, value: str) -> str:
+        if value != "auto" and MEMORY.fullmatch(value) is None:
+            raise ValueError("should be 'auto' or a number with its unit, such as 3GB or 800MB")
+        return value
+
+    @field_validator("tile", mode="before")
+    @classmethod
+    def _tile_in_range(cls, value: Any) -> int | str:
+        return _auto_or_number(value, "0, or a number from 64 to 65536", lambda n: n == 0 or 64 <= n <= 65536)
+
+    @field_validator("history", mode="before")
+    @classmethod
+    def _history_in_range(cls, value: Any) -> int | str:
+        return _auto_or_number(value, "a number from 1 to 200", lambda n: 1 <= n <= 200)
 
     @field_validator("device")
     @classmethod
@@ -148,11 +193,21 @@ class Settings(BaseModel):
             given, wanted = len(getattr(self, weights)), len(getattr(self, layers))
             if given and given != wanted:
                 raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one each")
+        if self.engine is EngineName.NATIVE and self.device not in ("auto", "cpu"):
+            raise ValueError(f"--engine is 'native', which runs on the CPU, but --device is {self.device!r}: drop one")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
         if self.style_weights and sum(self.style_weights) == 0:
             raise ValueError("--style-weights are all 0: give at least one style a positive weight")
         return self
+
+
+def _auto_or_number(value: Any, otherwise: str, allowed: Callable[[int], bool]) -> int | str:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or not str(value).isdecimal() or not allowed(int(value)):
+        raise ValueError(f"should be 'auto' or {otherwise}")
+    return int(value)
 
 
 def flag(knob: str) -> str:

@@ -15,10 +15,12 @@ from impasto import optimizers
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
+from impasto.memory import Plan, free_memory, make_plan, resident_memory
 from impasto.objective import Objective, Weighting, measure_targets, normalized
 from impasto.optimizers import Evaluate, Evaluation
 from impasto.settings import ObjectiveName, Settings
-from impasto.vgg import VGG19, smallest_side
+from impasto.tiles import network_pixels
+from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
 """Longest side in pixels that automatic scales don't go below."""
@@ -26,6 +28,9 @@ COARSEST = 128
 FEWER_STEPS = 0.6
 """Steps at a scale relative to the next coarser one: a finer scale costs four times as much and has less left to do."""
 
+
+PROBE = 128
+"""Side in pixels of the picture on which the network's speed is measured."""
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
@@ -37,6 +42,15 @@ class Scale:
 
     size: tuple[int, int]
     steps: int
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a run will be: its scales, how the last is fitted into memory, and the seconds it may take."""
+
+    scales: tuple[Scale, ...]
+    plan: Plan
+    seconds: float
 
 
 def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
@@ -101,10 +115,38 @@ def first_canvas(settings: Settings, photo: Tensor, painting: Tensor, image: Ten
 class Stylizer:
     """Paints by descending on the pixels, from a coarse picture to the final size."""
 
-    def __init__(self, settings: Settings, *, network: VGG19) -> None:
+    def __init__(self, settings: Settings, *, network: Engine) -> None:
         self.settings = settings
         self.network = network
-        self.device = network.get_buffer("mean").device
+        self.device = network.device
+
+    def plan(self, size: tuple[int, int]) -> Plan:
+        """How (h, w) pixels will be painted within the memory there is; raises `SettingsError` where they can't be."""
+        if self.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.device)
+            resident = total - free
+        else:
+            free, resident = free_memory(), resident_memory()
+        return make_plan(self.settings, size, engine=self.network.name, resident=resident, free=free)
+
+    def prospect(self, size: tuple[int, int]) -> Prospect:
+        """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
+        target = fit(size, self.settings.size)
+        scales, plan = plan_scales(self.settings, target), self.plan(target)
+        layers = (*self.settings.content_layers, *self.settings.style_layers)
+        work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile) for scale in scales)
+        return Prospect(scales, plan, work * self._seconds_per_pixel(layers))
+
+    def _seconds_per_pixel(self, layers: Sequence[str]) -> float:
+        """Seconds that a pixel takes through the network and back, measured on a small picture."""
+        pixels = torch.rand((1, 3, PROBE, PROBE), generator=torch.Generator().manual_seed(0))
+        pixels = pixels.to(self.device).requires_grad_()
+        taken = math.inf
+        for _ in range(2):  # the first pass prepares the network
+            began = time.perf_counter()
+            sum(f.sum() for f in self.network.features(pixels, layers).values()).backward()  # pyright: ignore[reportAttributeAccessIssue]
+            taken = min(taken, time.perf_counter() - began)
+        return taken / PROBE**2
 
     def paint(self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
@@ -113,17 +155,21 @@ class Stylizer:
         `DivergedError` with the last good picture when the loss or its gradient stops being finite.
         """
         began = time.perf_counter()
-        size = fit((content.shape[-2], content.shape[-1]), self.settings.size)
-        scales = plan_scales(self.settings, size)
-        yield Started(tuple(s.size for s in scales), tuple(s.steps for s in scales), str(self.device))
+        prospect = self.prospect((content.shape[-2], content.shape[-1]))
+        scales, plan = prospect.scales, prospect.plan
+        size = plan.size
+        sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
+        yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
 
         canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
-        optimizer = optimizers.make(self.settings.optimizer, learning_rate=self.settings.learning_rate)
+        optimizer = optimizers.make(
+            self.settings.optimizer, learning_rate=self.settings.learning_rate, history=plan.history
+        )
         best = Best(canvas)
         step = 0
         for number, scale in enumerate(scales, start=1):
             objective = self._objective(
-                content, styles, scale.size, share_of_pixels=math.prod(scale.size) / math.prod(size)
+                content, styles, scale.size, plan.tile, share_of_pixels=math.prod(scale.size) / math.prod(size)
             )
             canvas = resize(canvas, scale.size)
             optimizer = optimizer.resized(scale.size)
@@ -144,7 +190,13 @@ class Stylizer:
         yield Finished(picture(canvas), result.loss, result.parts, step, time.perf_counter() - began)
 
     def _objective(
-        self, content: Tensor, styles: Sequence[Tensor], size: tuple[int, int], *, share_of_pixels: float
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        size: tuple[int, int],
+        tile: int | None,
+        *,
+        share_of_pixels: float,
     ) -> Objective:
         s = self.settings
         photo = resize(content, size).to(self.device)
@@ -157,7 +209,7 @@ class Stylizer:
             style=layer_shares(s.style_layers, s.layer_weights),
             tv=s.tv_weight,
         )
-        targets = measure_targets(self.network, weighting, photo, paintings, s.style_weights)
+        targets = measure_targets(self.network, weighting, photo, paintings, s.style_weights, tile=tile)
         match s.objective:
             case ObjectiveName.NORMALIZED:
                 weighting = normalized(weighting, targets)
@@ -167,7 +219,7 @@ class Stylizer:
                 weighting = replace(
                     weighting, alpha=weighting.alpha / share_of_pixels, tv=weighting.tv / share_of_pixels
                 )
-        return Objective(self.network, weighting, targets)
+        return Objective(self.network, weighting, targets, tile=tile)
 
 
 class Best:

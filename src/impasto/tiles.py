@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -86,6 +87,15 @@ def split(size: tuple[int, int], layers: Iterable[str], side: int | None = None)
     return tuple(tiles)
 
 
+def network_pixels(size: tuple[int, int], layers: Iterable[str], side: int | None) -> float:
+    """Pixels that one evaluation of a picture (h, w) in tiles sends through the network and back.
+
+    Every tile but the last is looked at twice, and looking alone is half of looking and coming back.
+    """
+    seen = [(t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, side)]
+    return 1.5 * sum(seen) - 0.5 * seen[-1]
+
+
 def positions(layer: str, size: tuple[int, int]) -> int:
     """How many positions a layer's features have for a picture of `size` (h, w)."""
     h, w = feature_size(layer, size)
@@ -102,4 +112,4 @@ def _even(length: int, side: int, step: int) -> list[tuple[int, int]]:
     blocks, most = -(-length // step), max(1, side // step)
     count = -(-blocks // most)
     borders = [blocks * i // count * step for i in range(count)] + [length]
-    return list(zip(borders, borders[1:], strict=False))
+    return list(pairwise(borders))

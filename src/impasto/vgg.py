@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import SettingsError
-from impasto.settings import Pooling
+from impasto.settings import EngineName, Pooling
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
 
@@ -79,8 +80,34 @@ def smallest_side(layers: Iterable[str]) -> int:
     return 1 << poolings_before(deepest(layers))
 
 
+def check_request(image: Tensor, wanted: Collection[str], names: Collection[str]) -> None:
+    """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it."""
+    if unknown := sorted(set(wanted) - set(names)):
+        cure = "build it with classifier=True" if unknown[0] in ORDER else f"choose from {', '.join(names)}"
+        raise SettingsError(f"{unknown[0]!r} is not a layer of this network: {cure}.")
+    height, width = image.shape[-2:]
+    if any(layer.name in wanted for layer in CLASSIFIER_LAYERS):
+        if (height, width) != (CLASSIFIER_INPUT, CLASSIFIER_INPUT):
+            raise SettingsError(
+                f"The picture is {width}×{height} px but the fully connected layers take "
+                f"{CLASSIFIER_INPUT}×{CLASSIFIER_INPUT} px: resize or crop it."
+            )
+    elif wanted and min(height, width) < smallest_side(wanted):
+        raise SettingsError(
+            f"The picture is {width}×{height} px but {deepest(wanted)} needs at least "
+            f"{smallest_side(wanted)} px on each side: use a bigger size or shallower layers."
+        )
+
+
 class Engine(Protocol):
     """A way to run the table from an image to named features, differentiable back to the image."""
+
+    name: EngineName
+
+    @property
+    def device(self) -> torch.device:
+        """Where pictures have to be, and where features are."""
+        ...
 
     def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w')."""
@@ -93,9 +120,10 @@ class VGG19(nn.Module):
     With `classifier=True` (and weights that have it) it ends in fc6, fc7, fc8 and prob.
     """
 
+    name = EngineName.TORCH
+
     def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, classifier: bool = False) -> None:
         super().__init__()
-        self.source, self.sha256 = weights.source, weights.sha256
         self.pooling = Pooling(pooling)
         self.layers = (*LAYERS, *CLASSIFIER_LAYERS) if classifier else LAYERS
         for layer in self.layers:
@@ -104,6 +132,11 @@ class VGG19(nn.Module):
                     self.register_buffer(f"{layer.name}_{part}", weights.tensors[f"{layer.name}.{part}"])
         for name, values in (("mean", weights.convention.mean), ("std", weights.convention.std)):
             self.register_buffer(name, weights.tensors["conv1_1.bias"].new_tensor(values).view(1, 3, 1, 1))
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are, and pictures have to be."""
+        return self.get_buffer("mean").device
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Same as `features`."""
@@ -116,7 +149,7 @@ class VGG19(nn.Module):
         name that isn't a layer of this network or an image too small for it.
         """
         wanted = set(layers)
-        self._check(image, wanted)
+        check_request(image, wanted, [layer.name for layer in self.layers])
         found: dict[str, Tensor] = {}
         x = (image - self.get_buffer("mean")) / self.get_buffer("std")
         for layer in self.layers:
@@ -148,24 +181,6 @@ class VGG19(nn.Module):
 
     def _bias(self, layer: Layer) -> Tensor:
         return self.get_buffer(f"{layer.name}_bias")
-
-    def _check(self, image: Tensor, wanted: set[str]) -> None:
-        names = {layer.name for layer in self.layers}
-        if unknown := sorted(wanted - names):
-            cure = "build it with classifier=True" if unknown[0] in ORDER else f"choose from {', '.join(names)}"
-            raise SettingsError(f"{unknown[0]!r} is not a layer of this network: {cure}.")
-        height, width = image.shape[-2:]
-        if wanted & CHANNELS.keys() - {layer.name for layer in LAYERS}:
-            if (height, width) != (CLASSIFIER_INPUT, CLASSIFIER_INPUT):
-                raise SettingsError(
-                    f"The picture is {width}×{height} px but the fully connected layers take "
-                    f"{CLASSIFIER_INPUT}×{CLASSIFIER_INPUT} px: resize or crop it."
-                )
-        elif wanted and min(height, width) < smallest_side(wanted):
-            raise SettingsError(
-                f"The picture is {width}×{height} px but {deepest(wanted)} needs at least "
-                f"{smallest_side(wanted)} px on each side: use a bigger size or shallower layers."
-            )
 
 
 def _before_relu(layer: Layer) -> str:

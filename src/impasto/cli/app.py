@@ -7,9 +7,11 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
+from impasto.cli.bench import bench
 from impasto.cli.demo import demo
 from impasto.cli.doctor import doctor
 from impasto.cli.paint import paint
+from impasto.cli.plan import plan
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.swatches import swatches
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
@@ -28,7 +30,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-for command in (swatches, weights, inspect, rerun, demo, doctor):
+for command in (plan, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 

@@ -30,6 +30,7 @@ def doctor(*, json: Annotated[bool, Parameter(help="Print the findings as one JS
     findings: dict[str, Any] = {"versions": {"python": platform.python_version()} | _versions()}
     for name, examine in (
         ("compute", lambda: _compute()),
+        ("engines", lambda: _engines()),
         ("weights", lambda: _weights(settings.weights)),
         ("cache", lambda: _cache()),
         ("self_test", lambda: _self_test(settings)),
@@ -69,6 +70,13 @@ def _compute() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
+
+
+def _engines() -> dict[str, Any]:
+    from impasto.engines.native_library import why_not
+
+    fault = why_not()
+    return {"torch": True, "native": fault is None, "why_not_native": fault}
 
 
 def _weights(source: str) -> dict[str, Any]:
@@ -120,6 +128,7 @@ def _tell(findings: dict[str, Any]) -> None:
         tell(f"{name:<12} {found or 'MISSING'}")
     sentences = {
         "compute": "{threads} threads on {processor}; devices: {devices}",
+        "engines": "native, torch",
         "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
         "cache": "{path}",
         "self_test": "{steps} steps in {seconds} s, loss from {loss_before:.4g} to {loss_after:.4g}",
@@ -131,5 +140,7 @@ def _tell(findings: dict[str, Any]) -> None:
             continue
         devices = ", ".join(found.get("devices", ()))
         text = sentence.format(**found | {"devices": devices})
+        if fault := found.get("why_not_native"):
+            text = f"torch; native can't run: {fault}"
         tell(f"{name:<12} {text}" + ("" if found.get("writable", True) else ", not writable: set IMPASTO_CACHE"))
     tell("Everything works." if findings["ok"] else "Something is broken, see above.")

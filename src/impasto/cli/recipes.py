@@ -32,7 +32,7 @@ def inspect(
     for role, ingredient in inputs:
         tell(f"{role:<12} {ingredient.path or ingredient.name}\n{'':<12} SHA-256 {ingredient.sha256}")
     tell(f"weights      {recipe.settings.get('weights')}\n{'':<12} SHA-256 {recipe.weights_sha256}")
-    tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}\n")
+    tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}\n")
     width = max(map(len, recipe.settings), default=0)
     for name, value in recipe.settings.items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
@@ -83,6 +83,7 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
     cures = {
         "version": ("impasto", "pip install impasto=={}"),
         "torch": ("torch", "pip install torch=={}"),
+        "engine": ("The engine", "run where --engine {} works, see impasto doctor"),
         "threads": ("The number of threads", "set OMP_NUM_THREADS={}"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }

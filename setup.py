@@ -1,0 +1,15 @@
+"""Builds the native engine, a plain shared library that ctypes loads; where it can't be built, impasto does without."""
+
+import sys
+
+from setuptools import Extension, setup
+
+# Not linked to OpenMP: torch has loaded it already, see impasto.engines.native.library.
+NATIVE = Extension(
+    "impasto.engines._native",
+    ["src/impasto/engines/native.c"],
+    extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi"],
+    optional=True,
+)
+
+setup(ext_modules=[NATIVE] if sys.platform == "linux" else [])

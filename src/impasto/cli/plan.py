@@ -1,0 +1,61 @@
+"""`impasto plan`: what a run would take, before it is started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli import knobs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.terminal import duration, tell, tell_json
+
+
+def plan(
+    content: Annotated[str, Parameter(help="The photo.")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the plan as one JSON object.")] = False,
+    config: knobs.Config = None,
+    preset: knobs.Preset = None,
+    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+) -> None:
+    """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
+    settings = knobs.from_shell(flags or {}, os.environ, config, preset)
+    from impasto import engines, images, weights
+    from impasto.memory import MEGABYTE
+    from impasto.stylizer import Stylizer
+
+    pixels = images.load(Path(content), max_pixels=settings.max_pixels).pixels
+    stylizer = Stylizer(settings, network=engines.make(settings, weights.load(settings.weights)))
+    prospect = stylizer.prospect((pixels.shape[-2], pixels.shape[-1]))
+    found, seconds = prospect.plan, prospect.seconds
+    if json:
+        tell_json(
+            {
+                "size": {"width": found.size[1], "height": found.size[0]},
+                "scales": [
+                    {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in prospect.scales
+                ],
+                "engine": str(stylizer.network.name),
+                "tile": found.tile,
+                "history": found.history,
+                "peak_bytes": found.peak,
+                "budget_bytes": found.budget,
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    height, width = found.size
+    tell(f"size     {width}×{height} px")
+    sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in prospect.scales)
+    tell(f"scales   {sizes}")
+    tell(
+        f"engine   {stylizer.network.name}, " + (f"tiles of {found.tile} px" if found.tile else "whole picture at once")
+    )
+    if found.history:
+        tell(f"history  {found.history} steps of L-BFGS")
+    tell(f"memory   about {found.peak / MEGABYTE:,.0f} MB at the peak, of {found.budget / MEGABYTE:,.0f} MB allowed")
+    tell(f"time     about {duration(seconds)}")

@@ -1,0 +1,267 @@
+"""VGG19 forwards and back to the pixels in our own C (native.c): Winograd convolutions in float32, on x86-64.
+
+Some 2 to 2.7 times as fast as torch: docs/decisions/0004-native-engine.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from impasto.engines.native_library import Conv, Unavailable, address, library, why_not
+from impasto.errors import SettingsError
+from impasto.settings import EngineName, Pooling
+from impasto.vgg import AVERAGE_POOLING_GAIN, LAYERS, ORDER, check_request
+from impasto.weight_files import CONVOLUTIONS
+from impasto.weights import Weights
+
+DEEP = 256 * 256
+"""Kernels of more than so many channel pairs stay untransformed: native.c says why."""
+
+BLOCK, DEEP_BLOCK = 28, 196
+"""Tiles of 4×4 pixels worked on at a time: so few that they stay in the cache, so many that kernels are reused."""
+
+STEPS = tuple(layer.name for layer in LAYERS if layer.kind != "relu")
+"""What is computed one after the other: a convolution with its ReLU, or a pooling."""
+
+
+class NativeEngine:
+    """Implements `Engine`: pictures (1, 3, h, w) in float32 on the CPU, one thread at a time.
+
+    The features it hands out are never overwritten; what it needs between the passes is kept for the next ones.
+    Raises `Unavailable`. `wide=False` does without AVX-512.
+    """
+
+    name = EngineName.NATIVE
+    device = torch.device("cpu")
+
+    def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, wide: bool | None = None) -> None:
+        if fault := why_not(weights):
+            raise Unavailable(fault)
+        self.library = library()
+        self.wide = self.library.impasto_instructions() == 2 if wide is None else wide
+        self.pooling = Pooling(pooling)
+        self.memory = Memory()
+        self.mean, self.std = (
+            torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
+        )
+        panel = 32 if self.wide else 16
+        self.convolutions = {
+            name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
+            for name in CONVOLUTIONS
+        }
+        first = weights.tensors["conv1_1.weight"]
+        self.first = _panels(first.permute(3, 1, 2, 0).reshape(1, 27, -1), panel)
+        taps = first.permute(0, 2, 3, 1).flatten(1)  # (k, 27): row, column, colour
+        self.first_back = _panels(torch.nn.functional.pad(taps, (0, 5))[None], panel)
+
+    def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Activations of an sRGB image (1, 3, h, w) in [0, 1] at each named layer, in memory as (h', w', c).
+
+        Raises `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
+        """
+        wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
+        check_request(image, wanted, [layer.name for layer in LAYERS])
+        if image.dtype != torch.float32 or image.shape[0] != 1 or image.device != self.device:
+            raise SettingsError(
+                f"The native engine takes one float32 picture on the CPU, not {tuple(image.shape)} in {image.dtype} on "
+                f"{image.device}: use --engine torch."
+            )
+        if not wanted:
+            return {}
+        x = ((image - self.mean) / self.std).contiguous()
+        if torch.is_grad_enabled() and x.requires_grad:
+            return dict(zip(wanted, _Differentiable.apply(x, self, wanted), strict=True))  # pyright: ignore[reportArgumentType]
+        return Pass(self, wanted, x, differentiable=False).features
+
+    def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
+        """y = the convolution of x, pictures (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
+        layer = self.convolutions[name]
+        h, w, c = x.shape
+        k = y.shape[2]
+        tiles = -(-h // 4) * -(-w // 4)
+        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "wide": self.wide}
+        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
+        addresses = {field: address(tensor) for field, tensor in pointers.items()}
+        call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
+        work = self.memory.take(self.library.impasto_workspace(ctypes.byref(call)))
+        call.work = address(work)
+        self.library.impasto_conv(ctypes.byref(call))
+        self.memory.give(work)
+
+    def call(self, function: str, *arguments: Tensor | float | None) -> None:
+        """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
+        plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
+        getattr(self.library, function)(*plain, torch.get_num_threads(), self.wide)
+
+    def gain(self, pool: str) -> float:
+        """What a mean is multiplied by, 0 for max pooling."""
+        return AVERAGE_POOLING_GAIN[pool] if self.pooling is Pooling.AVERAGE else 0.0
+
+
+class Convolution:
+    """One layer's frozen kernels, arranged for native.c when first needed in a direction."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL) -> None:
+        self.bias, self.panel, self.library = bias, panel, library
+        self.k, self.c = weight.shape[:2]
+        self.deep = self.k * self.c > DEEP
+        self._original: Tensor | None = weight
+        self._arranged: dict[bool, Tensor] = {}
+
+    def kernels(self, *, back: bool) -> Tensor:
+        """Kernels of the convolution, or with `back` of its transpose, which takes gradients from outputs to inputs."""
+        if back not in self._arranged:
+            assert self._original is not None
+            taps = self._original.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
+            arranged = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
+            if not self.deep:
+                taps, arranged = arranged, torch.empty(36, self.c, self.k)
+                ins, outs = (self.k, self.c) if back else (self.c, self.k)
+                self.library.impasto_transform(
+                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel == 32
+                )
+            self._arranged[back] = arranged
+            if len(self._arranged) == 2:
+                self._original = None
+        return self._arranged[back]
+
+
+class Memory:
+    """Buffers kept from pass to pass: fresh memory costs a page fault every 4 KB."""
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []  # by size
+
+    def take(self, *shape: int) -> Tensor:
+        """A tensor with anything in it; it is the caller's until given back."""
+        size = torch.Size(shape).numel()
+        at = bisect_left(self._free, size, key=Tensor.numel)
+        if at < len(self._free):
+            return self._free.pop(at)[:size].view(shape)
+        if self._free:
+            self._free.pop()  # too small, as all are: the new one takes its place
+        return torch.empty(size).view(shape)
+
+    def give(self, tensor: Tensor) -> None:
+        """Take back what `take` gave."""
+        whole = tensor.new_empty(0).set_(tensor.untyped_storage())
+        self._free.insert(bisect_left(self._free, whole.numel(), key=Tensor.numel), whole)
+
+
+class Pass:
+    """One picture's way through the network; a differentiable one keeps every activation for the way back."""
+
+    def __init__(self, engine: NativeEngine, wanted: list[str], image: Tensor, *, differentiable: bool) -> None:
+        self.engine, self.size = engine, image.shape[2:]
+        self.steps = STEPS[: 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
+        self._outputs: dict[str, Tensor] = {}  # (h, w, c) after each step, its ReLU included
+        self._borrowed: list[Tensor] = []
+        found: dict[str, Tensor] = {}
+        x, (h, w) = image, self.size
+        for name in self.steps:
+            if name.startswith("pool"):
+                h, w, c, after = h // 2, w // 2, x.shape[2], name
+            else:
+                c, after = engine.convolutions[name].k, name.replace("conv", "relu")
+            y = found[after] = torch.empty(h, w, c) if after in wanted else self._borrow(h, w, c)
+            if name in wanted and name != after:
+                found[name] = torch.empty(h, w, c)
+            self._compute(name, x, y, found.get(name))
+            if differentiable:
+                self._outputs[name] = y
+            else:
+                self._give_back(all_but=y)
+            x = y
+        self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
+
+    def back(self, arrived: Mapping[str, Tensor]) -> Tensor:
+        """The gradient to the normalised image (1, 3, h, w), of gradients (h, w, c) that arrived at the features."""
+        image = torch.zeros(1, 3, *self.size)
+        above, d = "", None  # the step above, and the gradient at its output before the ReLU: None as long as it is 0
+        for name in reversed(self.steps):
+            lower = self._before_relu(name, above, d, arrived)
+            if d is not None:
+                self.engine.memory.give(d)
+            above, d = name, lower
+        if d is not None:
+            h, w, k = d.shape
+            work = self.engine.memory.take(torch.get_num_threads() * 96 * w)
+            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k)
+            for tensor in (work, d):
+                self.engine.memory.give(tensor)
+        return image
+
+    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None) -> None:
+        engine, (h, w, k) = self.engine, y.shape
+        if name.startswith("pool"):
+            engine.call("impasto_pool", x, y, *x.shape, engine.gain(name))
+        elif name == "conv1_1":
+            work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
+            bias = engine.convolutions[name].bias
+            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k)
+            engine.memory.give(work)
+        else:
+            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before)
+
+    def _before_relu(self, name: str, above: str, d: Tensor | None, arrived: Mapping[str, Tensor]) -> Tensor | None:
+        """The gradient at the output of a step, before its ReLU, from the one at the output of the step above."""
+        engine, act = self.engine, self._outputs[name]
+        pool = name.startswith("pool")
+        add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
+        if d is None and add is None and add_before is None:
+            return None
+        y = engine.memory.take(*act.shape)
+        if d is not None and above.startswith("conv"):
+            engine.convolve(above, d, y, back=True, add=add, act=None if pool else act, add_before=add_before)
+        elif pool and add is not None:
+            y.copy_(add)
+        else:
+            gain = 0.0 if d is None else engine.gain(above)
+            engine.call("impasto_pool_back", act, d, add, add_before, y, *act.shape, gain)
+        return y
+
+    def _borrow(self, *shape: int) -> Tensor:
+        self._borrowed.append(self.engine.memory.take(*shape))
+        return self._borrowed[-1]
+
+    def _give_back(self, all_but: Tensor | None = None) -> None:
+        for tensor in self._borrowed:
+            if tensor is not all_but:
+                self.engine.memory.give(tensor)
+        self._borrowed = [tensor for tensor in self._borrowed if tensor is all_but]
+
+    def __del__(self) -> None:
+        self._give_back()  # whoever could have asked for the way back has let go of the graph
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str]) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.way, ctx.wanted = Pass(engine, wanted, image, differentiable=True), wanted
+        ctx.set_materialize_grads(False)
+        features = ctx.way.features
+        ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
+        return tuple(features[name] for name in wanted)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        arrived = {
+            name: gradient[0].permute(1, 2, 0).contiguous()
+            for name, gradient in zip(ctx.wanted, gradients, strict=True)
+            if gradient is not None
+        }
+        return ctx.way.back(arrived), None, None
+
+
+def _panels(kernels: Tensor, panel: int) -> Tensor:
+    """(n, c, k) -> (n, k / panel, c, panel), the order in which native.c reads them."""
+    n, c, k = kernels.shape
+    return kernels.reshape(n, c, k // panel, panel).transpose(1, 2).contiguous()
