@@ -72,6 +72,18 @@ def test_transparency_of_the_photo_is_kept_at_the_outputs_size(brush):
     assert alpha[:, 28:].max() == 0
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB")])
+def test_memory_that_runs_out_all_the_same_is_said_in_a_sentence(photo, brush, monkeypatch, error):
+    job = Painting(photo, [brush], Settings(**QUICK))
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(job.network, "features", fail)
+    with pytest.raises(ImpastoError, match="Painting 48 px took more memory than there was"):
+        list(job.events())
+
+
 def test_a_swatch_is_a_style_by_name_unless_a_file_has_that_name(tmp_path, monkeypatch, brush):
     swatch = open_style("dots", Settings(size=300))
     assert (swatch.name, swatch.path, tuple(swatch.pixels.shape)) == ("dots", None, (1, 3, 300, 300))

@@ -65,10 +65,18 @@ class Painting:
         )
 
     def events(self) -> Iterator[Event]:
-        """The run's events, see `Stylizer.paint`."""
+        """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
         stylizer = Stylizer(self.settings, network=self.network)
         start = None if self.init is None else self.init.pixels
-        return stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start)
+        try:
+            yield from stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start)
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
+                raise
+            raise ImpastoError(
+                f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
+                "lower --max-memory."
+            ) from error
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
