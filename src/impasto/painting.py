@@ -71,7 +71,9 @@ class Painting:
         try:
             yield from stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start)
         except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
+            if not isinstance(error, MemoryError) and "memory" not in str(
+                error
+            ):  # torch has no error of its own on CPUs
                 raise
             raise ImpastoError(
                 f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
