@@ -30,7 +30,8 @@ def test_every_example_runs_and_is_short(script, pictures):
     )
     assert done.returncode == 0, done.stderr
     if "sys.argv[1:4]" in script.read_text():
-        assert max(PIL.Image.open(output).size) == 128
+        with PIL.Image.open(output) as picture:
+            assert max(picture.size) == 128
     else:
         assert "eq. 4" in done.stdout
 
