@@ -19,7 +19,7 @@ PHOTO = "coffee.png"
 
 STYLE = "watercolour"
 
-KNOBS: dict[str, Any] = {"size": 320, "steps_per_epoch": 15}
+KNOBS: dict[str, Any] = {"size": 384, "steps_per_epoch": 15}
 """Ten epochs of few steps: the figure shows epochs 1, 5 and 10, and the whole takes under 3 minutes."""
 
 
