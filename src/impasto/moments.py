@@ -28,8 +28,3 @@ class _Gram(torch.autograd.Function):
         if f.stride(1) == 1:  # (h, w, c) in memory: the gradient comes out likewise, and needs no reordering
             return (f.mT @ symmetric).mT
         return symmetric @ f
-
-
-def channel_sum(features: Tensor) -> Tensor:
-    """Features summed over positions, (n, c, h, w) -> (n, c): the raw first moment."""
-    return features.sum(dim=(2, 3))
