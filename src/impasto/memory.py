@@ -113,7 +113,7 @@ def estimate(settings: Settings, size: tuple[int, int], tile: int | None, histor
     canvases = CANVASES[settings.optimizer] + 2 * history
     return int(
         ENGINE_BASE[engine]
-        + seen * evaluation_bytes(layers) * ENGINE_FACTOR[engine]
+        + seen * evaluation_bytes(layers) * ENGINE_FACTOR[engine][tile is not None]
         + targets
         + prod(size) * CANVAS * canvases
     )
@@ -131,5 +131,9 @@ CANVASES = {OptimizerName.GD: 9, OptimizerName.ADAM: 12, OptimizerName.LBFGS: 13
 ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 260 * MEGABYTE}
 """Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
 
-ENGINE_FACTOR = {"torch": 2.0, "native": 2.0}
-"""Memory of an evaluation, gradients and losses included, relative to its activations (benchmarks/memory.py)."""
+ENGINE_FACTOR = {"torch": (2.0, 2.0), "native": (2.0, 3.4)}
+"""Memory of an evaluation, gradients and losses included, relative to its activations: of a whole picture, of a tile.
+
+Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). The native engine keeps its buffers, and those
+for tiles of several sizes add up.
+"""
