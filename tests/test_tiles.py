@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
+from impasto.errors import SettingsError
 from impasto.objective import Objective, Weighting, measure_targets, normalized, survey
 from impasto.settings import Pooling
+from impasto.storeys import network_pixels, storeys
 from impasto.tiles import halo, split
 from impasto.vgg import VGG19
 
@@ -51,7 +53,7 @@ def test_the_whole_pictures_evaluation_equals_plain_autograd():
     torch.testing.assert_close(found.gradient, gradient)
 
 
-@pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1",)])
+@pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1", "pool3")])
 def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
     network, image = engine(), scene(170, 233)
     grams, features = survey(network, image, layers, layers)
@@ -67,6 +69,31 @@ def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
 )
 def test_halos_follow_from_the_geometry_of_the_deepest_layer(layer, expected):
     assert halo([layer, "relu1_1"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "below", "expected"), [(["pool3"], None, 24), (["relu5_1"], "pool3", 48), (["relu4_2"], "pool3", 16)]
+)
+def test_a_storey_needs_a_smaller_halo_than_the_whole_network(layers, below, expected):
+    assert halo(layers, below) == expected
+
+
+@pytest.mark.parametrize(("size", "most"), [((2048, 2048), 1.4), ((4096, 4096), 1.6), ((16384, 16384), 1.65)])
+def test_tiles_of_1024_px_cost_little_more_than_the_two_looks_themselves(size, most):
+    """1.5 evaluations are two looks and one way back; a canvas seen whole costs one."""
+    assert network_pixels(size, GATYS, None) == pytest.approx(size[0] * size[1])
+    assert network_pixels(size, GATYS, 1024) / (size[0] * size[1]) < most
+
+
+def test_a_network_without_deep_layers_is_not_cut():
+    assert len(storeys((300, 300), ["relu1_1", "relu3_1", "pool3"], 96)) == 1
+    lower, upper = storeys((300, 300), [*GATYS, "pool3"], 96)
+    assert (lower.layers, upper.layers) == (("relu1_1", "relu2_1", "relu3_1", "pool3"), ("relu4_1", "relu5_1"))
+
+
+def test_the_upper_storey_refuses_layers_below_it():
+    with pytest.raises(SettingsError, match="'relu2_1' is not a layer"):
+        engine().features(torch.zeros(1, 5, 8, 8, dtype=torch.float64), ["relu2_1"], below="pool3")
 
 
 @pytest.mark.parametrize("layer", ["relu2_1", "relu3_1", "relu4_1", "relu5_1"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,7 +10,8 @@ import psutil
 
 from impasto.errors import SettingsError
 from impasto.settings import OptimizerName, Settings
-from impasto.tiles import split, stride
+from impasto.storeys import Storey, storeys
+from impasto.tiles import stride
 from impasto.vgg import CHANNELS, LAYERS, ORDER, deepest, feature_size, poolings_before
 
 SHARE_OF_FREE = 0.7
@@ -108,21 +108,25 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[tuple[int | None, i
 def estimate(settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str) -> int:
     """Bytes that painting (h, w) pixels adds to what is resident once the network is loaded."""
     layers = (*settings.content_layers, *settings.style_layers)
-    seen = max((t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, tile))
-    targets = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in settings.content_layers)
+    rising = storeys(size, layers, tile)
+    handed = [storey.above for storey in rising if storey.above]
+    # The content's targets; what a storey hands up, and the gradient that it gets back for it.
+    wholes = [*settings.content_layers, *handed, *handed]
     canvases = CANVASES[settings.optimizer] + 2 * history
     return int(
         ENGINE_BASE[engine]
-        + seen * evaluation_bytes(layers) * ENGINE_FACTOR[engine][tile is not None]
-        + targets
+        + max(map(look_bytes, rising)) * ENGINE_FACTOR[engine][tile is not None]
+        + sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
         + prod(size) * CANVAS * canvases
     )
 
 
-def evaluation_bytes(layers: Iterable[str]) -> float:
-    """Bytes of the activations that a pixel shown to the network has at the ReLUs and poolings up to the deepest."""
-    seen = LAYERS[: ORDER[deepest(layers)] + 1]
-    return sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in seen if layer.kind != "conv")
+def look_bytes(storey: Storey) -> float:
+    """Bytes of the activations at the ReLUs and poolings of a storey, for the largest of its tiles."""
+    first = 0 if storey.below is None else ORDER[storey.below] + 1
+    passed = LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]
+    a_pixel = sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in passed if layer.kind != "conv")
+    return a_pixel * max(tile.seen.pixels for tile in storey.tiles)
 
 
 CANVASES = {OptimizerName.GD: 9, OptimizerName.ADAM: 12, OptimizerName.LBFGS: 13}
@@ -131,9 +135,8 @@ CANVASES = {OptimizerName.GD: 9, OptimizerName.ADAM: 12, OptimizerName.LBFGS: 13
 ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 260 * MEGABYTE}
 """Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
 
-ENGINE_FACTOR = {"torch": (2.0, 2.0), "native": (2.0, 3.4)}
+ENGINE_FACTOR = {"torch": (2.0, 2.8), "native": (2.0, 2.7)}
 """Memory of an evaluation, gradients and losses included, relative to its activations: of a whole picture, of a tile.
 
-Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). The native engine keeps its buffers, and those
-for tiles of several sizes add up.
+Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). Buffers for tiles of several sizes add up.
 """

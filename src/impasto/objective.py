@@ -11,8 +11,9 @@ from torch import Tensor
 from impasto.losses import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.moments import gram
 from impasto.optimizers import Evaluation
-from impasto.tiles import Tile, Window, cropped, positions, split
-from impasto.vgg import Engine, feature_size
+from impasto.storeys import Look, Walk, room_for, storeys
+from impasto.tiles import Window, positions
+from impasto.vgg import Engine
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,17 @@ def survey(
 
     Each Gram matrix is divided by its number of positions. The image is seen in tiles of about `tile` pixels a side.
     """
-    size = (image.shape[-2], image.shape[-1])
+    size = _size(image)
     style, content = tuple(style), tuple(content)
     sums: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
-    for part in split(size, (*style, *content), tile):
-        features = cropped(part, engine.features(part.seen.of(image), {*style, *content}))
-        sums = _added(sums, {name: gram(features[name]) for name in style})
-        for name in content:
+    for look in Walk(engine, storeys(size, (*style, *content), tile), image).up():
+        here = look.storey.layers
+        sums = _added(sums, {name: gram(look.features[name]) for name in here if name in style})
+        for name in (name for name in here if name in content):
             if name not in whole:
-                whole[name] = features[name].new_empty((*features[name].shape[:2], *feature_size(name, size)))
-            part.place(name, whole[name]).copy_(features[name])
+                whole[name] = room_for(name, look.features[name], size)
+            look.tile.place(name, whole[name]).copy_(look.features[name])
     return {name: total / positions(name, size) for name, total in sums.items()}, whole
 
 
@@ -143,72 +144,58 @@ class Objective:
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
-        (whole,) = split((canvas.shape[-2], canvas.shape[-1]), ())
-        features = self.engine.features(canvas, self.weighting.layers)
-        style = self._style_losses(self._measure(features), whole.core)
-        return self._weigh(style | self._local_losses(features, canvas, whole, whole.core))
+        (storey,) = storeys(_size(canvas), self.weighting.layers)
+        look = Look(storey, storey.tiles[0], canvas, self.engine.features(canvas, self.weighting.layers))
+        style = self._style_losses(self._measure(look), _size(canvas))
+        return self._weigh(style | self._local_losses(look, _size(canvas)))
 
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
-        *others, last = split((canvas.shape[-2], canvas.shape[-1]), self.weighting.layers, self.tile)
+        size = _size(canvas)
+        walk = Walk(self.engine, storeys(size, self.weighting.layers, self.tile), canvas)
         sums: dict[str, Tensor] = {}
-        for tile in others:
-            with torch.no_grad():
-                sums = _added(sums, self._measure(self._look(canvas, tile)[1]))
-        # The tile that the first pass saw last is still at hand: the second pass begins with it.
-        pixels, features = self._look(canvas, last)
-        measured = self._measure(features)
-        sums = {name: total.detach().requires_grad_() for name, total in _added(sums, measured).items()}
-        everything = Window(0, 0, canvas.shape[-2], canvas.shape[-1])
-        style = self._weigh(self._style_losses(sums, everything))
+        for look in walk.up(keep_last=True):
+            look.sums = self._measure(look)
+            sums = _added(sums, {name: measured.detach() for name, measured in look.sums.items()})
+            del look  # the network needs the memory for the next tile
+        sums = {name: total.requires_grad_() for name, total in sums.items()}
+        style = self._weigh(self._style_losses(sums, size))
         pull = dict(zip(sums, torch.autograd.grad(style.total, list(sums.values())), strict=True)) if sums else {}
 
         parts = {name: part.item() for name, part in style.parts.items()}
-        gradient = torch.zeros_like(canvas)
-        for tile in (last, *reversed(others)):
-            if tile is not last:
-                pixels, features = self._look(canvas, tile)
-                measured = self._measure(features)
-            local = self._weigh(self._local_losses(features, pixels, tile, everything))
-            pulled = sum(((pull[name] * measured[name]).sum() for name in pull), start=local.total)
-            (part,) = torch.autograd.grad(pulled, pixels)
-            tile.seen.of(gradient).add_(part)
+
+        def share(look: Look) -> Tensor:
+            local = self._weigh(self._local_losses(look, size))
             for name, loss in local.parts.items():
                 parts[name] = parts.get(name, 0.0) + loss.item()
-        parts = {name: parts[name] for name in self._names()}
-        return Evaluation(sum(parts.values()), parts, gradient)
+            measured = look.sums or self._measure(look)
+            return sum(((pull[name] * measured[name]).sum() for name in measured), start=local.total)
 
-    def _look(self, canvas: Tensor, tile: Tile) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the tile is shown, as a leaf, and the features of its core."""
-        pixels = tile.seen.of(canvas).detach().requires_grad_(torch.is_grad_enabled())
-        return pixels, cropped(tile, self.engine.features(pixels, self.weighting.layers))
+        gradient = walk.down(share)
+        return Evaluation(sum(parts.values()), {name: parts[name] for name in self._names()}, gradient)
 
-    def _measure(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sums over positions that the style loss is a function of."""
-        return {name: gram(features[name]) for name in self.weighting.style}
+    def _measure(self, look: Look) -> dict[str, Tensor]:
+        """The sums over a tile's positions that the style loss is a function of."""
+        return {name: gram(look.features[name]) for name in look.storey.layers if name in self.weighting.style}
 
-    def _style_losses(self, sums: Mapping[str, Tensor], canvas: Window) -> dict[str, Tensor]:
-        size = (canvas.bottom, canvas.right)
+    def _style_losses(self, sums: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
         return {
             f"style/{name}": style_layer_loss(g, self.targets.style[name], positions(name, size), 1)
             for name, g in sums.items()
         }
 
-    def _local_losses(
-        self, features: Mapping[str, Tensor], pixels: Tensor, tile: Tile, canvas: Window
-    ) -> dict[str, Tensor]:
-        """The losses that are sums over places; the tile's share of them."""
+    def _local_losses(self, look: Look, size: tuple[int, int]) -> dict[str, Tensor]:
+        """The losses that are sums over places; a tile's share of them, for a canvas of `size` (h, w)."""
         losses = {
-            f"content/{name}": content_loss(features[name], tile.place(name, self.targets.content[name]))
-            for name in self.weighting.content
+            f"content/{name}": content_loss(look.features[name], look.tile.place(name, self.targets.content[name]))
+            for name in look.storey.layers
+            if name in self.weighting.content
         }
-        if self.weighting.tv:
-            core = tile.core
-            next_too = Window(
-                core.top, core.left, min(core.bottom + 1, canvas.bottom), min(core.right + 1, canvas.right)
-            )
+        if self.weighting.tv and look.storey.below is None:
+            core, seen = look.tile.core, look.tile.seen
+            next_too = Window(core.top, core.left, min(core.bottom + 1, size[0]), min(core.right + 1, size[1]))
             losses["tv"] = total_variation(
-                next_too.within(tile.seen).of(pixels), (core.bottom - core.top, core.right - core.left)
+                next_too.within(seen).of(look.shown), (core.bottom - core.top, core.right - core.left)
             )
         return losses
 
@@ -240,4 +227,8 @@ class Objective:
 
 
 def _added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: sums[name] + part if name in sums else part for name, part in more.items()}
+    return {**sums, **{name: sums[name] + part if name in sums else part for name, part in more.items()}}
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]

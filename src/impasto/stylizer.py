@@ -19,7 +19,7 @@ from impasto.memory import Plan, free_memory, make_plan, resident_memory
 from impasto.objective import Objective, Weighting, measure_targets, normalized
 from impasto.optimizers import Evaluate, Evaluation
 from impasto.settings import ObjectiveName, Settings
-from impasto.tiles import network_pixels
+from impasto.storeys import network_pixels
 from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
