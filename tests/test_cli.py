@@ -53,6 +53,8 @@ TYPED = {
     "seed": ("9", 9),
     "device": ("cuda:1", "cuda:1"),
     "engine": ("torch", "torch"),
+    "precision": ("bfloat16", "bfloat16"),
+    "compile": ("true", True),
     "max_pixels": ("1000", 1000),
 }
 """What may be typed for each knob and what it has to become: a new knob needs its line here."""
@@ -121,7 +123,8 @@ def test_every_knob_has_a_flag_that_is_tried_here_and_a_place_in_the_help():
 @pytest.mark.parametrize("knob", Settings.model_fields)
 def test_a_flag_reaches_its_setting_and_changes_nothing_else(knob, settings_of):
     text, value = TYPED[knob]
-    assert settings_of(f"--{knob.replace('_', '-')}", text) == Settings(**{knob: value})
+    flag = f"--{knob.replace('_', '-')}"
+    assert settings_of(*([flag] if value is True else [flag, text])) == Settings(**{knob: value})
     assert getattr(Settings(), knob) != value
 
 

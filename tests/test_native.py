@@ -1,5 +1,6 @@
 """The native engine against torch. Real weights at small sizes: its channels come in multiples of 32."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_two_engines_paint_in_two_threads_at_once(frozen, engine):
 def test_torch_and_the_engine_share_one_openmp_runtime(engine):
     gradient(engine, picture(32, 32), ["relu1_1"])
     loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
-    assert len([path for path in loaded if "omp" in Path(path).name.split(".")[0]]) == 1
+    assert len([path for path in loaded if re.match(r"lib(g|i)?omp", Path(path).name)]) == 1
 
 
 @needs_native
@@ -281,3 +282,18 @@ def test_the_gram_matrix_has_its_exact_gradient_for_any_that_arrives(last):
 def test_native_on_another_device_is_a_conflict():
     with pytest.raises(SettingsError, match="--engine is 'native', which runs on the CPU, but --device is 'cuda'"):
         Settings(engine="native", device="cuda")
+
+
+@pytest.mark.parametrize("knobs", [{"precision": "bfloat16"}, {"compile": True}])
+def test_native_refuses_what_only_torch_can_do_and_auto_then_takes_torch(knobs, frozen):
+    with pytest.raises(SettingsError, match="--engine is 'native', which computes in float32"):
+        Settings(engine="native", **knobs)
+    assert engines.make(Settings(device="cpu", **knobs), frozen).name == EngineName.TORCH
+
+
+def test_tf32_is_refused_where_there_is_no_cuda(frozen):
+    with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but --device is 'cpu'"):
+        Settings(precision="tf32", device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but the device is"):
+            engines.make(Settings(precision="tf32"), frozen)

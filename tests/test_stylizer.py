@@ -171,13 +171,13 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_with_the_last_good_
     class Broken(VGG19):
         calls = 0
 
-        def features(self, image, layers):
+        def features(self, image, layers, *, below=None):
             self.calls += 1
             if self.calls == 10 and where == "image":
                 image = image * float("nan")
             if self.calls == 10 and where == "gradient":
                 image.register_hook(lambda g: g * float("inf"))
-            return super().features(image, layers)
+            return super().features(image, layers, below=below)
 
     engine = Broken(tiny_weights(dtype=torch.float32))
     seen = []

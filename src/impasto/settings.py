@@ -40,6 +40,14 @@ class EngineName(StrEnum):
     NATIVE = "native"
 
 
+class Precision(StrEnum):
+    """What the network's convolutions multiply in; losses and the picture are float32 always."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
+
+
 class ObjectiveName(StrEnum):
     """What α, β and the layer weights multiply.
 
@@ -110,6 +118,13 @@ class Settings(BaseModel):
     engine: EngineName = Field(
         EngineName.AUTO,
         description="What runs the network: torch, native (twice as fast, CPU only), or the faster one there is.",
+    )
+    precision: Precision = Field(
+        Precision.FLOAT32,
+        description="What convolutions multiply in: 'tf32' (CUDA) and 'bfloat16' are faster and less exact.",
+    )
+    compile: bool = Field(
+        False, description="Compile the torch engine's network before the run (torch.compile): for long runs on CUDA."
     )
     max_memory: str = Field(
         "auto",
@@ -195,6 +210,11 @@ class Settings(BaseModel):
                 raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one each")
         if self.engine is EngineName.NATIVE and self.device not in ("auto", "cpu"):
             raise ValueError(f"--engine is 'native', which runs on the CPU, but --device is {self.device!r}: drop one")
+        if self.engine is EngineName.NATIVE and (self.precision is not Precision.FLOAT32 or self.compile):
+            knob = "--compile" if self.compile else f"--precision {self.precision.value}"
+            raise ValueError(f"--engine is 'native', which computes in float32 as it is, but {knob} is set: drop one")
+        if self.precision is Precision.TF32 and not self.device.startswith(("cuda", "auto")):
+            raise ValueError(f"--precision is 'tf32', which only CUDA has, but --device is {self.device!r}: drop one")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
         if self.style_weights and sum(self.style_weights) == 0:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import SettingsError
-from impasto.settings import EngineName, Pooling
+from impasto.settings import EngineName, Pooling, Precision
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
 
@@ -135,13 +135,24 @@ class Engine(Protocol):
 class VGG19(nn.Module):
     """The frozen network in plain torch; no weight ever asks for a gradient.
 
-    With `classifier=True` (and weights that have it) it ends in fc6, fc7, fc8 and prob.
+    With `classifier=True` (and weights that have it) it ends in fc6, fc7, fc8 and prob. With `precision` bfloat16
+    it multiplies in that and hands out float32; `compiled` leaves it to torch.compile, which takes its time first.
     """
 
     name = EngineName.TORCH
 
-    def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, classifier: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: Pooling = Pooling.MAX,
+        classifier: bool = False,
+        precision: Precision = Precision.FLOAT32,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
+        self.precision = precision
+        self._run = torch.compile(self._compute_all) if compiled else self._compute_all
         self.pooling = Pooling(pooling)
         self.layers = (*LAYERS, *CLASSIFIER_LAYERS) if classifier else LAYERS
         for layer in self.layers:
@@ -169,6 +180,12 @@ class VGG19(nn.Module):
         """
         wanted = set(layers)
         check_request(image, wanted, [layer.name for layer in self.layers], below)
+        autocast = torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision is Precision.BFLOAT16)
+        with autocast:
+            found = self._run(image, wanted, below)
+        return {name: f.to(image.dtype) for name, f in found.items()}
+
+    def _compute_all(self, image: Tensor, wanted: set[str], below: str | None) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         x = image if below is not None else (image - self.get_buffer("mean")) / self.get_buffer("std")
         for layer in self.layers[0 if below is None else ORDER[below] + 1 :]:

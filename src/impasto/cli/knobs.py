@@ -23,7 +23,7 @@ GROUPS = {
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
     "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
-    "Network": ("weights", "pooling", "device", "engine"),
+    "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "tile", "history"),
 }
 """Where the help shows each knob; one that is missing here is shown under 'More'."""
