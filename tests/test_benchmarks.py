@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth")
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,7 @@ def test_every_table_of_the_page_has_a_script_and_every_result_a_table():
     import render
 
     named = render.MARKED.findall(render.PAGE.read_text(encoding="utf-8"))
-    assert all((FOLDER / f"{name.removesuffix('_avx2')}.py").is_file() for name in named)
+    assert all((FOLDER / f"{re.sub('_(avx2|3GB)$', '', name)}.py").is_file() for name in named)
     assert {file.stem for file in (FOLDER / "results").glob("*.json")} <= set(named)
 
 
