@@ -16,8 +16,9 @@ from impasto.engines.native import NativeEngine
 from impasto.engines.native_library import Unavailable, library, why_not
 from impasto.errors import SettingsError
 from impasto.moments import gram
-from impasto.objective import Objective, Weighting, measure_targets
+from impasto.objective import Objective
 from impasto.settings import EngineName, Pooling, Settings
+from impasto.targets import Weighting, measure_targets
 from impasto.vgg import LAYERS, VGG19, deepest
 
 needs_native = pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")

@@ -6,9 +6,10 @@ import torch
 
 from conftest import scene, tiny_weights
 from impasto.errors import SettingsError
-from impasto.objective import Objective, Weighting, measure_targets, normalized, survey
+from impasto.objective import Objective
 from impasto.settings import Pooling
 from impasto.storeys import network_pixels, storeys
+from impasto.targets import Gauge, Manner, Weighting, measure_targets, normalized, survey
 from impasto.tiles import halo, split
 from impasto.vgg import VGG19
 
@@ -56,10 +57,11 @@ def test_the_whole_pictures_evaluation_equals_plain_autograd():
 @pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1", "pool3")])
 def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
     network, image = engine(), scene(170, 233)
-    grams, features = survey(network, image, layers, layers)
-    tiled_grams, tiled_features = survey(network, image, layers, layers, tile=64)
+    gauge = Gauge(Manner(), layers, (), (170, 233))
+    sums, features = survey(network, gauge, image, layers)
+    tiled_sums, tiled_features = survey(network, gauge, image, layers, tile=64)
     for name in layers:
-        torch.testing.assert_close(tiled_grams[name], grams[name], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(tiled_sums[f"style/{name}/0"], sums[f"style/{name}/0"], rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(tiled_features[name], features[name], rtol=1e-10, atol=1e-12)
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
-from impasto.objective import Weighting, measure_targets, survey
+from impasto.moments import averaged
 from impasto.settings import Settings
+from impasto.targets import Weighting, measure_targets, survey
 from impasto.vgg import ORDER, Engine, smallest_side
 
 CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
@@ -146,8 +147,13 @@ def measure_pictures(
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
     targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
-    grams, features = survey(engine, result, style, structure)
-    closed = {name: style_closed(grams[name], targets.start[name], targets.style[name]) for name in style}
+    sums, features = survey(engine, targets.gauge, result, structure)
+    closed = {
+        name: style_closed(
+            *(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in (sums, targets.start, targets.style))
+        )
+        for name in style
+    }
     optimised = [name for name in style if name in settings.style_layers]
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:

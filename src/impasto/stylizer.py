@@ -16,10 +16,11 @@ from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory
-from impasto.objective import Objective, Weighting, measure_targets, normalized
+from impasto.objective import Objective
 from impasto.optimizers import Evaluate, Evaluation
 from impasto.settings import ObjectiveName, Settings
 from impasto.storeys import network_pixels
+from impasto.targets import Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
