@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.losses import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.moments import gram
 from impasto.optimizers import Evaluation
+from impasto.scratch import MEMORY, Scratch
 from impasto.tiles import Tile, Window, cropped, positions, split
 from impasto.vgg import Engine, feature_size
 
@@ -58,28 +59,39 @@ def measure_targets(
     engine: Engine,
     weighting: Weighting,
     content: Tensor,
-    styles: Sequence[Tensor],
+    styles: Iterable[Tensor],
     shares: Sequence[float] = (),
     *,
     tile: int | None = None,
+    scratch: Scratch = MEMORY,
 ) -> Targets:
     """The targets set by a photo and paintings, images (1, 3, h, w) in [0, 1] of any sizes, seen in tiles if asked to.
+
+    `scratch` is where the photo's features are kept. Paintings are taken one at a time.
 
     Several styles are blended by their mean Gram matrices: for shares s_i that sum to 1, Σ s_i |G − A_i|² and
     |G − Σ s_i A_i|² differ by a constant, so the gradient is that of the weighted sum of losses.
     """
-    shares = shares or [1.0] * len(styles)
+    if not shares:
+        styles = list(styles)
+        shares = [1.0] * len(styles)
     blend: dict[str, Tensor] = {}
     for share, style in zip(shares, styles, strict=True):
-        grams, _ = survey(engine, style, weighting.style, tile=tile)
+        grams, _ = survey(engine, style, weighting.style, tile=tile, scratch=scratch)
         blend = _added(blend, {name: matrix * (share / sum(shares)) for name, matrix in grams.items()})
-    start, features = survey(engine, content, weighting.style, weighting.content, tile=tile)
-    return Targets(features, blend, start, total_variation(content).item())
+    start, features = survey(engine, content, weighting.style, weighting.content, tile=tile, scratch=scratch)
+    return Targets(features, blend, start, _variation(content, scratch))
 
 
 @torch.no_grad()
 def survey(
-    engine: Engine, image: Tensor, style: Iterable[str], content: Iterable[str] = (), *, tile: int | None = None
+    engine: Engine,
+    image: Tensor,
+    style: Iterable[str],
+    content: Iterable[str] = (),
+    *,
+    tile: int | None = None,
+    scratch: Scratch = MEMORY,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What an image (1, 3, h, w) shows: Gram matrices (1, c, c) at the layers `style`, features at `content`.
 
@@ -89,17 +101,44 @@ def survey(
     style, content = tuple(style), tuple(content)
     sums: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
-    for part in split(size, (*style, *content), tile):
-        features = cropped(part, engine.features(part.seen.of(image), {*style, *content}))
+    tiles = split(size, (*style, *content), tile)
+    for part in tiles:
+        features = cropped(part, engine.features(scratch.take(part.seen.of(image)), {*style, *content}))
         sums = _added(sums, {name: gram(features[name]) for name in style})
         for name in content:
             if name not in whole:
-                whole[name] = features[name].new_empty((*features[name].shape[:2], *feature_size(name, size)))
-            part.place(name, whole[name]).copy_(features[name])
+                whole[name] = _empty_features(features[name], feature_size(name, size), scratch, tiled=len(tiles) > 1)
+            scratch.put(part.place(name, whole[name]), features[name])
     return {name: total / positions(name, size) for name, total in sums.items()}, whole
 
 
-def normalized(weighting: Weighting, targets: Targets) -> Weighting:
+def _empty_features(like: Tensor, size: tuple[int, int], scratch: Scratch, *, tiled: bool) -> Tensor:
+    """Room for the features (1, c, *size) of a whole picture, of which `like` is a tile's."""
+    n, c = like.shape[:2]
+    if tiled or like.stride(1) == 1:  # a position's channels side by side: a tile is then few pieces of a file
+        return scratch.empty((n, *size, c), like).permute(0, 3, 1, 2)
+    return scratch.empty((n, c, *size), like)
+
+
+def _variation(image: Tensor, scratch: Scratch) -> float:
+    """Total variation, summed over bands of rows."""
+    h, w = image.shape[-2:]
+    bands = scratch.windows(h, 3 * w * image.element_size())
+    return sum((total_variation(image[..., b.start : b.stop + 1, :], (b.stop - b.start, w)).item() for b in bands), 0.0)
+
+
+def _variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
+    """½ Σ (P − mean)² and ½ Σ P² of features (1, c, h, w), the mean being each channel's."""
+    row = features[:, :, 0].numel() * features.element_size()
+
+    def added(part: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([part(features[:, :, rows]) for rows in scratch.windows(features.shape[2], row)]).sum(dim=0)
+
+    mean = added(lambda p: p.sum(dim=(2, 3), keepdim=True)) / features[0, 0].numel()
+    return added(lambda p: content_loss(p, mean)).item(), added(lambda p: content_loss(p, torch.zeros_like(p))).item()
+
+
+def normalized(weighting: Weighting, targets: Targets, scratch: Scratch = MEMORY) -> Weighting:
     """Each weight divided by what its loss measures on this pair, so that it means the same on every pair and size.
 
     A style layer's loss becomes the share of the photo's distance to the painting that is left, the content
@@ -108,9 +147,8 @@ def normalized(weighting: Weighting, targets: Targets) -> Weighting:
     """
     content, style = {}, {}
     for name, weight in weighting.content.items():
-        p = targets.content[name]
-        lost = content_loss(p, p.mean(dim=(2, 3), keepdim=True)).item()
-        content[name] = weight / max(lost, 1e-3 * content_loss(p, torch.zeros_like(p)).item(), TINY)
+        lost, all_of_it = _variance(targets.content[name], scratch)
+        content[name] = weight / max(lost, 1e-3 * all_of_it, TINY)
     for name, weight in weighting.style.items():
         a = targets.style[name]
         distance = style_layer_loss(targets.start[name], a, m=1).item()
@@ -131,15 +169,24 @@ class Objective:
     sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms.
     """
 
-    def __init__(self, engine: Engine, weighting: Weighting, targets: Targets, *, tile: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        weighting: Weighting,
+        targets: Targets,
+        *,
+        tile: int | None = None,
+        scratch: Scratch = MEMORY,
+    ) -> None:
         self.engine = engine
         self.weighting = weighting
         self.targets = targets
         self.tile = tile
+        self.scratch = scratch
 
     def reweighted(self, weighting: Weighting) -> Objective:
         """The same targets under other weights, for layers that the targets have: steering costs nothing."""
-        return Objective(self.engine, weighting, self.targets, tile=self.tile)
+        return Objective(self.engine, weighting, self.targets, tile=self.tile, scratch=self.scratch)
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
@@ -164,7 +211,7 @@ class Objective:
         pull = dict(zip(sums, torch.autograd.grad(style.total, list(sums.values())), strict=True)) if sums else {}
 
         parts = {name: part.item() for name, part in style.parts.items()}
-        gradient = torch.zeros_like(canvas)
+        gradient = self.scratch.zeros(canvas.shape, canvas)
         for tile in (last, *reversed(others)):
             if tile is not last:
                 pixels, features = self._look(canvas, tile)
@@ -172,7 +219,7 @@ class Objective:
             local = self._weigh(self._local_losses(features, pixels, tile, everything))
             pulled = sum(((pull[name] * measured[name]).sum() for name in pull), start=local.total)
             (part,) = torch.autograd.grad(pulled, pixels)
-            tile.seen.of(gradient).add_(part)
+            self.scratch.put(tile.seen.of(gradient), part, add=True)
             for name, loss in local.parts.items():
                 parts[name] = parts.get(name, 0.0) + loss.item()
         parts = {name: parts[name] for name in self._names()}
@@ -180,7 +227,8 @@ class Objective:
 
     def _look(self, canvas: Tensor, tile: Tile) -> tuple[Tensor, dict[str, Tensor]]:
         """What the tile is shown, as a leaf, and the features of its core."""
-        pixels = tile.seen.of(canvas).detach().requires_grad_(torch.is_grad_enabled())
+        seen = self.scratch.take(tile.seen.of(canvas))
+        pixels = seen.detach().requires_grad_(torch.is_grad_enabled())
         return pixels, cropped(tile, self.engine.features(pixels, self.weighting.layers))
 
     def _measure(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,8 +246,9 @@ class Objective:
         self, features: Mapping[str, Tensor], pixels: Tensor, tile: Tile, canvas: Window
     ) -> dict[str, Tensor]:
         """The losses that are sums over places; the tile's share of them."""
+        photo = self.targets.content
         losses = {
-            f"content/{name}": content_loss(features[name], tile.place(name, self.targets.content[name]))
+            f"content/{name}": content_loss(features[name], self.scratch.take(tile.place(name, photo[name])))
             for name in self.weighting.content
         }
         if self.weighting.tv:
