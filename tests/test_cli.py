@@ -48,6 +48,7 @@ TYPED = {
     "scales": ("2", 2),
     "init": ("noise", "noise"),
     "max_memory": ("3GB", "3GB"),
+    "scratch": ("/var/tmp", "/var/tmp"),
     "tile": ("256", 256),
     "history": ("7", 7),
     "seed": ("9", 9),

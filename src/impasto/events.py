@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ class Started:
     """First event: what will be done. `scales` are (height, width) in pixels, coarse to fine.
 
     `tile` is the side in pixels of what the network sees at a time, None for the whole canvas; `history` the steps
-    that L-BFGS remembers; `peak` the resident memory expected at most, in bytes; `seconds` the time expected.
+    that L-BFGS remembers; `peak` the resident memory expected at most, in bytes; `seconds` the time expected. Where
+    canvases don't fit into memory, files in `folder` take up to `disk` bytes.
     """
 
     scales: tuple[tuple[int, int], ...]
@@ -25,6 +27,8 @@ class Started:
     history: int = 0
     peak: int = 0
     seconds: float = 0.0
+    disk: int = 0
+    folder: Path | None = None
 
     @property
     def total_steps(self) -> int:

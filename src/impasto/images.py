@@ -31,10 +31,10 @@ from PIL import (
     WebPImagePlugin,
 )
 from torch import Tensor
-from torch.nn import functional as F
 
 from impasto.errors import ImageError
 from impasto.files import quoted, reason, write_atomically
+from impasto.scratch import MEMORY, Scratch, resample
 
 # The plugins are called by name, not through Image.open: nothing else (EPS, PSD, …) is ever tried, and
 # Image.open's pixel limit, a process-wide variable, stays out of the way of `max_pixels`. MPO comes as JPEG.
@@ -133,11 +133,14 @@ def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return height, width
 
 
-def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(pixels: Tensor, size: tuple[int, int], scratch: Scratch = MEMORY) -> Tensor:
     """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
     if tuple(pixels.shape[-2:]) == tuple(size):
         return pixels
-    return F.interpolate(pixels, size=size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    resized = resample(pixels, size, "bicubic", scratch)
+    for (piece,) in scratch.pieces(resized):
+        piece.clamp_(0, 1)
+    return resized
 
 
 def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:

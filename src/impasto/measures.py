@@ -148,12 +148,8 @@ def measure_pictures(
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
     targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
     sums, features = survey(engine, targets.gauge, result, structure)
-    closed = {
-        name: style_closed(
-            *(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in (sums, targets.start, targets.style))
-        )
-        for name in style
-    }
+    three = sums, targets.start, targets.style
+    closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:

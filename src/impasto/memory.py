@@ -1,14 +1,17 @@
-"""How much memory a run will take, and how to paint within a budget: whole or in tiles, with how long a history."""
+"""How much memory a run will take, and how to paint within a budget: tiles, length of history, canvases in files."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from impasto.errors import SettingsError
+from impasto.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 from impasto.settings import OptimizerName, Settings
 from impasto.storeys import Storey, storeys
 from impasto.tiles import stride
@@ -20,10 +23,18 @@ SHARE_OF_FREE = 0.7
 HISTORIES = (20, 10, 6, 3)
 """L-BFGS pairs: more than the first gain nothing here, the last is for want of memory."""
 
+HISTORIES_IN_FILES = (10, 6, 3, 2, 1)
+"""The same where pairs are in files: they are short for want of room on the disk. One pair still beats Adam."""
+
 TILE_SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
 """Sides of tiles in pixels, from the fastest to the most frugal."""
 
-MEGABYTE = 1_000_000
+LEAST_SIDE = 256
+"""Tiles smaller than this take longer than files do: most of what the network sees is then their surroundings."""
+
+ROOM_TO_TAKE = 0.95
+"""Part of a disk's free room that files may take."""
+
 CANVAS = 3 * 4
 """Bytes of a pixel of a canvas or a gradient: three float32."""
 
@@ -33,7 +44,7 @@ class Plan:
     """How a picture of `size` (h, w) will be painted, and the greatest resident memory expected, in bytes.
 
     `tile` is the side of a tile in pixels, None where the network sees the canvas whole; `history` the number of
-    L-BFGS pairs.
+    L-BFGS pairs; `folder` where canvases are in files of `disk` bytes together, None where they are in memory.
     """
 
     size: tuple[int, int]
@@ -41,6 +52,16 @@ class Plan:
     history: int
     peak: int
     budget: int
+    disk: int = 0
+    folder: Path | None = None
+
+
+class Way(NamedTuple):
+    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files."""
+
+    tile: int | None
+    history: int
+    in_files: bool = False
 
 
 def free_memory() -> int:
@@ -66,59 +87,118 @@ def resident_memory() -> int:
     return psutil.Process().memory_info().rss
 
 
-def make_plan(settings: Settings, size: tuple[int, int], *, engine: str, resident: int, free: int) -> Plan:
+def make_plan(
+    settings: Settings,
+    size: tuple[int, int],
+    *,
+    engine: str,
+    resident: int,
+    free: int,
+    folder: Path | None = None,
+    room: int = 0,
+) -> Plan:
     """The fastest way to paint (h, w) pixels within the budget, from what is `resident` already and still `free`.
 
-    Raises `SettingsError` where even the smallest tiles don't fit.
+    Files may take most of the `room` in bytes that `folder` has, if there is one. Raises `SettingsError` where not even
+    the smallest tiles fit, or what doesn't fit into memory is too much for the disk.
     """
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
     plans = [
-        Plan(size, tile, history, resident + estimate(settings, size, tile, history, engine), budget)
-        for tile, history in _ways(settings, size)
+        Plan(
+            size,
+            way.tile,
+            way.history,
+            resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files),
+            budget,
+            file_bytes(settings, size, way.tile, way.history) if way.in_files else 0,
+            folder if way.in_files else None,
+        )
+        for way in _ways(settings, size)
+        if folder is not None or not way.in_files
     ]
-    for plan in plans:
-        if plan.peak <= budget:
+    frugal = [plan for plan in plans if plan.peak <= budget]
+    for plan in frugal:
+        if plan.disk <= ROOM_TO_TAKE * room:
             return plan
+    cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or --optimizer adam"
+    if frugal:
+        least = min(plan.disk for plan in frugal)
+        raise SettingsError(
+            f"--size is {settings.size}, which takes {least / MEGABYTE:,.0f} MB of files beside memory, but "
+            f"{str(folder)!r} has {room / MEGABYTE:,.0f} MB free: name a folder on a bigger disk with --scratch, use a "
+            f"smaller size, a higher --max-memory{cheaper}."
+        )
     least = min(plan.peak for plan in plans)
     raise SettingsError(
         f"--size is {settings.size}, which takes at least {least / MEGABYTE:,.0f} MB, but the budget is "
-        f"{budget / MEGABYTE:,.0f} MB: use a smaller size, a higher --max-memory or --optimizer adam."
+        f"{budget / MEGABYTE:,.0f} MB: use a smaller size, a higher --max-memory{cheaper}."
     )
 
 
-def _ways(settings: Settings, size: tuple[int, int]) -> list[tuple[int | None, int]]:
-    """Tile sides and lengths of history, the fastest way first: tiles cost more than a shorter history does."""
+def scratch_folder(settings: Settings) -> Path | None:
+    """Where files of canvases may be put, None where no disk is at hand; raises `SettingsError` for an unfit folder."""
+    if settings.scratch == "auto":
+        return usual_folder()
+    folder = Path(settings.scratch).absolute()
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(f"--scratch is {settings.scratch!r}, which is no folder that can be written to: name one.")
+    if in_memory(folder):
+        raise SettingsError(f"--scratch is {settings.scratch!r}, which is in memory itself: name a folder on a disk.")
+    return folder
+
+
+def _ways(settings: Settings, size: tuple[int, int]) -> list[Way]:
+    """All ways to paint, the fastest first: tiles cost more than a shorter history, files less than tiny tiles."""
     layers = (*settings.content_layers, *settings.style_layers)
     sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
     if settings.tile != "auto":
-        sides = [settings.tile]
-    whole = settings.tile in ("auto", 0)
+        sides = [settings.tile] if settings.tile else []
+    whole: list[int | None] = [None] if settings.tile in ("auto", 0) else []
     if settings.optimizer is not OptimizerName.LBFGS:
-        histories = (0,)
+        histories = histories_in_files = (0,)
+    elif settings.history == "auto":
+        histories, histories_in_files = HISTORIES, HISTORIES_IN_FILES
     else:
-        histories = HISTORIES if settings.history == "auto" else (settings.history,)
+        histories = histories_in_files = (settings.history,)
     usual = histories[:-1] or histories
-    return [
-        *((None, history) for history in usual if whole),
-        *((side, history) for side in sides if side for history in usual[-2:]),
-        *((side, histories[-1]) for side in [None] * whole + sides if side != 0),
+    in_memory = [
+        *(Way(tile, history) for history in usual for tile in whole),
+        *(Way(side, history) for side in sides for history in usual[-2:]),
+        *(Way(tile, histories[-1]) for tile in [*whole, *sides]),
     ]
+    in_files = [Way(tile, history, True) for history in histories_in_files for tile in [*whole, *sides]]
+    tiny = [way for way in in_memory if settings.tile == "auto" and way.tile is not None and way.tile < LEAST_SIDE]
+    return [*(way for way in in_memory if way not in tiny), *in_files, *tiny]
 
 
-def estimate(settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str) -> int:
-    """Bytes that painting (h, w) pixels adds to what is resident once the network is loaded."""
+def estimate(
+    settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str, *, in_files: bool = False
+) -> int:
+    """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
     layers = (*settings.content_layers, *settings.style_layers)
-    rising = storeys(size, layers, tile)
-    handed = [storey.above for storey in rising if storey.above]
-    # The content's targets; what a storey hands up, and the gradient that it gets back for it.
-    wholes = [*settings.content_layers, *handed, *handed]
-    canvases = CANVASES[settings.optimizer] + 2 * history
+    bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
-        + max(map(look_bytes, rising)) * ENGINE_FACTOR[engine][tile is not None]
-        + sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
-        + prod(size) * CANVAS * canvases
+        + max(map(look_bytes, storeys(size, layers, tile))) * ENGINE_FACTOR[engine][tile is not None]
+        + bands
+        + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
+
+
+def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+    """Bytes of all that is as large as a canvas of (h, w) pixels: canvases, gradients and features of the whole."""
+    layers = (*settings.content_layers, *settings.style_layers)
+    handed = [storey.above for storey in storeys(size, layers, tile) if storey.above]
+    # The content's targets; what a storey hands up, and the gradient that it gets back for it.
+    wholes = [*settings.content_layers, *handed, *handed]
+    features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
+    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
+
+
+def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+    """The same in files, where L-BFGS needs room for a third of a canvas's spectrum too."""
+    spectrum = prod(size) * CANVAS // 3 if settings.optimizer is OptimizerName.LBFGS else 0
+    return canvas_bytes(settings, size, tile, history) + spectrum
 
 
 def look_bytes(storey: Storey) -> float:
@@ -129,8 +209,11 @@ def look_bytes(storey: Storey) -> float:
     return a_pixel * max(tile.seen.pixels for tile in storey.tiles)
 
 
-CANVASES = {OptimizerName.GD: 9, OptimizerName.ADAM: 12, OptimizerName.LBFGS: 13}
-"""Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, the photo, temporaries."""
+CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
+"""Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, moments, event's pictures."""
+
+TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 7}
+"""Bands of a canvas that are alive at once while it is worked on."""
 
 ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 260 * MEGABYTE}
 """Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""

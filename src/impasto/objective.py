@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.losses import content_loss, total_loss, total_variation, weighted_sum
 from impasto.optimizers import Evaluation
+from impasto.scratch import MEMORY, Scratch
 from impasto.storeys import Look, Walk, storeys
 from impasto.targets import Goals, Targets, Weighting, added
 from impasto.tiles import Window
@@ -32,16 +33,25 @@ class Objective:
     sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms.
     """
 
-    def __init__(self, engine: Engine, weighting: Weighting, targets: Targets, *, tile: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        weighting: Weighting,
+        targets: Targets,
+        *,
+        tile: int | None = None,
+        scratch: Scratch = MEMORY,
+    ) -> None:
         self.engine = engine
         self.weighting = weighting
         self.targets = targets
         self.tile = tile
+        self.scratch = scratch
         self.goals = Goals(targets, weighting)
 
     def reweighted(self, weighting: Weighting) -> Objective:
         """The same targets under other weights or another strength, for layers that the targets have."""
-        return Objective(self.engine, weighting, self.targets, tile=self.tile)
+        return Objective(self.engine, weighting, self.targets, tile=self.tile, scratch=self.scratch)
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
@@ -53,7 +63,7 @@ class Objective:
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
         size, gauge = _size(canvas), self.targets.gauge
-        walk = Walk(self.engine, storeys(size, self.weighting.layers, self.tile), canvas)
+        walk = Walk(self.engine, storeys(size, self.weighting.layers, self.tile), canvas, self.scratch)
         sums: dict[str, Tensor] = {}
         for look in walk.up(keep_last=True):
             look.sums = gauge.measure(look)
@@ -75,11 +85,12 @@ class Objective:
         return Evaluation(sum(parts.values()), {name: parts[name] for name in self._names()}, gradient)
 
     def _local_losses(self, look: Look, size: tuple[int, int]) -> dict[str, Tensor]:
-        """The losses that are sums over places, in their units; a tile's share of them, for a canvas of `size` (h, w)."""
+        """The losses that are sums over places, in their units; a tile's share, for a canvas of `size` (h, w)."""
+        photo = self.targets.content
         losses = {
-            f"content/{name}": content_loss(look.features[name], look.tile.place(name, self.targets.content[name]))
+            f"content/{name}": content_loss(look.features[name], self.scratch.take(look.tile.place(name, photo[name])))
             for name in look.storey.layers
-            if name in self.targets.content
+            if name in photo
         }
         if self.weighting.tv and look.storey.below is None:
             core, seen = look.tile.core, look.tile.seen

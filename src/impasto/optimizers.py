@@ -1,6 +1,7 @@
 """Ways to descend: plain gradient descent, Adam and L-BFGS. Each step takes a canvas and gives the next one.
 
-A canvas is never changed in place, and it is always a picture: its values stay in [0, 1].
+A canvas is never changed in place, and it is always a picture: its values stay in [0, 1]. Whatever is as large as a
+canvas is worked on band by band, in the `Scratch` that says whether it is in memory or in files.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.scratch import MEMORY, Scratch, resample
 from impasto.settings import OptimizerName
 
 
@@ -54,7 +55,8 @@ class GradientDescent:
     SUFFICIENT_DECREASE = 1e-4
     MOST_TRIALS = 30
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Scratch = MEMORY) -> None:
+        self.scratch = scratch
         self.length: float | None = None
         self._here: tuple[Tensor, Evaluation] | None = None
 
@@ -62,15 +64,16 @@ class GradientDescent:
         """The next canvas; the same one when no shorter step lowers the loss."""
         now = self._here[1] if self._here is not None and self._here[0] is canvas else evaluate(canvas)
         self._here = (canvas, now)
-        if not now.gradient.any():
+        if self.scratch.all(lambda g: ~g.any(), now.gradient):
             return canvas, now
         if self.length is None:
-            self.length = FIRST_MOVE / _rms(now.gradient)
+            self.length = FIRST_MOVE / _rms(now.gradient, self.scratch)
         for _ in range(self.MOST_TRIALS):
-            trial = (canvas - self.length * now.gradient).clamp(0, 1)
-            moved = (trial - canvas).square().sum().item()
+            t = self.length
+            trial = self.scratch.map(lambda x, g, t=t: (x - t * g).clamp(0, 1), canvas, now.gradient)
+            moved = self.scratch.sum(lambda x, y: (y - x).square().sum(), canvas, trial)
             there = evaluate(trial)
-            if there.loss <= now.loss - self.SUFFICIENT_DECREASE * moved / self.length:
+            if there.loss <= now.loss - self.SUFFICIENT_DECREASE * moved / t:
                 self._here = (trial, there)
                 self.length *= 2
                 return trial, now
@@ -79,7 +82,7 @@ class GradientDescent:
 
     def resized(self, size: tuple[int, int]) -> GradientDescent:
         """A new start: the best step length depends on the scale."""
-        return GradientDescent()
+        return GradientDescent(self.scratch)
 
 
 class Adam:
@@ -90,8 +93,9 @@ class Adam:
 
     BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(self, learning_rate: float, scratch: Scratch = MEMORY) -> None:
         self.learning_rate = learning_rate
+        self.scratch = scratch
         self.steps = 0
         self.first: Tensor | None = None
         self.second: Tensor | None = None
@@ -99,25 +103,30 @@ class Adam:
     def step(self, canvas: Tensor, evaluate: Evaluate) -> tuple[Tensor, Evaluation]:
         """The next canvas, at most about `learning_rate` away in each pixel."""
         now = evaluate(canvas)
-        g = now.gradient
         if self.first is None or self.second is None:
-            self.first, self.second = torch.zeros_like(g), torch.zeros_like(g)
+            self.first, self.second = (self.scratch.zeros(canvas.shape, canvas) for _ in range(2))
         self.steps += 1
-        self.first = self.first.lerp(g, 1 - self.BETA1)
-        self.second = self.second.lerp(g.square(), 1 - self.BETA2)
-        mean = self.first / (1 - self.BETA1**self.steps)
-        spread = (self.second / (1 - self.BETA2**self.steps)).sqrt()
+        for first, second, g in self.scratch.pieces(self.first, self.second, now.gradient):
+            first.lerp_(g, 1 - self.BETA1)
+            second.lerp_(g.square(), 1 - self.BETA2)
+        shrunk, spread_of = 1 - self.BETA1**self.steps, 1 - self.BETA2**self.steps
+        mean_spread = self.scratch.sum(lambda v: (v / spread_of).sqrt().sum(), self.second) / canvas.numel()
         # The gradient's scale is arbitrary here (α and β are), so ε is relative to it.
-        epsilon = self.EPSILON + 1e-3 * spread.mean()
-        return (canvas - self.learning_rate * mean / (spread + epsilon)).clamp(0, 1), now
+        epsilon = self.EPSILON + 1e-3 * mean_spread
+
+        def moved(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+            spread = (second / spread_of).sqrt()
+            return (x - self.learning_rate * (first / shrunk) / (spread + epsilon)).clamp(0, 1)
+
+        return self.scratch.map(moved, canvas, self.first, self.second), now
 
     def resized(self, size: tuple[int, int]) -> Adam:
         """The same moments, interpolated."""
-        new = Adam(self.learning_rate)
+        new = Adam(self.learning_rate, self.scratch)
         if self.first is not None and self.second is not None:
             new.steps = self.steps
-            new.first = F.interpolate(self.first, size, mode="bilinear", antialias=True)
-            new.second = F.interpolate(self.second, size, mode="bilinear", antialias=True)
+            new.first = resample(self.first, size, "bilinear", self.scratch)
+            new.second = resample(self.second, size, "bilinear", self.scratch)
         return new
 
 
@@ -132,79 +141,116 @@ class LBFGS:
 
     RETREAT = 0.25
 
-    def __init__(self, history: int = 20) -> None:
+    def __init__(self, history: int = 20, scratch: Scratch = MEMORY) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
-        self.best: tuple[Tensor, Evaluation] | None = None
-        self.last: tuple[Tensor, Evaluation] | None = None
+        self.scratch = scratch
+        self.best: tuple[Tensor, float] | None = None  # the canvas and its loss
+        self.last: tuple[Tensor, Tensor] | None = None  # the canvas and its gradient
         self.precondition: Spectrum | None = None
 
     def step(self, canvas: Tensor, evaluate: Evaluate) -> tuple[Tensor, Evaluation]:
         """The next canvas: a quasi-Newton step from this one, or a retreat towards the best one."""
         now = evaluate(canvas)
         if self.precondition is None:
-            self.precondition = Spectrum(canvas)
+            self.precondition = Spectrum(canvas, self.scratch)
         if self.last is not None:
-            self._remember(canvas - self.last[0], now.gradient - self.last[1].gradient)
-        self.last = (canvas, now)
-        if self.best is not None and now.loss > self.best[1].loss:
-            return torch.lerp(self.best[0], canvas, self.RETREAT), now
-        self.best = self.last
-        return (canvas + self._direction(now.gradient)).clamp(0, 1), now
+            self._remember(canvas, now.gradient, *self.last)
+        self.last = (canvas, now.gradient)
+        if self.best is not None and now.loss > self.best[1]:
+            return self.scratch.map(lambda x, y: torch.lerp(x, y, self.RETREAT), self.best[0], canvas), now
+        self.best = (canvas, now.loss)
+        return self.scratch.map(lambda x, d: (x + d).clamp(0, 1), canvas, self._direction(now.gradient)), now
 
     def resized(self, size: tuple[int, int]) -> LBFGS:
         """A new start: curvature pairs of one scale don't fit the next one's objective."""
-        return LBFGS(self.pairs.maxlen or 1)
+        return LBFGS(self.pairs.maxlen or 1, self.scratch)
 
-    def _remember(self, s: Tensor, y: Tensor) -> None:
-        sy = torch.dot(s.flatten(), y.flatten()).item()
-        if sy > 1e-10 * y.square().sum().item():  # keeps the inverse Hessian positive definite
-            self.pairs.append((s, y, sy))
+    def _remember(self, canvas: Tensor, gradient: Tensor, canvas_before: Tensor, gradient_before: Tensor) -> None:
+        moves = (canvas, canvas_before, gradient, gradient_before)
+        sy = self.scratch.sum(lambda x, x0, g, g0: torch.dot(x - x0, g - g0), *moves)
+        if sy > 1e-10 * self.scratch.sum(lambda g, g0: (g - g0).square().sum(), gradient, gradient_before):
+            if len(self.pairs) == self.pairs.maxlen:
+                self.pairs.popleft()  # makes room before more is taken
+            s, y = self.scratch.map(torch.sub, *moves[:2]), self.scratch.map(torch.sub, *moves[2:])
+            self.pairs.append((s, y, sy))  # sᵀy > 0 keeps the inverse Hessian positive definite
 
     def _direction(self, gradient: Tensor) -> Tensor:
         assert self.precondition is not None
-        q = gradient.clone()
+        q = self.scratch.map(lambda g: g.clone(memory_format=torch.contiguous_format), gradient)
         taken: list[float] = []
         for s, y, sy in reversed(self.pairs):
-            a = torch.dot(s.flatten(), q.flatten()).item() / sy
-            q.sub_(y, alpha=a)
-            taken.append(a)
-        r = self.precondition(q)
+            taken.append(self.scratch.sum(torch.dot, s, q) / sy)
+            for to, change in self.scratch.pieces(q, y):
+                to.sub_(change, alpha=taken[-1])
         if self.pairs:
             _, y, sy = self.pairs[-1]
-            r.mul_(sy / torch.dot(y.flatten(), self.precondition(y).flatten()).item())
+            gamma = sy / self.scratch.sum(torch.dot, y, self.precondition(y))
+            r = self.precondition(q, into=q)
         else:
-            r.mul_(FIRST_MOVE / max(_rms(r), 1e-30))
+            r = self.precondition(q, into=q)
+            gamma = FIRST_MOVE / max(_rms(r, self.scratch), 1e-30)
+        for (to,) in self.scratch.pieces(r):
+            to.mul_(gamma)
         for (s, y, sy), a in zip(self.pairs, reversed(taken), strict=True):
-            b = torch.dot(y.flatten(), r.flatten()).item() / sy
-            r.add_(s, alpha=a - b)
-        return r.neg_()
+            b = self.scratch.sum(torch.dot, y, r) / sy
+            for to, change in self.scratch.pieces(r, s):
+                to.add_(change, alpha=a - b)
+        for (to,) in self.scratch.pieces(r):
+            to.neg_()
+        return r
 
 
 class Spectrum:
     """Multiplies the spectrum of a canvas-like tensor (1, 3, h, w) by 1/f, with f in cycles per pixel."""
 
-    def __init__(self, canvas: Tensor) -> None:
+    def __init__(self, canvas: Tensor, scratch: Scratch = MEMORY) -> None:
         h, w = canvas.shape[-2:]
-        fy = torch.fft.fftfreq(h, dtype=canvas.dtype, device=canvas.device)[:, None]
-        fx = torch.fft.rfftfreq(w, dtype=canvas.dtype, device=canvas.device)[None]
-        self.gain = 1 / (fy.square() + fx.square()).sqrt().clamp(min=1 / max(h, w))
-        self.size = (h, w)
+        self.size, self.scratch = (h, w), scratch
+        self.down = torch.fft.fftfreq(h, dtype=canvas.dtype, device=canvas.device)[:, None]
+        self.across = torch.fft.rfftfreq(w, dtype=canvas.dtype, device=canvas.device)[None]
+        self.whole = canvas.numel() * canvas.element_size() <= scratch.BAND
+        self.gain = self.gain_of(slice(None)) if self.whole else None
 
-    def __call__(self, tensor: Tensor) -> Tensor:
-        """The filtered tensor, of the same shape."""
-        return torch.fft.irfft2(torch.fft.rfft2(tensor) * self.gain, s=self.size)
+    def gain_of(self, columns: slice) -> Tensor:
+        """1/f at every frequency of some columns of the spectrum, finite where f = 0."""
+        f = (self.down.square() + self.across[:, columns].square()).sqrt()
+        return 1 / f.clamp(min=1 / max(self.size))
+
+    def __call__(self, tensor: Tensor, into: Tensor | None = None) -> Tensor:
+        """The filtered tensor, of the same shape; put `into` another one, which may be the tensor itself."""
+        result = self.scratch.empty(tensor.shape, tensor) if into is None else into
+        if self.gain is not None:
+            return result.copy_(torch.fft.irfft2(torch.fft.rfft2(tensor) * self.gain, s=self.size))
+        for source, target in zip(tensor.flatten(0, 1), result.flatten(0, 1), strict=True):
+            self._filter(source, target)
+        return result
+
+    def _filter(self, source: Tensor, target: Tensor) -> None:
+        """One plane (h, w), by bands of rows, then of columns, then of rows again: a 2-D transform is separable."""
+        (h, w), half, scratch = self.size, self.across.shape[1], self.scratch
+        spectrum = scratch.empty((h, half), source, source.dtype.to_complex())
+        row = half * spectrum.element_size()
+        for rows in scratch.windows(h, row):
+            spectrum[rows] = torch.fft.rfft(source[rows])
+        for columns in scratch.windows(half, h * spectrum.element_size()):
+            part = torch.fft.fft(scratch.take(spectrum[:, columns]).contiguous(), dim=0).mul_(self.gain_of(columns))
+            scratch.put(spectrum[:, columns], torch.fft.ifft(part, dim=0))
+        for rows in scratch.windows(h, row):
+            target[rows] = torch.fft.irfft(spectrum[rows], n=w)
 
 
-def _rms(tensor: Tensor) -> float:
-    return tensor.square().mean().sqrt().item()
+def _rms(tensor: Tensor, scratch: Scratch) -> float:
+    return (scratch.sum(lambda part: part.square().sum(), tensor) / tensor.numel()) ** 0.5
 
 
-def make(name: OptimizerName, *, learning_rate: float = 0.02, history: int = 20) -> Optimizer:
+def make(
+    name: OptimizerName, *, learning_rate: float = 0.02, history: int = 20, scratch: Scratch = MEMORY
+) -> Optimizer:
     """The optimiser of that name, at its start."""
     match name:
         case OptimizerName.GD:
-            return GradientDescent()
+            return GradientDescent(scratch)
         case OptimizerName.ADAM:
-            return Adam(learning_rate)
+            return Adam(learning_rate, scratch)
         case OptimizerName.LBFGS:
-            return LBFGS(history)
+            return LBFGS(history, scratch)

@@ -130,6 +130,11 @@ class Settings(BaseModel):
         "auto",
         description="Most memory to take, such as 3GB; 'auto' adds 70 % of what is free to what is held already.",
     )
+    scratch: str = Field(
+        "auto",
+        min_length=1,
+        description="Folder for files of canvases that don't fit into memory; 'auto' takes the system's temporary one.",
+    )
     tile: int | Literal["auto"] = Field(
         "auto", description="Side of the tiles that the network sees, in pixels; 0 shows it all at once."
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from impasto.scratch import MEMORY, Scratch
 from impasto.tiles import Tile, cropped, split
 from impasto.vgg import ORDER, Engine, deepest, feature_size, multiply_adds, poolings_before
 
@@ -85,8 +86,9 @@ class Look:
 class Walk:
     """A picture (1, 3, h, w) on its way up through the storeys, tile by tile, and its gradient on the way down."""
 
-    def __init__(self, engine: Engine, rising: Sequence[Storey], picture: Tensor) -> None:
+    def __init__(self, engine: Engine, rising: Sequence[Storey], picture: Tensor, scratch: Scratch = MEMORY) -> None:
         self.engine = engine
+        self.scratch = scratch
         self.storeys = rising
         self.size = (picture.shape[-2], picture.shape[-1])
         self.floors = [picture]
@@ -102,8 +104,8 @@ class Walk:
                 look = self._look(storey, tile, self.floors[-1], grad=keep)
                 if storey.above is not None:
                     if handed is None:
-                        handed = room_for(storey.above, look.features[storey.above], self.size)
-                    tile.place(storey.above, handed).copy_(look.features[storey.above])
+                        handed = room_for(storey.above, look.features[storey.above], self.size, self.scratch)
+                    self.scratch.put(tile.place(storey.above, handed), look.features[storey.above])
                 if keep:
                     self._last = look
                 yield look
@@ -115,28 +117,39 @@ class Walk:
         """The gradient to the picture of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
         from_above: Tensor | None = None
         for storey, floor in zip(reversed(self.storeys), reversed(self.floors), strict=True):
-            gradient = torch.zeros_like(floor)
+            gradient = zeros_like(floor, self.scratch)
             for tile in reversed(storey.tiles):
                 look, self._last = self._last or self._look(storey, tile, floor, grad=True), None
                 loss = share(look)
                 if storey.above is not None and from_above is not None:
-                    loss = loss + (tile.place(storey.above, from_above) * look.features[storey.above]).sum()
-                storey.shown(tile, gradient).add_(torch.autograd.grad(loss, look.shown)[0])
-                del look, loss  # the memory is needed for the next tile
+                    asked = self.scratch.take(tile.place(storey.above, from_above))
+                    loss = loss + (asked * look.features[storey.above]).sum()
+                (part,) = torch.autograd.grad(loss, look.shown)
+                self.scratch.put(storey.shown(tile, gradient), part, add=True)
+                del look, loss, part  # the memory is needed for the next tile
             from_above = gradient
         assert from_above is not None, "there is at least one storey"
         return from_above
 
     def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool) -> Look:
-        shown = storey.shown(tile, floor).detach().requires_grad_(grad)
+        shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
         names = {*storey.layers, *([storey.above] if storey.above else [])}
         with torch.set_grad_enabled(grad):
             features = self.engine.features(shown, names, below=storey.below)
             return Look(storey, tile, shown, cropped(tile, features))
 
 
-def room_for(layer: str, features: Tensor, size: tuple[int, int]) -> Tensor:
-    """An empty tensor for a layer's features of a whole picture (h, w), for parts like `features` (1, c, h', w')."""
+def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:
+    """An empty tensor for a layer's features of a whole picture (h, w), for parts like `features` (1, c, h', w').
+
+    A position's channels lie side by side: a tile is then few pieces of a file.
+    """
     n, c = features.shape[:2]
-    h, w = feature_size(layer, size)
-    return features.new_empty((n, h, w, c)).permute(0, 3, 1, 2)
+    return scratch.empty((n, *feature_size(layer, size), c), features).permute(0, 3, 1, 2)
+
+
+def zeros_like(whole: Tensor, scratch: Scratch) -> Tensor:
+    """Zeros in the shape of a picture or of a whole picture's features, in the same order in memory."""
+    if whole.stride(1) == 1:
+        return zeros_like(whole.permute(0, 2, 3, 1), scratch).permute(0, 3, 1, 2)
+    return scratch.zeros(whole.shape, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from impasto import optimizers
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
-from impasto.memory import Plan, free_memory, make_plan, resident_memory
+from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
 from impasto.optimizers import Evaluate, Evaluation
+from impasto.scratch import MEMORY, Scratch
 from impasto.settings import ObjectiveName, Settings
 from impasto.storeys import network_pixels
 from impasto.targets import Weighting, measure_targets, normalized
@@ -93,7 +95,9 @@ def _share(total: int, count: int) -> list[int]:
     return steps
 
 
-def first_canvas(settings: Settings, photo: Tensor, painting: Tensor, image: Tensor | None = None) -> Tensor:
+def first_canvas(
+    settings: Settings, photo: Tensor, painting: Tensor, image: Tensor | None = None, scratch: Scratch = MEMORY
+) -> Tensor:
     """The canvas that a run starts from, like `photo` (1, 3, h, w), in [0, 1], by `Settings.init`.
 
     'content' is the photo; 'noise' is white noise around mid grey; 'style' is noise with the mean and covariance of
@@ -101,16 +105,22 @@ def first_canvas(settings: Settings, photo: Tensor, painting: Tensor, image: Ten
     """
     if settings.init_is_image:
         assert image is not None, "the caller loads the image that Settings.init names"
-        return resize(image, (photo.shape[-2], photo.shape[-1])).to(photo)
+        return resize(image, (photo.shape[-2], photo.shape[-1]), scratch).to(photo)
     if settings.init == "content":
-        return photo.clone()
-    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(settings.seed)).to(photo)
+        return scratch.map(torch.clone, photo)
+    generator = torch.Generator().manual_seed(settings.seed)
+    noise = scratch.empty(photo.shape, photo)
+    for (piece,) in scratch.pieces(noise):
+        piece.copy_(torch.randn(piece.shape, generator=generator))
     if settings.init == "noise":
-        return (0.5 + NOISE * noise).clamp(0, 1)
+        return scratch.map(lambda z: (0.5 + NOISE * z).clamp(0, 1), noise)
     colours = painting.flatten(2)[0]
     covariance = torch.cov(colours) + 1e-6 * torch.eye(3).to(colours)
-    mixed = torch.einsum("ij,njhw->nihw", torch.linalg.cholesky(covariance), noise)
-    return (colours.mean(dim=1).view(1, 3, 1, 1) + mixed).clamp(0, 1)
+    root, mean = torch.linalg.cholesky(covariance).to(photo), colours.mean(dim=1).view(1, 3, 1, 1).to(photo)
+    for rows in scratch.windows(photo.shape[-2], photo[..., 0, :].numel() * photo.element_size()):
+        mixed = torch.einsum("ij,njhw->nihw", root, noise[..., rows, :])
+        noise[..., rows, :] = (mean + mixed).clamp(0, 1)
+    return noise
 
 
 class Stylizer:
@@ -123,12 +133,15 @@ class Stylizer:
 
     def plan(self, size: tuple[int, int]) -> Plan:
         """How (h, w) pixels will be painted within the memory there is; raises `SettingsError` where they can't be."""
+        folder = scratch_folder(self.settings) if self.device.type == "cpu" else None
+        room = 0 if folder is None else shutil.disk_usage(folder).free
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
             resident = total - free
         else:
             free, resident = free_memory(), resident_memory()
-        return make_plan(self.settings, size, engine=self.network.name, resident=resident, free=free)
+        engine = self.network.name
+        return make_plan(self.settings, size, engine=engine, resident=resident, free=free, folder=folder, room=room)
 
     def prospect(self, size: tuple[int, int]) -> Prospect:
         """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
@@ -160,35 +173,44 @@ class Stylizer:
         scales, plan = prospect.scales, prospect.plan
         size = plan.size
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
-        yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
-
-        canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
-        optimizer = optimizers.make(
-            self.settings.optimizer, learning_rate=self.settings.learning_rate, history=plan.history
+        yield Started(
+            sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
         )
-        best = Best(canvas)
+
+        scratch = Scratch(plan.folder)
+        photo = resize(content, scales[0].size, scratch)
+        canvas = first_canvas(self.settings, photo, styles[0], init, scratch).to(self.device)
+        del photo
+        optimizer = optimizers.make(
+            self.settings.optimizer,
+            learning_rate=self.settings.learning_rate,
+            history=plan.history,
+            scratch=scratch,
+        )
+        best = Best(canvas, scratch)
         step = 0
         for number, scale in enumerate(scales, start=1):
             objective = self._objective(
-                content, styles, scale.size, plan.tile, share_of_pixels=math.prod(scale.size) / math.prod(size)
+                content, styles, scale.size, plan.tile, scratch, share_of_pixels=math.prod(scale.size) / math.prod(size)
             )
-            canvas = resize(canvas, scale.size)
+            canvas = resize(canvas, scale.size, scratch)
             optimizer = optimizer.resized(scale.size)
-            best = Best(canvas)
+            best = Best(canvas, scratch)
             evaluate = best.guarded(objective.evaluate)
             for _ in range(scale.steps):
                 canvas, now = optimizer.step(canvas, evaluate)
                 step += 1
                 epoch = math.ceil(step / self.settings.steps_per_epoch)
                 seconds = time.perf_counter() - began
-                yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, partial(picture, canvas))
+                shot = partial(picture, canvas, scratch)
+                yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, shot)
                 if step == epoch * self.settings.steps_per_epoch:
-                    yield EpochDone(epoch, picture(canvas))
+                    yield EpochDone(epoch, picture(canvas, scratch))
+                del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
             evaluate(canvas)
-            canvas, _ = best.found()
-            yield ScaleDone(number, picture(canvas))
-        canvas, result = best.found()
-        yield Finished(picture(canvas), result.loss, result.parts, step, time.perf_counter() - began)
+            canvas = best.canvas
+            yield ScaleDone(number, picture(canvas, scratch))
+        yield Finished(picture(best.canvas, scratch), best.loss, best.parts, step, time.perf_counter() - began)
 
     def _objective(
         self,
@@ -196,13 +218,14 @@ class Stylizer:
         styles: Sequence[Tensor],
         size: tuple[int, int],
         tile: int | None,
+        scratch: Scratch = MEMORY,
         *,
         share_of_pixels: float,
     ) -> Objective:
         s = self.settings
-        photo = resize(content, size).to(self.device)
+        photo = resize(content, size, scratch).to(self.device)
         # A painting is brought to the canvas's longest side, so that strokes keep their size relative to the picture.
-        paintings = [resize(p, fit((p.shape[-2], p.shape[-1]), max(size))).to(self.device) for p in styles]
+        paintings = (resize(p, fit((p.shape[-2], p.shape[-1]), max(size)), scratch).to(self.device) for p in styles)
         weighting = Weighting(
             alpha=s.content_weight,
             beta=s.style_weight,
@@ -210,47 +233,45 @@ class Stylizer:
             style=layer_shares(s.style_layers, s.layer_weights),
             tv=s.tv_weight,
         )
-        targets = measure_targets(self.network, weighting, photo, paintings, s.style_weights, tile=tile)
+        shares = s.style_weights or [1.0] * len(styles)
+        targets = measure_targets(self.network, weighting, photo, paintings, shares, tile=tile, scratch=scratch)
         match s.objective:
             case ObjectiveName.NORMALIZED:
-                weighting = normalized(weighting, targets)
+                weighting = normalized(weighting, targets, scratch)
             case ObjectiveName.GATYS:
                 # The paper's content loss sums over positions and its style loss averages: at a coarser scale α
                 # grows as the positions get fewer, so that every scale seeks the final size's balance.
                 weighting = replace(
                     weighting, alpha=weighting.alpha / share_of_pixels, tv=weighting.tv / share_of_pixels
                 )
-        return Objective(self.network, weighting, targets, tile=tile)
+        return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
 
 
 class Best:
     """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
 
-    def __init__(self, canvas: Tensor) -> None:
+    def __init__(self, canvas: Tensor, scratch: Scratch = MEMORY) -> None:
         self.canvas = canvas
-        self.evaluation: Evaluation | None = None
+        self.scratch = scratch
+        self.loss = math.inf
+        self.parts: dict[str, float] = {}
 
     def guarded(self, evaluate: Evaluate) -> Evaluate:
         """The same objective, which notes each canvas and raises `DivergedError` with the best one on NaN or ∞."""
 
         def evaluate_and_note(canvas: Tensor) -> Evaluation:
             now = evaluate(canvas)
-            if not math.isfinite(now.loss) or not now.gradient.isfinite().all():
+            if not math.isfinite(now.loss) or not self.scratch.all(lambda g: g.isfinite().all(), now.gradient):
                 raise DivergedError(
                     f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
                     "use smaller weights or another --optimizer.",
-                    picture(self.canvas),
+                    picture(self.canvas, self.scratch),
                 )
-            if self.evaluation is None or now.loss <= self.evaluation.loss:
-                self.canvas, self.evaluation = canvas, now
+            if now.loss <= self.loss:
+                self.canvas, self.loss, self.parts = canvas, now.loss, now.parts
             return now
 
         return evaluate_and_note
-
-    def found(self) -> tuple[Tensor, Evaluation]:
-        """The best canvas and the objective there."""
-        assert self.evaluation is not None, "nothing was evaluated yet"
-        return self.canvas, self.evaluation
 
 
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
@@ -258,6 +279,6 @@ def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, f
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
 
 
-def picture(canvas: Tensor) -> Tensor:
-    """A copy of the canvas that an event may own: on the CPU, detached, clamped to [0, 1]."""
-    return canvas.detach().clamp(0, 1).cpu()
+def picture(canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
+    """A copy of the canvas that an event may own: on the CPU or in a file, detached, clamped to [0, 1]."""
+    return scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from impasto.hypercolumns import cells, jittered_grid, places_within, sample
 from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.losses import content_loss, total_variation
 from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
+from impasto.scratch import MEMORY, Scratch
 from impasto.storeys import Look, Walk, room_for, storeys
 from impasto.tiles import halo, stride
 from impasto.vgg import Engine, feature_size, poolings_before
@@ -29,8 +30,8 @@ TINY = 1e-12
 class Weighting:
     """α, β, the weight of total variation, each layer's share of the content and the style loss, and the strength.
 
-    `strength` is how far from the photo's own statistics to the paintings' the targets lie, 0 to 1. Each loss is divided
-    by its unit, if it has one: see `normalized`.
+    `strength` is how far from the photo's own statistics to the paintings' the targets lie, 0 to 1. Each loss is
+    divided by its unit, if it has one: see `normalized`.
     """
 
     alpha: float
@@ -174,28 +175,29 @@ def measure_targets(
     engine: Engine,
     weighting: Weighting,
     content: Tensor,
-    styles: Sequence[Tensor],
+    styles: Iterable[Tensor],
     shares: Sequence[float] = (),
     *,
     manner: Manner | None = None,
     tile: int | None = None,
+    scratch: Scratch = MEMORY,
 ) -> Targets:
     """The targets set by a photo and paintings, images (1, 3, h, w) in [0, 1] of any sizes, seen in tiles if asked to.
 
     Several styles without masks are blended by their statistics. For Gram matrices that is to minimise the weighted sum
     of losses: for shares s_i that sum to 1, Σ s_i |G − A_i|² and |G − Σ s_i A_i|² differ by a constant. With masks,
-    every style has its region, and shares weight those.
+    every style has its region, and shares weight those. `scratch` is where the photo's features are kept.
     """
     manner = manner or Manner()
-    shares = shares or [1.0] * len(styles)
     gauge = Gauge(manner, weighting.style, weighting.content, _size(content), manner.masks)
     kept = () if manner.content.joint else weighting.content
-    start, features = survey(engine, gauge, content, kept, tile=tile)
-    masks = manner.style_masks or [None] * len(styles)
-    theirs = [
-        survey(engine, Gauge(manner, weighting.style, (), _size(style), [mask]), style, tile=tile)[0]
-        for style, mask in zip(styles, masks, strict=True)
-    ]
+    start, features = survey(engine, gauge, content, kept, tile=tile, scratch=scratch)
+    theirs = []
+    for number, style in enumerate(styles):
+        mask = manner.style_masks[number] if manner.style_masks else None
+        mine = Gauge(manner, weighting.style, (), _size(style), [mask])
+        theirs.append(survey(engine, mine, style, tile=tile, scratch=scratch)[0])
+    shares = shares or [1.0] * len(theirs)
     blended: dict[str, Tensor] = {}
     for name in weighting.style:
         blend = hypercolumn_loss(manner.style).blend if manner.style.joint else gauge.loss(name).blend
@@ -208,29 +210,54 @@ def measure_targets(
     if manner.masks:
         areas = [area * share for area, share in zip(areas, shares, strict=True)]
     weights = [area / sum(areas) for area in areas]
-    return Targets(gauge, features, start, blended, weights, total_variation(content).item())
+    return Targets(gauge, features, start, blended, weights, variation(content, scratch))
 
 
 @torch.no_grad()
 def survey(
-    engine: Engine, gauge: Gauge, image: Tensor, content: Iterable[str] = (), *, tile: int | None = None
+    engine: Engine,
+    gauge: Gauge,
+    image: Tensor,
+    content: Iterable[str] = (),
+    *,
+    tile: int | None = None,
+    scratch: Scratch = MEMORY,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What a gauge measures of an image (1, 3, h, w), and its features (1, c, h, w) at the layers `content`."""
     content = tuple(content)
     sums: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
-    for look in Walk(engine, storeys(gauge.size, (*gauge.style, *gauge.similar, *content), tile), image).up():
+    rising = storeys(gauge.size, (*gauge.style, *gauge.similar, *content), tile)
+    for look in Walk(engine, rising, image, scratch).up():
         sums = added(sums, gauge.measure(look))
         for name in (name for name in look.storey.layers if name in content):
             if name not in whole:
-                whole[name] = room_for(name, look.features[name], gauge.size)
-            look.tile.place(name, whole[name]).copy_(look.features[name])
+                whole[name] = room_for(name, look.features[name], gauge.size, scratch)
+            scratch.put(look.tile.place(name, whole[name]), look.features[name])
     return sums, whole
 
 
 def added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The sums of both, by name."""
     return {**sums, **{name: sums[name] + part if name in sums else part for name, part in more.items()}}
+
+
+def variation(image: Tensor, scratch: Scratch) -> float:
+    """Total variation, summed over bands of rows."""
+    h, w = image.shape[-2:]
+    bands = scratch.windows(h, 3 * w * image.element_size())
+    return sum((total_variation(image[..., b.start : b.stop + 1, :], (b.stop - b.start, w)).item() for b in bands), 0.0)
+
+
+def variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
+    """½ Σ (P − mean)² and ½ Σ P² of features (1, c, h, w), the mean being each channel's."""
+    row = features[:, :, 0].numel() * features.element_size()
+
+    def added(part: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([part(features[:, :, rows]) for rows in scratch.windows(features.shape[2], row)]).sum(dim=0)
+
+    mean = added(lambda p: p.sum(dim=(2, 3), keepdim=True)) / features[0, 0].numel()
+    return added(lambda p: content_loss(p, mean)).item(), added(lambda p: content_loss(p, torch.zeros_like(p))).item()
 
 
 class Goals:
@@ -271,7 +298,7 @@ class Goals:
         return found
 
     def losses(self, sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The losses in their units, regions put together by their shares: 'style/relu1_1', 'content/self-similarity'."""
+        """The losses in their units, regions put together by their shares: 'style/relu1_1', and so on."""
         found: dict[str, Tensor] = {}
         for key, loss in self.compare(sums).items():
             name, _, region = key.rpartition("/") if key.startswith("style/") else (key, "", "")
@@ -293,7 +320,7 @@ class Goals:
 
 
 @torch.no_grad()
-def normalized(weighting: Weighting, targets: Targets) -> Weighting:
+def normalized(weighting: Weighting, targets: Targets, scratch: Scratch = MEMORY) -> Weighting:
     """Each loss divided by what it measures on this pair, so that a weight means the same on every pair and size.
 
     A style loss becomes the share of the photo's distance to the painting that is left, the content loss the share of
@@ -302,8 +329,8 @@ def normalized(weighting: Weighting, targets: Targets) -> Weighting:
     """
     units = {"tv": max(targets.start_variation, TINY)}
     for name, p in targets.content.items():
-        lost = content_loss(p, p.mean(dim=(2, 3), keepdim=True)).item()
-        units[f"content/{name}"] = max(lost, 1e-3 * content_loss(p, torch.zeros_like(p)).item(), TINY)
+        lost, everything = variance(p, scratch)
+        units[f"content/{name}"] = max(lost, 1e-3 * everything, TINY)
     goals = Goals(targets, replace(weighting, strength=1.0, units={}))
     sums = dict(targets.start)
     order = torch.randperm(SAMPLES * 2, generator=targets.gauge.manner.generator())

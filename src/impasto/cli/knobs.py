@@ -24,7 +24,7 @@ GROUPS = {
     ),
     "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
     "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
-    "Memory": ("max_memory", "tile", "history"),
+    "Memory": ("max_memory", "scratch", "tile", "history"),
 }
 """Where the help shows each knob; one that is missing here is shown under 'More'."""
 

@@ -44,6 +44,8 @@ def plan(
                 "history": found.history,
                 "peak_bytes": found.peak,
                 "budget_bytes": found.budget,
+                "disk_bytes": found.disk,
+                "scratch": None if found.folder is None else str(found.folder),
                 "seconds": round(seconds, 1),
             }
         )
@@ -58,4 +60,6 @@ def plan(
     if found.history:
         tell(f"history  {found.history} steps of L-BFGS")
     tell(f"memory   about {found.peak / MEGABYTE:,.0f} MB at the peak, of {found.budget / MEGABYTE:,.0f} MB allowed")
+    if found.folder is not None:
+        tell(f"disk     about {found.disk / MEGABYTE:,.0f} MB of files in {found.folder} while it lasts")
     tell(f"time     about {duration(seconds)}")
