@@ -38,6 +38,7 @@ TYPED = {
     "style_layers": ("relu1_1, relu2_1", ("relu1_1", "relu2_1")),
     "content_layer_weights": ("3", (3.0,)),
     "layer_weights": ("1,2,3,4,5", (1.0, 2.0, 3.0, 4.0, 5.0)),
+    "color": ("keep", "keep"),
     "tv_weight": ("1e-3", 0.001),
     "pooling": ("average", "average"),
     "weights": ("vgg.safetensors", "vgg.safetensors"),

@@ -59,6 +59,18 @@ class OptimizerName(StrEnum):
     LBFGS = "lbfgs"
 
 
+class Color(StrEnum):
+    """Whose colours the picture has (Gatys et al. 2016, Preserving color in neural artistic style transfer).
+
+    `style`: the painting's. `keep`: the photo's, place by place; only lightness is painted. `match`: the photo's as a
+    whole, since the painting is given their mean and covariance before the run.
+    """
+
+    STYLE = "style"
+    KEEP = "keep"
+    MATCH = "match"
+
+
 Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
@@ -87,6 +99,11 @@ class Settings(BaseModel):
     )
     layer_weights: tuple[Weight, ...] = Field(
         (), description="w_l: one weight per style layer. Default: all equal, summing to 1."
+    )
+    color: Color = Field(
+        Color.STYLE,
+        description="Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted "
+        "('keep'), or the photo's colours for the painting before it is used ('match').",
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from impasto import optimizers
+from impasto import optimizers, palette
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
@@ -161,11 +161,14 @@ class Stylizer:
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
         yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
 
-        canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
+        colours = palette.make(self.settings.color, content, styles)
+        content, styles, picture = colours.photo, colours.paintings, colours.picture
+        start = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init)
+        canvas = colours.canvas(start).to(self.device)
         optimizer = optimizers.make(
             self.settings.optimizer, learning_rate=self.settings.learning_rate, history=plan.history
         )
-        best = Best(canvas)
+        best = Best(canvas, picture)
         step = 0
         for number, scale in enumerate(scales, start=1):
             objective = self._objective(
@@ -173,8 +176,8 @@ class Stylizer:
             )
             canvas = resize(canvas, scale.size)
             optimizer = optimizer.resized(scale.size)
-            best = Best(canvas)
-            evaluate = best.guarded(objective.evaluate)
+            best = Best(canvas, picture)
+            evaluate = best.guarded(colours.seen(objective.evaluate))
             for _ in range(scale.steps):
                 canvas, now = optimizer.step(canvas, evaluate)
                 step += 1
@@ -225,8 +228,9 @@ class Stylizer:
 class Best:
     """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
 
-    def __init__(self, canvas: Tensor) -> None:
+    def __init__(self, canvas: Tensor, picture: Callable[[Tensor], Tensor]) -> None:
         self.canvas = canvas
+        self.picture = picture
         self.evaluation: Evaluation | None = None
 
     def guarded(self, evaluate: Evaluate) -> Evaluate:
@@ -238,7 +242,7 @@ class Best:
                 raise DivergedError(
                     f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
                     "use smaller weights or another --optimizer.",
-                    picture(self.canvas),
+                    self.picture(self.canvas),
                 )
             if self.evaluation is None or now.loss <= self.evaluation.loss:
                 self.canvas, self.evaluation = canvas, now
@@ -255,8 +259,3 @@ class Best:
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
     """The weight of each layer: the ones given, or equal ones that sum to 1 (w_l = 1/5 for the paper's five)."""
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
-
-
-def picture(canvas: Tensor) -> Tensor:
-    """A copy of the canvas that an event may own: on the CPU, detached, clamped to [0, 1]."""
-    return canvas.detach().clamp(0, 1).cpu()

@@ -19,7 +19,7 @@ PREFIX = "IMPASTO_"
 GROUPS = {
     "Picture": ("size", "init", "seed", "max_pixels"),
     "Content and style": (
-        *("content_weight", "style_weight", "style_weights", "tv_weight", "objective"),
+        *("content_weight", "style_weight", "style_weights", "color", "tv_weight", "objective"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
     "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
