@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from conftest import tiny_weights
-from impasto import measures
+from impasto import colour, measures, palette
 from impasto.colour import oklab
 from impasto.images import resize
 from impasto.objective import survey
-from impasto.settings import Settings
+from impasto.settings import Color, Settings
 from impasto.vgg import VGG19
 
 TINY = VGG19(tiny_weights(dtype=torch.float32))
@@ -137,6 +137,14 @@ def test_colour_distance_is_the_closed_form_where_covariances_commute():
     a = measures.Colours(torch.tensor([0.1, 0.2, 0.3]).double(), torch.diag(torch.tensor([4.0, 1, 0]).double()))
     b = measures.Colours(torch.tensor([0.1, 0.2, 0.7]).double(), torch.diag(torch.tensor([1.0, 1, 4]).double()))
     assert measures.colour_distance(a, b) == pytest.approx(np.sqrt(0.4**2 + 1 + 0 + 4))
+
+
+def test_style_and_structure_are_measured_on_lightness_where_only_that_is_painted():
+    kept = KNOBS.model_copy(update={"color": Color.KEEP})
+    tinted = palette.make(Color.KEEP, PHOTO, [PAINTING]).picture(colour.grey_like(PAINTING, PHOTO))
+    assert measure(PHOTO, settings=kept)["style"]["mean_optimised"] == pytest.approx(0, abs=1e-3)
+    assert measure(tinted, settings=kept)["style"]["mean_optimised"] > 0.8
+    assert measure(tinted)["style"]["mean_optimised"] < 0.5
 
 
 def test_time_is_counted_by_step_scale_and_megapixel():

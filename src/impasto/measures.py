@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto import palette
 from impasto.colour import oklab
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
@@ -114,8 +115,9 @@ def measure_pictures(
 ) -> dict[str, Any]:
     """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
 
-    Everything is measured at the result's size, paintings at the same longest side. Layers that a picture is too
-    small for are left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
+    Everything is measured at the result's size, paintings at the same longest side; style and structure on what
+    `Settings.color` lets the network see, colour on the pictures themselves. Layers that a picture is too small for are
+    left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
     """
     size = (result.shape[-2], result.shape[-1])
     photo = resize(photo.to(result), size)
@@ -125,8 +127,9 @@ def measure_pictures(
     structure = _fitting(STRUCTURE_LAYERS, min(size))
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
-    targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
-    grams, features = survey(engine, result, style, structure)
+    colours = palette.make(settings.color, photo, paintings)
+    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights)
+    grams, features = survey(engine, colours.shown(result), style, structure)
     closed = {name: style_closed(grams[name], targets.start[name], targets.style[name]) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
 
@@ -137,10 +140,10 @@ def measure_pictures(
             "contrast_structure": contrast_structure(image, photo),
         }
 
-    strangers = [resize(s.to(result), size) for s in styles]
+    strangers = [colours.shown(resize(s.to(result), size)) for s in styles]
     chance = [kept(image, engine.features(image, structure)) for image in strangers]
-    palette = colours_of(paintings, settings.style_weights)
-    before, after = (colour_distance(colours_of([image]), palette) for image in (photo, result))
+    painted = colours_of(paintings, settings.style_weights)
+    before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
     return {
         "size": {"width": size[1], "height": size[0]},
         "style": {

@@ -29,6 +29,10 @@ class Palette:
         """What is optimised, beginning with an image (1, 3, h, w)."""
         return start if self.chroma is None else colour.grey(start)
 
+    def shown(self, image: Tensor) -> Tensor:
+        """What the network would be shown of an image (1, 3, h, w): all of it, or its lightness alone."""
+        return image if self.chroma is None else _channels(colour.grey(image))
+
     def seen(self, evaluate: Evaluate) -> Evaluate:
         """An objective of images as one of canvases: the three channels of a grey share their value."""
         if self.chroma is None:

@@ -251,26 +251,3 @@ def _sentence(fault: dict[str, Any]) -> str:
         if message.startswith("should")
         else f"{flag(name)} {message}."
     )
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "balanced": {},
-    "sketch": {"size": 256, "epochs": 5, "steps_per_epoch": 12},
-    "faithful": {
-        "objective": "gatys",
-        "content_weight": 1e-3,
-        "scales": 1,
-        "init": "noise",
-        "pooling": "average",
-        "epochs": 10,
-        "steps_per_epoch": 50,
-    },
-}
-"""Named starting points; knobs given beside a preset beat it."""
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The knobs of a named preset; raises `SettingsError` for a name that isn't one."""
-    if name not in PRESETS:
-        raise SettingsError(f"--preset is {name!r}, which isn't one: choose from {', '.join(PRESETS)}.")
-    return dict(PRESETS[name])
