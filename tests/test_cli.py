@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from conftest import tiny_weights
-from impasto import images, weights
+from impasto import images, presets, weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.progress import share_done
 from impasto.cli.recipes import differences
@@ -22,7 +22,7 @@ from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.events import EpochDone, Started, Stepped
 from impasto.painting import Painting
 from impasto.recipe import Ingredient, Recipe
-from impasto.settings import PRESETS, Settings
+from impasto.settings import Settings
 
 REAL_LOAD = weights.load
 SHALLOW = ("--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2", "--device", "cpu")
@@ -38,6 +38,7 @@ TYPED = {
     "style_layers": ("relu1_1, relu2_1", ("relu1_1", "relu2_1")),
     "content_layer_weights": ("3", (3.0,)),
     "layer_weights": ("1,2,3,4,5", (1.0, 2.0, 3.0, 4.0, 5.0)),
+    "color": ("keep", "keep"),
     "tv_weight": ("1e-3", 0.001),
     "pooling": ("average", "average"),
     "weights": ("vgg.safetensors", "vgg.safetensors"),
@@ -67,6 +68,7 @@ def _surroundings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(knobs.PREFIX)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
 
 
@@ -144,12 +146,17 @@ def test_a_line_of_toml_reaches_its_setting(knob, settings_of, tmp_path):
     assert settings_of("--config", "mine.toml") == Settings(**{knob: value})
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_reaches_the_settings(name, settings_of):
-    assert settings_of("--preset", name) == Settings(**PRESETS[name])
+SKETCH = presets.load("sketch").knobs
 
 
-PLACES = {"flag": "100", "environment": "101", "file": "102", "preset": str(PRESETS["sketch"]["size"])}
+def test_a_preset_reaches_the_settings_by_name_and_as_a_file(settings_of, tmp_path):
+    for name in presets.paths():
+        assert settings_of("--preset", name) == Settings(**presets.load(name).knobs)
+    (tmp_path / "mine.toml").write_text('description = "Mine."\nsize = 99\n')
+    assert settings_of("--preset", "mine.toml") == settings_of("--config", "mine.toml") == Settings(size=99)
+
+
+PLACES = {"flag": "100", "environment": "101", "file": "102", "preset": str(SKETCH["size"])}
 
 
 @pytest.mark.parametrize(("stronger", "weaker"), [(a, b) for i, a in enumerate(PLACES) for b in list(PLACES)[i + 1 :]])
@@ -172,7 +179,7 @@ def test_knobs_from_all_places_come_together(settings_of, tmp_path, monkeypatch)
     monkeypatch.setenv("IMPASTO_SEED", "5")
     monkeypatch.setenv("IMPASTO_EPOCHS", "")
     merged = settings_of("--config", "mine.toml", "--preset", "sketch", "--tv-weight", "0.5")
-    assert merged == Settings(**PRESETS["sketch"], style_weights=(2, 1), style_weight=3, seed=5, tv_weight=0.5)
+    assert merged == Settings(**SKETCH, style_weights=(2, 1), style_weight=3, seed=5, tv_weight=0.5)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,8 @@ def test_another_seed_gives_another_picture_from_noise():
         {"content_layers": ("relu4_2", "relu2_1"), "content_layer_weights": (1.0, 9.0)},
         {"style_layers": ("relu1_1", "relu2_1")},
         {"layer_weights": (5.0, 1.0, 1.0, 1.0, 0.0)},
+        {"color": "keep"},
+        {"color": "match"},
         {"tv_weight": 1.0},
         {"pooling": "average"},
         {"optimizer": "adam"},

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto import palette
+from impasto.colour import oklab
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
 from impasto.moments import averaged
@@ -108,35 +110,15 @@ def colour_distance(a: Colours, b: Colours) -> float:
     return squared.clamp(min=0).sqrt().item()
 
 
-def oklab(image: Tensor) -> Tensor:
-    """Oklab of sRGB in [0, 1], both (n, 3, h, w): distances are about as large as they look. Ottosson 2020."""
-    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
-    to_lms = torch.tensor(
-        [
-            [0.4122214708, 0.5363325363, 0.0514459929],
-            [0.2119034982, 0.6806995451, 0.1073969566],
-            [0.0883024619, 0.2817188376, 0.6299787005],
-        ]
-    ).to(image)
-    to_lab = torch.tensor(
-        [
-            [0.2104542553, 0.7936177850, -0.0040720468],
-            [1.9779984951, -2.4285922050, 0.4505937099],
-            [0.0259040371, 0.7827717662, -0.8086757660],
-        ]
-    ).to(image)
-    lms = torch.einsum("ij,njhw->nihw", to_lms, linear).clamp(min=0) ** (1 / 3)
-    return torch.einsum("ij,njhw->nihw", to_lab, lms)
-
-
 @torch.no_grad()
 def measure_pictures(
     engine: Engine, settings: Settings, photo: Tensor, styles: Sequence[Tensor], result: Tensor
 ) -> dict[str, Any]:
     """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
 
-    Everything is measured at the result's size, paintings at the same longest side. Layers that a picture is too
-    small for are left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
+    Everything is measured at the result's size, paintings at the same longest side; style and structure on what
+    `Settings.color` lets the network see, colour on the pictures themselves. Layers that a picture is too small for are
+    left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
     """
     size = (result.shape[-2], result.shape[-1])
     photo = resize(photo.to(result), size)
@@ -146,8 +128,9 @@ def measure_pictures(
     structure = _fitting(STRUCTURE_LAYERS, min(size))
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
-    targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights)
-    sums, features = survey(engine, targets.gauge, result, structure)
+    colours = palette.make(settings.color, photo, paintings)
+    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights)
+    sums, features = survey(engine, targets.gauge, colours.shown(result), structure)
     three = sums, targets.start, targets.style
     closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
@@ -159,10 +142,10 @@ def measure_pictures(
             "contrast_structure": contrast_structure(image, photo),
         }
 
-    strangers = [resize(s.to(result), size) for s in styles]
+    strangers = [colours.shown(resize(s.to(result), size)) for s in styles]
     chance = [kept(image, engine.features(image, structure)) for image in strangers]
-    palette = colours_of(paintings, settings.style_weights)
-    before, after = (colour_distance(colours_of([image]), palette) for image in (photo, result))
+    painted = colours_of(paintings, settings.style_weights)
+    before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
     return {
         "size": {"width": size[1], "height": size[0]},
         "style": {

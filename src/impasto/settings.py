@@ -67,6 +67,18 @@ class OptimizerName(StrEnum):
     LBFGS = "lbfgs"
 
 
+class Color(StrEnum):
+    """Whose colours the picture has (Gatys et al. 2016, Preserving color in neural artistic style transfer).
+
+    `style`: the painting's. `keep`: the photo's, place by place; only lightness is painted. `match`: the photo's as a
+    whole, since the painting is given their mean and covariance before the run.
+    """
+
+    STYLE = "style"
+    KEEP = "keep"
+    MATCH = "match"
+
+
 Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
@@ -95,6 +107,11 @@ class Settings(BaseModel):
     )
     layer_weights: tuple[Weight, ...] = Field(
         (), description="w_l: one weight per style layer. Default: all equal, summing to 1."
+    )
+    color: Color = Field(
+        Color.STYLE,
+        description="Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted "
+        "('keep'), or the photo's colours for the painting before it is used ('match').",
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
@@ -259,26 +276,3 @@ def _sentence(fault: dict[str, Any]) -> str:
         if message.startswith("should")
         else f"{flag(name)} {message}."
     )
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "balanced": {},
-    "sketch": {"size": 256, "epochs": 5, "steps_per_epoch": 12},
-    "faithful": {
-        "objective": "gatys",
-        "content_weight": 1e-3,
-        "scales": 1,
-        "init": "noise",
-        "pooling": "average",
-        "epochs": 10,
-        "steps_per_epoch": 50,
-    },
-}
-"""Named starting points; knobs given beside a preset beat it."""
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The knobs of a named preset; raises `SettingsError` for a name that isn't one."""
-    if name not in PRESETS:
-        raise SettingsError(f"--preset is {name!r}, which isn't one: choose from {', '.join(PRESETS)}.")
-    return dict(PRESETS[name])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from impasto import optimizers
+from impasto import optimizers, palette
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
@@ -178,8 +178,10 @@ class Stylizer:
         )
 
         scratch = Scratch(plan.folder)
+        colours = palette.make(self.settings.color, content, styles)
+        content, styles, picture = colours.photo, colours.paintings, partial(colours.picture, scratch=scratch)
         photo = resize(content, scales[0].size, scratch)
-        canvas = first_canvas(self.settings, photo, styles[0], init, scratch).to(self.device)
+        canvas = colours.canvas(first_canvas(self.settings, photo, styles[0], init, scratch)).to(self.device)
         del photo
         optimizer = optimizers.make(
             self.settings.optimizer,
@@ -187,7 +189,7 @@ class Stylizer:
             history=plan.history,
             scratch=scratch,
         )
-        best = Best(canvas, scratch)
+        best = Best(canvas, picture, scratch)
         step = 0
         for number, scale in enumerate(scales, start=1):
             objective = self._objective(
@@ -195,22 +197,22 @@ class Stylizer:
             )
             canvas = resize(canvas, scale.size, scratch)
             optimizer = optimizer.resized(scale.size)
-            best = Best(canvas, scratch)
-            evaluate = best.guarded(objective.evaluate)
+            best = Best(canvas, picture, scratch)
+            evaluate = best.guarded(colours.seen(objective.evaluate))
             for _ in range(scale.steps):
                 canvas, now = optimizer.step(canvas, evaluate)
                 step += 1
                 epoch = math.ceil(step / self.settings.steps_per_epoch)
                 seconds = time.perf_counter() - began
-                shot = partial(picture, canvas, scratch)
+                shot = partial(picture, canvas)
                 yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, shot)
                 if step == epoch * self.settings.steps_per_epoch:
-                    yield EpochDone(epoch, picture(canvas, scratch))
+                    yield EpochDone(epoch, picture(canvas))
                 del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
             evaluate(canvas)
             canvas = best.canvas
-            yield ScaleDone(number, picture(canvas, scratch))
-        yield Finished(picture(best.canvas, scratch), best.loss, best.parts, step, time.perf_counter() - began)
+            yield ScaleDone(number, picture(canvas))
+        yield Finished(picture(best.canvas), best.loss, best.parts, step, time.perf_counter() - began)
 
     def _objective(
         self,
@@ -250,8 +252,9 @@ class Stylizer:
 class Best:
     """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
 
-    def __init__(self, canvas: Tensor, scratch: Scratch = MEMORY) -> None:
+    def __init__(self, canvas: Tensor, picture: Callable[[Tensor], Tensor], scratch: Scratch = MEMORY) -> None:
         self.canvas = canvas
+        self.picture = picture
         self.scratch = scratch
         self.loss = math.inf
         self.parts: dict[str, float] = {}
@@ -265,7 +268,7 @@ class Best:
                 raise DivergedError(
                     f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
                     "use smaller weights or another --optimizer.",
-                    picture(self.canvas, self.scratch),
+                    self.picture(self.canvas),
                 )
             if now.loss <= self.loss:
                 self.canvas, self.loss, self.parts = canvas, now.loss, now.parts
@@ -277,8 +280,3 @@ class Best:
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
     """The weight of each layer: the ones given, or equal ones that sum to 1 (w_l = 1/5 for the paper's five)."""
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
-
-
-def picture(canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
-    """A copy of the canvas that an event may own: on the CPU or in a file, detached, clamped to [0, 1]."""
-    return scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()

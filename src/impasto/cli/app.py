@@ -12,6 +12,7 @@ from impasto.cli.demo import demo
 from impasto.cli.doctor import doctor
 from impasto.cli.paint import paint
 from impasto.cli.plan import plan
+from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.swatches import swatches
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
@@ -30,7 +31,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-for command in (plan, swatches, weights, inspect, rerun, demo, doctor, bench):
+for command in (plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 
