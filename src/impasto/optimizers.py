@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,14 @@ class Evaluation:
 
 Evaluate = Callable[[Tensor], Evaluation]
 
+State = dict[str, Any]
+"""What an optimiser knows between two steps: numbers and tensors (its own, not copies) by name, in dicts and lists."""
+
 FIRST_MOVE = 0.02
 """Root mean square of the first step of `GradientDescent` and `LBFGS`, in units of the pixel range [0, 1]."""
+
+GENTLER = 0.25
+"""Length of a step after one that led to NaN or ∞, relative to what it was before."""
 
 
 class Optimizer(Protocol):
@@ -43,6 +49,18 @@ class Optimizer(Protocol):
         """The optimiser to go on with when the canvas is resized to (h, w) pixels."""
         ...
 
+    def gentler(self) -> Optimizer:
+        """The optimiser to begin again with after a step to where nothing is finite: `GENTLER`, and without a past."""
+        ...
+
+    def state(self) -> State:
+        """All that its next steps depend on, as `restored` takes it."""
+        ...
+
+    def restored(self, state: State) -> Optimizer:
+        """The optimiser of this kind that gave that `state`: its next steps are the same to the bit."""
+        ...
+
 
 class GradientDescent:
     """x ← x − t ∇L, clamped to [0, 1], with t found by backtracking so that the loss never rises.
@@ -54,7 +72,8 @@ class GradientDescent:
     SUFFICIENT_DECREASE = 1e-4
     MOST_TRIALS = 30
 
-    def __init__(self) -> None:
+    def __init__(self, first_move: float = FIRST_MOVE) -> None:
+        self.first_move = first_move
         self.length: float | None = None
         self._here: tuple[Tensor, Evaluation] | None = None
 
@@ -65,7 +84,7 @@ class GradientDescent:
         if not now.gradient.any():
             return canvas, now
         if self.length is None:
-            self.length = FIRST_MOVE / _rms(now.gradient)
+            self.length = self.first_move / _rms(now.gradient)
         for _ in range(self.MOST_TRIALS):
             trial = (canvas - self.length * now.gradient).clamp(0, 1)
             moved = (trial - canvas).square().sum().item()
@@ -79,7 +98,21 @@ class GradientDescent:
 
     def resized(self, size: tuple[int, int]) -> GradientDescent:
         """A new start: the best step length depends on the scale."""
-        return GradientDescent()
+        return GradientDescent(self.first_move)
+
+    def gentler(self) -> GradientDescent:
+        """A new start with a shorter first move."""
+        return GradientDescent(GENTLER * self.first_move)
+
+    def state(self) -> State:
+        """The step length to try, and the accepted trial, whose evaluation serves the next step."""
+        return {"first_move": self.first_move, "length": self.length, "here": noted(self._here)}
+
+    def restored(self, state: State) -> GradientDescent:
+        """Gradient descent with that step length and trial."""
+        new = GradientDescent(state["first_move"])
+        new.length, new._here = state["length"], recalled(state["here"])
+        return new
 
 
 class Adam:
@@ -120,6 +153,22 @@ class Adam:
             new.second = F.interpolate(self.second, size, mode="bilinear", antialias=True)
         return new
 
+    def gentler(self) -> Adam:
+        """A new start with a lower learning rate: the moments may not be finite any more."""
+        return Adam(GENTLER * self.learning_rate)
+
+    def state(self) -> State:
+        """The learning rate, the count of steps and the two moments."""
+        return {
+            "learning_rate": self.learning_rate, "steps": self.steps, "first": self.first, "second": self.second,
+        }  # fmt: skip
+
+    def restored(self, state: State) -> Adam:
+        """Adam with those moments."""
+        new = Adam(state["learning_rate"])
+        new.steps, new.first, new.second = state["steps"], state["first"], state["second"]
+        return new
+
 
 class LBFGS:
     """Limited-memory BFGS, Nocedal & Wright 2006, algorithms 7.4 and 7.5, with one evaluation a step.
@@ -132,7 +181,8 @@ class LBFGS:
 
     RETREAT = 0.25
 
-    def __init__(self, history: int = 20) -> None:
+    def __init__(self, history: int = 20, reach: float = 1.0) -> None:
+        self.reach = reach
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
         self.best: tuple[Tensor, Evaluation] | None = None
         self.last: tuple[Tensor, Evaluation] | None = None
@@ -153,7 +203,25 @@ class LBFGS:
 
     def resized(self, size: tuple[int, int]) -> LBFGS:
         """A new start: curvature pairs of one scale don't fit the next one's objective."""
-        return LBFGS(self.pairs.maxlen or 1)
+        return LBFGS(self.pairs.maxlen or 1, self.reach)
+
+    def gentler(self) -> LBFGS:
+        """A new start that goes only part of each step."""
+        return LBFGS(self.pairs.maxlen or 1, GENTLER * self.reach)
+
+    def state(self) -> State:
+        """The curvature pairs with their products, and the canvases it compares with; P follows from the size."""
+        return {
+            "reach": self.reach, "pairs": [list(pair) for pair in self.pairs],
+            "best": noted(self.best), "last": noted(self.last),
+        }  # fmt: skip
+
+    def restored(self, state: State) -> LBFGS:
+        """L-BFGS with those pairs."""
+        new = LBFGS(self.pairs.maxlen or 1, state["reach"])
+        new.pairs.extend((s, y, sy) for s, y, sy in state["pairs"])
+        new.best, new.last = recalled(state["best"]), recalled(state["last"])
+        return new
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
         sy = torch.dot(s.flatten(), y.flatten()).item()
@@ -177,7 +245,7 @@ class LBFGS:
         for (s, y, sy), a in zip(self.pairs, reversed(taken), strict=True):
             b = torch.dot(y.flatten(), r.flatten()).item() / sy
             r.add_(s, alpha=a - b)
-        return r.neg_()
+        return r.mul_(-self.reach)
 
 
 class Spectrum:
@@ -193,6 +261,19 @@ class Spectrum:
     def __call__(self, tensor: Tensor) -> Tensor:
         """The filtered tensor, of the same shape."""
         return torch.fft.irfft2(torch.fft.rfft2(tensor) * self.gain, s=self.size)
+
+
+def noted(point: tuple[Tensor, Evaluation] | None) -> State | None:
+    """A canvas and the objective there as part of a `State`."""
+    if point is None:
+        return None
+    canvas, now = point
+    return {"canvas": canvas, "gradient": now.gradient, "loss": now.loss, "parts": dict(now.parts)}
+
+
+def recalled(note: State | None) -> tuple[Tensor, Evaluation] | None:
+    """The canvas and the objective that were `noted`."""
+    return None if note is None else (note["canvas"], Evaluation(note["loss"], note["parts"], note["gradient"]))
 
 
 def _rms(tensor: Tensor) -> float:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from impasto import optimizers
+from impasto.checkpoint import RunState
 from impasto.errors import DivergedError, SettingsError
-from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
+from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory
 from impasto.objective import Objective, Weighting, measure_targets, normalized
-from impasto.optimizers import Evaluate, Evaluation
+from impasto.optimizers import Evaluate, Evaluation, Optimizer
 from impasto.settings import ObjectiveName, Settings
 from impasto.tiles import network_pixels
 from impasto.vgg import Engine, smallest_side
@@ -31,6 +34,9 @@ FEWER_STEPS = 0.6
 
 PROBE = 128
 """Side in pixels of the picture on which the network's speed is measured."""
+
+MOST_RESTARTS = 3
+"""How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
@@ -148,46 +154,62 @@ class Stylizer:
             taken = min(taken, time.perf_counter() - began)
         return taken / PROBE**2
 
-    def paint(self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None) -> Iterator[Event]:
+    def paint(
+        self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None, *, resume: RunState | None = None
+    ) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
 
-        `init` is the image that `Settings.init` names, if it names one. Close the generator to stop. Raises
-        `DivergedError` with the last good picture when the loss or its gradient stops being finite.
+        `init` is the image that `Settings.init` names, if it names one. `resume` is where a run with the same inputs
+        and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to stop.
+        Raises `DivergedError` with the last good picture when loss, gradient or canvas stop being finite for good.
         """
-        began = time.perf_counter()
+        began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
         prospect = self.prospect((content.shape[-2], content.shape[-1]))
         scales, plan = prospect.scales, prospect.plan
-        size = plan.size
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
-        yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
-
-        canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
         optimizer = optimizers.make(
             self.settings.optimizer, learning_rate=self.settings.learning_rate, history=plan.history
         )
-        best = Best(canvas)
-        step = 0
-        for number, scale in enumerate(scales, start=1):
+        if resume is None:
+            canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
+            run = Run(canvas, optimizer, began)
+        else:
+            run = Run.resumed(resume.to(self.device), scales, optimizer, began)
+        yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
+
+        if run.step and run.step % self.settings.steps_per_epoch == 0:  # the state was saved before this was told
+            yield EpochDone(run.step // self.settings.steps_per_epoch, picture(run.canvas))
+        for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
             objective = self._objective(
-                content, styles, scale.size, plan.tile, share_of_pixels=math.prod(scale.size) / math.prod(size)
+                content, styles, scale.size, plan.tile, share_of_pixels=math.prod(scale.size) / math.prod(plan.size)
             )
-            canvas = resize(canvas, scale.size)
-            optimizer = optimizer.resized(scale.size)
-            best = Best(canvas)
-            evaluate = best.guarded(objective.evaluate)
-            for _ in range(scale.steps):
-                canvas, now = optimizer.step(canvas, evaluate)
-                step += 1
-                epoch = math.ceil(step / self.settings.steps_per_epoch)
-                seconds = time.perf_counter() - began
-                yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, partial(picture, canvas))
-                if step == epoch * self.settings.steps_per_epoch:
-                    yield EpochDone(epoch, picture(canvas))
-            evaluate(canvas)
-            canvas, _ = best.found()
-            yield ScaleDone(number, picture(canvas))
-        canvas, result = best.found()
-        yield Finished(picture(canvas), result.loss, result.parts, step, time.perf_counter() - began)
+            if number > run.scale:
+                run.enter(number, scale.size)
+            yield from self._descend(run, run.best.guarded(objective.evaluate), scale.size, sum(steps[:number]))
+            yield ScaleDone(number, picture(run.canvas))
+        canvas, result = run.best.found()
+        yield Finished(picture(canvas), result.loss, result.parts, run.step, time.perf_counter() - began)
+
+    def _descend(self, run: Run, evaluate: Evaluate, size: tuple[int, int], last: int) -> Iterator[Event]:
+        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        while run.step < last:
+            try:
+                now = run.advance(evaluate)
+            except DivergedError:
+                if run.restarts == MOST_RESTARTS:
+                    raise
+                run.start_again()
+                yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
+                continue
+            epoch = math.ceil(run.step / self.settings.steps_per_epoch)
+            seconds = time.perf_counter() - run.began
+            canvas, state = partial(picture, run.canvas), partial(run.state, seconds)
+            yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, canvas, state)
+            if run.step == epoch * self.settings.steps_per_epoch:
+                yield EpochDone(epoch, picture(run.canvas))
+        with suppress(DivergedError):  # then the last step wasn't the best
+            evaluate(run.canvas)
+        run.canvas, _ = run.best.found()
 
     def _objective(
         self,
@@ -222,6 +244,67 @@ class Stylizer:
         return Objective(self.network, weighting, targets, tile=tile)
 
 
+class Run:
+    """Where a run is, and its way to the next step; `scale` counts from 1 and is 0 before the first."""
+
+    def __init__(self, canvas: Tensor, optimizer: Optimizer, began: float) -> None:
+        self.canvas = canvas
+        self.optimizer = optimizer
+        self.began = began
+        self.best = Best(canvas)
+        self.scale = self.step = self.restarts = 0
+
+    @classmethod
+    def resumed(cls, state: RunState, scales: Sequence[Scale], optimizer: Optimizer, began: float) -> Run:
+        """The run that had that state, its optimiser being of the kind given; raises `SettingsError` if it can't be."""
+        steps = [0, *accumulate(scale.steps for scale in scales)]
+        size = (state.canvas.shape[-2], state.canvas.shape[-1])
+        if not 1 <= state.scale <= len(scales) or scales[state.scale - 1].size != size:
+            raise SettingsError(
+                f"The state is of a canvas of {size[1]}×{size[0]} px at scale {state.scale}, which this run doesn't "
+                "have: go on with the inputs and settings that it began with."
+            )
+        if not steps[state.scale - 1] < state.step <= steps[state.scale]:
+            raise SettingsError(
+                f"The state is of step {state.step}, which isn't one of scale {state.scale} in this run: go on with "
+                "the settings that it began with."
+            )
+        run = cls(state.canvas, optimizer.restored(state.optimizer), began)
+        run.scale, run.step, run.restarts = state.scale, state.step, state.restarts
+        if (best := optimizers.recalled(state.best)) is not None:
+            run.best.canvas, run.best.evaluation = best
+        return run
+
+    def state(self, seconds: float) -> RunState:
+        """All of it, `seconds` after it began."""
+        best = None if self.best.evaluation is None else optimizers.noted(self.best.found())
+        return RunState(
+            self.step, self.scale, self.restarts, seconds, self.canvas, best, self.optimizer.state()
+        )  # fmt: skip
+
+    def enter(self, scale: int, size: tuple[int, int]) -> None:
+        """Go on at another scale, (h, w) pixels."""
+        self.scale = scale
+        self.canvas = resize(self.canvas, size)
+        self.optimizer = self.optimizer.resized(size)
+        self.best = Best(self.canvas)
+
+    def advance(self, evaluate: Evaluate) -> Evaluation:
+        """Take a step; the objective where it started. Raises `DivergedError`, and nothing has moved."""
+        canvas, now = self.optimizer.step(self.canvas, evaluate)
+        if not canvas.isfinite().all():
+            raise self.best.diverged("canvas")
+        self.canvas = canvas
+        self.step += 1
+        return now
+
+    def start_again(self) -> None:
+        """Back to the best canvas, with shorter steps from there."""
+        self.restarts += 1
+        self.canvas = self.best.canvas
+        self.optimizer = self.optimizer.gentler()
+
+
 class Best:
     """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
 
@@ -234,17 +317,22 @@ class Best:
 
         def evaluate_and_note(canvas: Tensor) -> Evaluation:
             now = evaluate(canvas)
-            if not math.isfinite(now.loss) or not now.gradient.isfinite().all():
-                raise DivergedError(
-                    f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
-                    "use smaller weights or another --optimizer.",
-                    picture(self.canvas),
-                )
+            for what, value in (("canvas", canvas), ("loss", torch.tensor(now.loss)), ("gradient", now.gradient)):
+                if not value.isfinite().all():
+                    raise self.diverged(what)
             if self.evaluation is None or now.loss <= self.evaluation.loss:
                 self.canvas, self.evaluation = canvas, now
             return now
 
         return evaluate_and_note
+
+    def diverged(self, what: str) -> DivergedError:
+        """The error for something that isn't finite."""
+        return DivergedError(
+            f"The {what} stopped being finite, also with shorter steps: the last good picture was kept; use smaller "
+            "weights or another --optimizer.",
+            picture(self.canvas),
+        )
 
     def found(self) -> tuple[Tensor, Evaluation]:
         """The best canvas and the objective there."""
