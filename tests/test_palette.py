@@ -104,7 +104,7 @@ def test_a_diverged_run_hands_back_a_coloured_picture_when_colours_are_kept():
 
         def features(self, image, layers, *, below=None):
             self.calls += 1
-            return super().features(image * float("nan") if self.calls == 8 else image, layers)
+            return super().features(image * float("nan") if self.calls >= 8 else image, layers)
 
     settings = Settings(size=64, scales=1, device="cpu", color=Color.KEEP)
     with pytest.raises(DivergedError) as caught:

@@ -1,15 +1,21 @@
+from collections.abc import Container
+from dataclasses import replace
+
 import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto import memory
+from impasto import checkpoint, memory
+from impasto.checkpoint import Checkpoint, RunState
 from impasto.errors import DivergedError, SettingsError
-from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
+from impasto.recipe import Ingredient, Recipe
 from impasto.settings import Pooling, Settings
 from impasto.stylizer import Stylizer, first_canvas, plan_scales
 from impasto.vgg import VGG19
 
 PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed=2, dtype=torch.float32)
+RECIPE = Recipe("0", {}, Ingredient("photo", None, "0"), (), None, "0", "2", 1, "here")
 
 
 def network(pooling: Pooling = Pooling.MAX) -> VGG19:
@@ -167,28 +173,174 @@ def test_a_run_starts_from_the_image_it_is_given():
     assert events[-1].picture.mean() > 0.8
 
 
-@pytest.mark.parametrize("where", ["image", "gradient"])
+class Faulty(VGG19):
+    """Puts NaN or ∞ into the image, a feature or the gradient at some of its calls, counted from 1."""
+
+    def __init__(self, where: str, calls: Container[int]) -> None:
+        super().__init__(tiny_weights(dtype=torch.float32))
+        self.where, self.faulty, self.count = where, calls, 0
+
+    def features(self, image, layers, *, below=None):
+        self.count += 1
+        if self.count not in self.faulty:
+            return super().features(image, layers, below=below)
+        if self.where == "image":
+            image = image * float("nan")
+        if self.where == "gradient" and image.requires_grad:
+            image.register_hook(lambda g: g * float("inf"))
+        found = super().features(image, layers, below=below)
+        return {name: f * float("nan") for name, f in found.items()} if self.where == "features" else found
+
+
+FIRST_STEP = 5
+"""The call for the first step: two measure the speed, two the targets."""
+
+
+@pytest.mark.parametrize("where", ["image", "features", "gradient"])
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
-def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_with_the_last_good_picture(where, optimizer):
-    class Broken(VGG19):
-        calls = 0
+def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_picture(where, optimizer):
+    engine = Faulty(where, range(FIRST_STEP + 5, 1000))
+    seen = []
+    with pytest.raises(
+        DivergedError, match=r"stopped being finite, also with shorter steps.*last good picture"
+    ) as error:
+        seen.extend(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
+    picture = error.value.picture
+    assert isinstance(picture, torch.Tensor)
+    assert picture.isfinite().all()
+    assert picture.std() > 0.05
+    steps = [e for e in seen if isinstance(e, Stepped)]
+    assert len(steps) >= 3
+    assert [e.times for e in seen if isinstance(e, Restarted)] == [1, 2, 3]
+    objective = Stylizer(settings(scales=1), network=network())._objective(
+        PHOTO, [PAINTING], (48, 64), None, share_of_pixels=1
+    )
+    assert objective.evaluate(picture).loss <= min(step.loss for step in steps) * 1.0001
+
+
+@pytest.mark.parametrize("where", ["image", "features", "gradient"])
+@pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
+@pytest.mark.parametrize("step", [0, 4])
+def test_values_that_are_not_finite_once_cost_a_restart_with_shorter_steps_and_not_the_run(where, optimizer, step):
+    engine = Faulty(where, [FIRST_STEP + step])
+    events = list(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.steps == 6
+    assert finished.picture.isfinite().all()
+    assert finished.loss < next(e.loss for e in events if isinstance(e, Stepped))
+    assert [(e.times, e.most) for e in events if isinstance(e, Restarted)] == [(1, 3)]
+    again = [e.step for e in events if isinstance(e, Stepped)]
+    assert again == [1, 2, 3, 4, 5, 6]
+
+
+def test_restarts_are_counted_over_the_run_and_the_fourth_fault_ends_it():
+    engine = Faulty("image", [FIRST_STEP, FIRST_STEP + 2, FIRST_STEP + 4, FIRST_STEP + 6])
+    seen = []
+    with pytest.raises(DivergedError):
+        seen.extend(Stylizer(settings(scales=1, epochs=9), network=engine).paint(PHOTO, [PAINTING]))
+    assert [e.times for e in seen if isinstance(e, Restarted)] == [1, 2, 3]
+
+
+def test_a_canvas_that_is_not_finite_is_never_shown():
+    class Huge(VGG19):
+        """Gradients so large that Adam's second moment overflows: two steps later its canvas would be NaN."""
 
         def features(self, image, layers, *, below=None):
-            self.calls += 1
-            if self.calls == 10 and where == "image":
-                image = image * float("nan")
-            if self.calls == 10 and where == "gradient":
-                image.register_hook(lambda g: g * float("inf"))
+            if image.requires_grad:
+                image.register_hook(lambda g: torch.full_like(g, 1e30))
             return super().features(image, layers, below=below)
 
-    engine = Broken(tiny_weights(dtype=torch.float32))
+    stylizer = Stylizer(settings(optimizer="adam", scales=1), network=Huge(tiny_weights(dtype=torch.float32)))
     seen = []
-    with pytest.raises(DivergedError, match="last good picture") as caught:
-        seen.extend(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
-    assert isinstance(caught.value.picture, torch.Tensor)
-    assert caught.value.picture.isfinite().all()
-    assert caught.value.picture.std() > 0.05
-    assert len([e for e in seen if isinstance(e, Stepped)]) >= 3
+    with pytest.raises(DivergedError) as error:
+        seen.extend(event.picture() for event in stylizer.paint(PHOTO, [PAINTING]) if isinstance(event, Stepped))
+    assert len(seen) >= 2
+    assert all(picture.isfinite().all() for picture in [*seen, error.value.picture])
+
+
+def resumed(state: RunState, **changes) -> list:
+    return list(Stylizer(settings(**changes), network=network()).paint(PHOTO, [PAINTING], resume=state))
+
+
+WAYS = [
+    *({"optimizer": optimizer} for optimizer in ("gd", "adam", "lbfgs")),
+    *({"optimizer": optimizer, "size": 96, "tile": 64, "init": "noise"} for optimizer in ("gd", "adam", "lbfgs")),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(way, tmp_path):
+    whole = []
+    for event in Stylizer(settings(**way), network=network()).paint(PHOTO, [PAINTING]):
+        whole.append(event)
+        if isinstance(event, Stepped):
+            assert event.state is not None
+            checkpoint.write(tmp_path / str(event.step), Checkpoint(RECIPE, event.state(), {}, {}))
+    assert [event.tile for event in whole if isinstance(event, Started)] == [64 if "tile" in way else None]
+    for step in range(1, 7):
+        events = resumed(checkpoint.read(tmp_path / str(step)).state, **way)
+        assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, step)])
+        assert torch.equal(events[-1].picture, whole[-1].picture)
+        assert (events[-1].loss, events[-1].parts) == (whole[-1].loss, whole[-1].parts)
+
+
+def is_up_to(event, step: int) -> bool:
+    """Whether an event was told before the state of that step was saved; of an epoch that it ended, only after."""
+    match event:
+        case Stepped():
+            return event.step <= step
+        case EpochDone():
+            return event.epoch * 3 < step
+        case ScaleDone():
+            return sum((4, 2)[: event.scale]) < step
+    return False
+
+
+def told(events) -> list:
+    """What events say, with pictures as bytes and without times."""
+    return [
+        [
+            type(event).__name__,
+            *(getattr(event, name, None) for name in ("step", "epoch", "scale", "loss", "parts", "steps")),
+            (event.picture() if isinstance(event, Stepped) else event.picture).numpy().tobytes()
+            if not isinstance(event, Started)
+            else None,
+        ]
+        for event in events
+    ]
+
+
+def test_a_run_that_went_on_in_memory_and_a_restarted_one_end_in_the_same_pixels_too():
+    engine = Faulty("image", [FIRST_STEP + 2])
+    states, whole = [], []
+    for event in Stylizer(settings(scales=1), network=engine).paint(PHOTO, [PAINTING]):
+        whole.append(event)
+        if isinstance(event, Stepped) and event.state is not None:
+            states.append(event.state())
+    assert [state.restarts for state in states] == [0, 0, 1, 1, 1, 1]
+    for state in states[2:]:
+        assert torch.equal(resumed(state, scales=1)[-1].picture, whole[-1].picture)
+
+
+def test_seconds_go_on_where_they_were_saved():
+    state = next(e.state() for e in paint() if isinstance(e, Stepped) and e.step == 6)
+    late = replace(state, seconds=1000.0)
+    assert resumed(late)[-1].seconds > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"size": 80}, r"canvas of 64×48 px at scale 2, which this run doesn't have"),
+        ({"scales": 1}, r"canvas of 64×48 px at scale 2, which this run doesn't have"),
+        ({"steps_per_epoch": 2}, r"of step 6, which isn't one of scale 2 in this run"),
+    ],
+)
+def test_the_state_of_another_run_is_refused_in_a_sentence(change, fault):
+    state = [e.state() for e in paint() if isinstance(e, Stepped)][-1]
+    with pytest.raises(SettingsError, match=fault):
+        resumed(state, **change)
 
 
 def test_scales_double_up_to_the_size_and_share_the_steps():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from impasto import engines, images, swatches, weights
+from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
@@ -64,12 +65,14 @@ class Painting:
             update={"engine": self.network.name, "tile": plan.tile or 0, "history": plan.history or "auto"}
         )
 
-    def events(self) -> Iterator[Event]:
+    def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
         stylizer = Stylizer(self.settings, network=self.network)
         start = None if self.init is None else self.init.pixels
         try:
-            yield from stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start)
+            yield from stylizer.paint(
+                self.content.pixels, [style.pixels for style in self.styles], start, resume=resume
+            )
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(
                 error

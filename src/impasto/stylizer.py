@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,12 +14,14 @@ import torch
 from torch import Tensor
 
 from impasto import optimizers, palette
+from impasto.checkpoint import RunState
 from impasto.errors import DivergedError, SettingsError
-from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
+from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
-from impasto.optimizers import Evaluate, Evaluation
+from impasto.optimizers import Evaluate
+from impasto.run import Run
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import ObjectiveName, Settings
 from impasto.storeys import network_pixels
@@ -34,6 +37,9 @@ FEWER_STEPS = 0.6
 
 PROBE = 128
 """Side in pixels of the picture on which the network's speed is measured."""
+
+MOST_RESTARTS = 3
+"""How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
@@ -162,57 +168,74 @@ class Stylizer:
             taken = min(taken, time.perf_counter() - began)
         return taken / PROBE**2
 
-    def paint(self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None) -> Iterator[Event]:
+    def paint(
+        self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None, *, resume: RunState | None = None
+    ) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
 
-        `init` is the image that `Settings.init` names, if it names one. Close the generator to stop. Raises
-        `DivergedError` with the last good picture when the loss or its gradient stops being finite.
+        `init` is the image that `Settings.init` names, if it names one. `resume` is where a run with the same inputs
+        and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to stop.
+        Raises `DivergedError` with the last good picture when loss, gradient or canvas stop being finite for good.
         """
-        began = time.perf_counter()
+        began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
         prospect = self.prospect((content.shape[-2], content.shape[-1]))
         scales, plan = prospect.scales, prospect.plan
-        size = plan.size
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
-        yield Started(
-            sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
-        )
-
         scratch = Scratch(plan.folder)
         colours = palette.make(self.settings.color, content, styles)
         content, styles, picture = colours.photo, colours.paintings, partial(colours.picture, scratch=scratch)
-        photo = resize(content, scales[0].size, scratch)
-        canvas = colours.canvas(first_canvas(self.settings, photo, styles[0], init, scratch)).to(self.device)
-        del photo
         optimizer = optimizers.make(
             self.settings.optimizer,
             learning_rate=self.settings.learning_rate,
             history=plan.history,
             scratch=scratch,
         )
-        best = Best(canvas, picture, scratch)
-        step = 0
-        for number, scale in enumerate(scales, start=1):
-            objective = self._objective(
-                content, styles, scale.size, plan.tile, scratch, share_of_pixels=math.prod(scale.size) / math.prod(size)
-            )
-            canvas = resize(canvas, scale.size, scratch)
-            optimizer = optimizer.resized(scale.size)
-            best = Best(canvas, picture, scratch)
-            evaluate = best.guarded(colours.seen(objective.evaluate))
-            for _ in range(scale.steps):
-                canvas, now = optimizer.step(canvas, evaluate)
-                step += 1
-                epoch = math.ceil(step / self.settings.steps_per_epoch)
-                seconds = time.perf_counter() - began
-                shot = partial(picture, canvas)
-                yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, shot)
-                if step == epoch * self.settings.steps_per_epoch:
-                    yield EpochDone(epoch, picture(canvas))
-                del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            evaluate(canvas)
-            canvas = best.canvas
-            yield ScaleDone(number, picture(canvas))
-        yield Finished(picture(best.canvas), best.loss, best.parts, step, time.perf_counter() - began)
+        if resume is None:
+            photo = resize(content, scales[0].size, scratch)
+            canvas = colours.canvas(first_canvas(self.settings, photo, styles[0], init, scratch)).to(self.device)
+            run = Run(canvas, optimizer, picture, scratch, began)
+            del photo, canvas
+        else:
+            run = Run(resume.canvas.to(self.device), optimizer, picture, scratch, began)
+            run.go_on(resume.to(self.device), [(scale.size, scale.steps) for scale in scales])
+        yield Started(
+            sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
+        )
+
+        if run.step and run.step % self.settings.steps_per_epoch == 0:  # the state was saved before this was told
+            yield EpochDone(run.step // self.settings.steps_per_epoch, picture(run.canvas))
+        for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
+            share = math.prod(scale.size) / math.prod(plan.size)
+            objective = self._objective(content, styles, scale.size, plan.tile, scratch, share_of_pixels=share)
+            if number > run.scale:
+                run.enter(number, scale.size)
+            evaluate = run.best.guarded(colours.seen(objective.evaluate))
+            yield from self._descend(run, evaluate, scale.size, sum(steps[:number]))
+            yield ScaleDone(number, picture(run.canvas))
+        best = run.best
+        yield Finished(picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
+
+    def _descend(self, run: Run, evaluate: Evaluate, size: tuple[int, int], last: int) -> Iterator[Event]:
+        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        while run.step < last:
+            try:
+                now = run.advance(evaluate)
+            except DivergedError:
+                if run.restarts == MOST_RESTARTS:
+                    raise
+                run.start_again()
+                yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
+                continue
+            epoch = math.ceil(run.step / self.settings.steps_per_epoch)
+            seconds = time.perf_counter() - run.began
+            shot, state = partial(run.picture, run.canvas), partial(run.state, seconds)
+            yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, shot, state)
+            del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
+            if run.step == epoch * self.settings.steps_per_epoch:
+                yield EpochDone(epoch, run.picture(run.canvas))
+        with suppress(DivergedError):  # then the last step wasn't the best
+            evaluate(run.canvas)
+        run.canvas = run.best.canvas
 
     def _objective(
         self,
@@ -247,34 +270,6 @@ class Stylizer:
                     weighting, alpha=weighting.alpha / share_of_pixels, tv=weighting.tv / share_of_pixels
                 )
         return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
-
-
-class Best:
-    """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
-
-    def __init__(self, canvas: Tensor, picture: Callable[[Tensor], Tensor], scratch: Scratch = MEMORY) -> None:
-        self.canvas = canvas
-        self.picture = picture
-        self.scratch = scratch
-        self.loss = math.inf
-        self.parts: dict[str, float] = {}
-
-    def guarded(self, evaluate: Evaluate) -> Evaluate:
-        """The same objective, which notes each canvas and raises `DivergedError` with the best one on NaN or ∞."""
-
-        def evaluate_and_note(canvas: Tensor) -> Evaluation:
-            now = evaluate(canvas)
-            if not math.isfinite(now.loss) or not self.scratch.all(lambda g: g.isfinite().all(), now.gradient):
-                raise DivergedError(
-                    f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
-                    "use smaller weights or another --optimizer.",
-                    self.picture(self.canvas),
-                )
-            if now.loss <= self.loss:
-                self.canvas, self.loss, self.parts = canvas, now.loss, now.parts
-            return now
-
-        return evaluate_and_note
 
 
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
