@@ -47,6 +47,7 @@ TYPED = {
     "epochs": ("3", 3),
     "steps_per_epoch": ("4", 4),
     "scales": ("2", 2),
+    "step_ratio": ("1.5", 1.5),
     "init": ("noise", "noise"),
     "max_memory": ("3GB", "3GB"),
     "scratch": ("/var/tmp", "/var/tmp"),

@@ -106,6 +106,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"epochs": 3},
         {"steps_per_epoch": 5},
         {"scales": 1},
+        {"step_ratio": 3},
         {"history": 1},
         {"init": "noise"},
         {"init": "style"},
@@ -348,6 +349,17 @@ def test_scales_double_up_to_the_size_and_share_the_steps():
     assert [s.size for s in plan] == [(96, 128), (192, 256), (384, 512)]
     assert sum(s.steps for s in plan) == 300
     assert plan[0].steps > plan[1].steps > plan[2].steps
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.6, 1, 1.5, 20])
+@pytest.mark.parametrize(("total", "scales"), [(7, 1), (12, 12), (13, 12), (200, 3)])
+def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_enough(ratio, total, scales):
+    chosen = Settings(size=65536, scales=scales, epochs=1, steps_per_epoch=total, step_ratio=ratio)
+    steps = [s.steps for s in plan_scales(chosen, (65536, 65536))]
+    assert sum(steps) == total
+    assert min(steps) >= 1
+    if min(steps) > 10:
+        assert steps[2] / steps[1] == pytest.approx(ratio, rel=0.1)
 
 
 def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():

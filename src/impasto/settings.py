@@ -125,6 +125,13 @@ class Settings(BaseModel):
     scales: int | Literal["auto"] = Field(
         "auto", description="Number of sizes from coarse to fine (1 to 12), each twice the last; 1 switches it off."
     )
+    step_ratio: float = Field(
+        0.6,
+        ge=0.05,
+        le=20,
+        allow_inf_nan=False,
+        description="Steps at a scale relative to the next coarser one: higher gives the finer scales more of them.",
+    )
     init: str = Field(
         "content",
         min_length=1,

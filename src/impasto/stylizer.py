@@ -31,10 +31,6 @@ from impasto.vgg import Engine, smallest_side
 COARSEST = 128
 """Longest side in pixels that automatic scales don't go below."""
 
-FEWER_STEPS = 0.6
-"""Steps at a scale relative to the next coarser one: a finer scale costs four times as much and has less left to do."""
-
-
 PROBE = 128
 """Side in pixels of the picture on which the network's speed is measured."""
 
@@ -89,16 +85,16 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
         if count > total:
             raise SettingsError(f"--scales is {count} but the run has {total} steps: use more steps or fewer scales.")
     longest = [max(1, round(max(size) / 2**k)) for k in range(count - 1, 0, -1)]
-    return tuple(
-        Scale(s, n) for s, n in zip([*(fit(size, n) for n in longest), size], _share(total, count), strict=True)
-    )
+    sizes = [*(fit(size, n) for n in longest), size]
+    return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
 
 
-def _share(total: int, count: int) -> list[int]:
-    weights = [FEWER_STEPS**k for k in range(count)]
-    steps = [max(1, int(total * w / sum(weights))) for w in weights]
-    steps[0] += total - sum(steps)
-    return steps
+def _share(total: int, count: int, ratio: float) -> list[int]:
+    """Steps of each of `count` scales, at least 1, that add up to `total`, each `ratio` times the one before."""
+    weights = [ratio**k for k in range(count)]
+    shares = [1 + int((total - count) * w / sum(weights)) for w in weights]
+    shares[shares.index(max(shares))] += total - sum(shares)
+    return shares
 
 
 def first_canvas(

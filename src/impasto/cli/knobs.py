@@ -21,7 +21,7 @@ GROUPS = {
         *("content_weight", "style_weight", "style_weights", "color", "tv_weight", "objective"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
-    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
+    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio"),
     "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),
 }
