@@ -37,7 +37,10 @@ DPI = 120
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished run leaves to be shown: its measures, pictures (by epoch) and steps."""
+    """What a finished run leaves to be shown: its measures, pictures (by epoch) and steps.
+
+    `sizes` are the epochs' (h, w), since their pictures may be kept smaller.
+    """
 
     measures: dict[str, Any]
     settings: Settings
@@ -46,6 +49,7 @@ class Record:
     pictures: dict[int, Tensor]
     result: Tensor
     steps: tuple[Step, ...]
+    sizes: dict[int, tuple[int, int]]
 
 
 class Box(NamedTuple):
@@ -84,9 +88,11 @@ def draw(record: Record) -> Figure:
     from matplotlib.figure import Figure
 
     inputs = [(record.content, "Photo", ""), *_style_captions(record)]
-    epochs = [(shot, f"Epoch {n}", _pixels(shot)) for n, shot in sorted(record.pictures.items())]
+    epochs = [(shot, f"Epoch {n}", _pixels(record.sizes[n])) for n, shot in sorted(record.pictures.items())]
     took = _duration(record.measures["time"]["seconds"])
-    result = (record.result, "Result", f"{_pixels(record.result)} in {took}")
+    size, measured = (record.measures[key] for key in ("size", "measured_at"))
+    note = "" if size == measured else f", measured at {measured['width']}×{measured['height']}"
+    result = (record.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{note}")
     rows = [row for row in (inputs, epochs) if row]
     width, boxes, large = _arrange_page([[_aspect(shot[0]) for shot in row] for row in rows], _aspect(record.result))
     charts = 0.3 + large.y + large.h + 0.75
@@ -276,8 +282,8 @@ def _aspect(image: Tensor) -> float:
     return min(max(image.shape[-1] / image.shape[-2], 0.25), 4.0)
 
 
-def _pixels(image: Tensor) -> str:
-    return f"{image.shape[-1]}×{image.shape[-2]} px"
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]} px"
 
 
 def _loggable(value: float) -> float:

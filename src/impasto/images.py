@@ -31,6 +31,7 @@ from PIL import (
 )
 from torch import Tensor
 
+from impasto import bigtiff
 from impasto.decoding import as_tensor, check_range, check_size, decode, opacity, srgb_profile
 from impasto.errors import ImageError
 from impasto.files import quoted, reason, write_atomically
@@ -72,7 +73,10 @@ FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP, ".tif": TIFF, ".tiff": TIFF, ".bmp": BMP,
 }  # fmt: skip
 
-SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x0131, 0x8769, 0x9286
+IMAGE_DESCRIPTION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x010E, 0x0131, 0x8769, 0x9286
+PRINT_PIXELS = 64_000_000
+"""Pixels beyond which TIFF is written in tiles, straight from where the picture lives."""
+
 JPEG_MARKER_BYTES = 65533
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Anything but a stuffed or filling byte and the marks inside a scan."""
@@ -149,12 +153,23 @@ def resize(pixels: Tensor, size: tuple[int, int], scratch: Scratch = MEMORY) -> 
 def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """(1, 3, h, w), with alpha (1, 1, h, w), in [0, 1] -> 8-bit RGB(A), rounded; `ImageError` for NaN."""
     _check_shapes(pixels, alpha)
-    planes = pixels if alpha is None else torch.cat([pixels, alpha.to(pixels)], dim=1)
-    planes = planes[0].detach().to("cpu", torch.float32)
-    if not torch.isfinite(planes).all():
-        raise ImageError("The picture holds NaN or infinite pixels: keep the last good one instead.")
-    levels = planes.clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+    levels = np.empty((pixels.shape[2], pixels.shape[3], 3 if alpha is None else 4), np.uint8)
+    top = 0
+    for band in _levels(pixels, alpha):
+        levels[top : top + len(band)] = band
+        top += len(band)
+    return Image.fromarray(levels)
+
+
+def _levels(pixels: Tensor, alpha: Tensor | None) -> Iterator[np.ndarray]:
+    """Bands of rows (n, w, c) of 8 bits, from the top to the bottom; `ImageError` for NaN."""
+    height, row = pixels.shape[2], 4 * pixels[0, :, 0].numel()
+    for rows in MEMORY.windows(height, row):
+        planes = [part[0, :, rows].detach().to("cpu", torch.float32) for part in (pixels, alpha) if part is not None]
+        band = torch.cat(planes)
+        if not torch.isfinite(band).all():
+            raise ImageError("The picture holds NaN or infinite pixels: keep the last good one instead.")
+        yield band.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def save(
@@ -168,18 +183,26 @@ def save(
     """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
 
     PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
-    what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one.
+    what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one. TIFF beyond
+    `PRINT_PIXELS` is tiled BigTIFF with the note in ImageDescription, and the picture is never in memory whole.
     """
     path = Path(path)
     check_writable(path, overwrite)
     _check_shapes(pixels, alpha)
     kind = FORMATS[path.suffix.lower()]
     height, width = pixels.shape[-2:]
-    if max(height, width) > kind.longest:
-        raise ImageError(
-            f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side: "
-            "save it as .png or .tif."
+    check_holds(path, (height, width))
+    if kind is TIFF and height * width > PRINT_PIXELS:
+        bands, has_alpha = _levels(pixels, alpha), alpha is not None
+        profile = srgb_profile()
+        _put(
+            path,
+            lambda file: bigtiff.write(
+                Path(file.name), bands, (height, width), alpha=has_alpha, profile=profile, note=note
+            ),
+            overwrite,
         )
+        return path
     if alpha is not None and not kind.has_alpha:
         pixels, alpha = pixels * alpha + (1 - alpha), None
     options = kind.options | {"icc_profile": srgb_profile()}
@@ -190,15 +213,19 @@ def save(
     encoded = BytesIO()
     with _pillow(quoted(path), "written", "save it as .png"):
         to_pil(pixels, alpha).save(encoded, kind.name, **options)
+    _put(path, lambda file: file.write(encoded.getbuffer()), overwrite)
+    return path
+
+
+def _put(path: Path, write: Callable[[BinaryIO], object], overwrite: bool) -> None:
     try:
-        write_atomically(path, lambda file: file.write(encoded.getbuffer()), overwrite=overwrite)
+        write_atomically(path, write, overwrite=overwrite)
     except FileExistsError:
         raise ImageError(f"{quoted(path)} already exists: choose another name or allow overwriting.") from None
     except OSError as error:
         raise ImageError(
             f"{quoted(path)} can't be written ({reason(error)}): make room or save it elsewhere."
         ) from error
-    return path
 
 
 def read_note(path: str | os.PathLike[str]) -> str | None:
@@ -208,6 +235,9 @@ def read_note(path: str | os.PathLike[str]) -> str | None:
         image = _identify(stream, quoted(path))
         if "exif" not in image.info and image.format != "TIFF":
             return None  # here PNG's getexif() would decode the pixels to look for EXIF behind them
+        description = image.getexif().get(IMAGE_DESCRIPTION)
+        if isinstance(description, str) and description.startswith(bigtiff.NOTE):
+            return description.removeprefix(bigtiff.NOTE).encode("latin-1", "replace").decode(errors="replace")
         comment = image.getexif().get_ifd(EXIF_FOLDER).get(USER_COMMENT)
         encoding = {ASCII: "ascii", UNICODE: "utf-16-le"}.get(comment[:8]) if isinstance(comment, bytes) else None
         if comment is None or encoding is None:
@@ -215,6 +245,20 @@ def read_note(path: str | os.PathLike[str]) -> str | None:
         with contextlib.suppress(UnicodeDecodeError):
             return comment[8:].decode(encoding, "surrogatepass" if encoding != "ascii" else "strict")
         return None
+
+
+def check_holds(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """Refuse, with one `ImageError`, a picture (h, w) that the format doesn't hold or can't be written here."""
+    path = Path(path)
+    kind = FORMATS[path.suffix.lower()]
+    height, width = size
+    if max(size) > kind.longest:
+        raise ImageError(
+            f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side: "
+            "save it as .png or .tif."
+        )
+    if kind is TIFF and height * width > PRINT_PIXELS:
+        bigtiff.library()
 
 
 def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:

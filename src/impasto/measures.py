@@ -16,8 +16,9 @@ from impasto.colour import oklab
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
 from impasto.moments import averaged
+from impasto.scratch import MEMORY
 from impasto.settings import Settings
-from impasto.targets import Weighting, measure_targets, survey
+from impasto.targets import Gauge, Manner, Weighting, measure_targets, survey
 from impasto.vgg import ORDER, Engine, smallest_side
 
 CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
@@ -25,6 +26,9 @@ CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
 
 STRUCTURE_LAYERS = ("relu3_2", "relu4_2")
 """Where the photo's features are compared with the result's: before and at the layer that usually holds content."""
+
+MEASURED = 2048
+"""Longest side in pixels at which a result is measured: a larger one is made smaller first."""
 
 
 def share_closed(now: float, start: float, floor: float = 0.0) -> float | None:
@@ -96,9 +100,11 @@ def colours_of(images: Sequence[Tensor], shares: Sequence[float] = ()) -> Colour
     shares = shares or [1.0] * len(images)
     mean, second = torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
     for share, image in zip(shares, images, strict=True):
-        pixels = oklab(image.double().cpu()).flatten(2)[0]
-        mean += share / sum(shares) * pixels.mean(dim=1)
-        second += share / sum(shares) * (pixels @ pixels.T) / pixels.shape[1]
+        weight = share / sum(shares) / image[0, 0].numel()
+        for rows in MEMORY.windows(image.shape[2], 8 * image[:, :, 0].numel()):
+            pixels = oklab(image[:, :, rows].double().cpu()).flatten(2)[0]
+            mean += weight * pixels.sum(dim=1)
+            second += weight * (pixels @ pixels.T)
     return Colours(mean, second - mean.outer(mean))
 
 
@@ -116,11 +122,15 @@ def measure_pictures(
 ) -> dict[str, Any]:
     """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
 
-    Everything is measured at the result's size, paintings at the same longest side; style and structure on what
-    `Settings.color` lets the network see, colour on the pictures themselves. Layers that a picture is too small for are
-    left out. The paintings' own structure, stretched to that size, says what mere chance would keep.
+    Everything is measured at the result's size, or `MEASURED` pixels where it is larger, and in the run's tiles;
+    paintings at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
+    the pictures themselves. Layers that a picture is too small for are left out. The paintings' own structure,
+    stretched to that size, says what mere chance would keep.
     """
-    size = (result.shape[-2], result.shape[-1])
+    full = (result.shape[-2], result.shape[-1])
+    size = fit(full, min(max(full), MEASURED))
+    tile = settings.tile if isinstance(settings.tile, int) and settings.tile else None
+    result = resize(result, size)
     photo = resize(photo.to(result), size)
     paintings = [resize(s.to(result), fit((s.shape[-2], s.shape[-1]), max(size))) for s in styles]
     least = min(side for image in (result, *paintings) for side in image.shape[-2:])
@@ -129,8 +139,8 @@ def measure_pictures(
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
     colours = palette.make(settings.color, photo, paintings)
-    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights)
-    sums, features = survey(engine, targets.gauge, colours.shown(result), structure)
+    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights, tile=tile)
+    sums, features = survey(engine, targets.gauge, colours.shown(result), structure, tile=tile)
     three = sums, targets.start, targets.style
     closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
@@ -142,12 +152,14 @@ def measure_pictures(
             "contrast_structure": contrast_structure(image, photo),
         }
 
-    strangers = [colours.shown(resize(s.to(result), size)) for s in styles]
-    chance = [kept(image, engine.features(image, structure)) for image in strangers]
+    nothing = Gauge(Manner(), (), (), size)
+    strangers = (colours.shown(resize(s.to(result), size)) for s in styles)
+    chance = [kept(image, survey(engine, nothing, image, structure, tile=tile)[1]) for image in strangers]
     painted = colours_of(paintings, settings.style_weights)
     before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
     return {
-        "size": {"width": size[1], "height": size[0]},
+        "size": {"width": full[1], "height": full[0]},
+        "measured_at": {"width": size[1], "height": size[0]},
         "style": {
             "layers": {n: {"closed": closed[n], "optimised": n in optimised} for n in style},
             "mean_optimised": mean_of(closed[n] for n in optimised),

@@ -22,6 +22,7 @@ from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
+from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
 from impasto.stylizer import Stylizer
 
@@ -60,9 +61,10 @@ class Painting:
         self.weights = Origin(network.source, network.sha256)
         self.network = engines.make(settings, network)
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
-        plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
+        self.plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
+        self.scratch = Scratch(self.plan.folder)
         self.settings = settings.model_copy(
-            update={"engine": self.network.name, "tile": plan.tile or 0, "history": plan.history or "auto"}
+            update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
         )
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
@@ -87,11 +89,12 @@ class Painting:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
         if self.content.alpha is None:
             return None
-        return images.resize(self.content.alpha, (picture.shape[-2], picture.shape[-1]))
+        return images.resize(self.content.alpha, (picture.shape[-2], picture.shape[-1]), self.scratch)
 
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again."""
         settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
+        settings["scratch"] = "auto"  # a folder of this machine, of which no pixel depends
         if self.init is not None:
             settings["init"] = self.init.path
         return Recipe(

@@ -13,12 +13,16 @@ from impasto.errors import ImageError, ImpastoError
 from impasto.events import EpochDone, Event, Finished, Started, Stepped
 from impasto.figure import DPI, Record, draw
 from impasto.files import write_atomically
+from impasto.images import fit, resize
 from impasto.measures import Step, measure_pictures, measure_time
 from impasto.settings import Settings
 from impasto.vgg import Engine
 
 if TYPE_CHECKING:
     pass
+
+SHOWN = 2048
+"""Longest side in pixels of the epochs' pictures that are kept: a figure shows them smaller still."""
 
 
 class Recorder:
@@ -39,6 +43,7 @@ class Recorder:
         self._device = "cpu"
         self._steps: list[Step] = []
         self._pictures: dict[int, Tensor] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._finished: Finished | None = None
 
     def see(self, event: Event) -> None:
@@ -49,7 +54,9 @@ class Recorder:
             case Stepped():
                 self._steps.append(Step(event.step, event.scale, event.size, event.loss, event.parts, event.seconds))
             case EpochDone() if event.epoch in self.epochs:
-                self._pictures[event.epoch] = event.picture
+                size = (event.picture.shape[-2], event.picture.shape[-1])
+                self._sizes[event.epoch] = size
+                self._pictures[event.epoch] = resize(event.picture, fit(size, min(max(size), SHOWN)))
             case Finished():
                 self._finished = event
 
@@ -65,7 +72,14 @@ class Recorder:
         measures["loss"] = {**first, "last": end.loss, "parts": dict(end.parts)}
         measures["time"] = measure_time(self._steps, end.seconds)
         return Report(
-            measures, self.settings, self.content, self.styles, self._pictures, end.picture, tuple(self._steps)
+            measures,
+            self.settings,
+            self.content,
+            self.styles,
+            self._pictures,
+            end.picture,
+            tuple(self._steps),
+            self._sizes,
         )
 
 

@@ -27,6 +27,9 @@ MEGABYTE = 1_000_000
 MEMORY_DISKS = ("tmpfs", "ramfs", "devtmpfs")
 """Kinds of file systems whose files are themselves in memory."""
 
+FILES: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+"""Those that are mapped in this process, by whomever: each can let all of them rest."""
+
 
 class Scratch:
     """Gives out tensors as large as a canvas: in memory, or mapped to files in `folder`.
@@ -43,12 +46,11 @@ class Scratch:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.most = 0
-        self._files: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
     @property
     def held(self) -> int:
-        """Bytes on disk now; `most` is the greatest number so far."""
-        return sum(len(file) for file in self._files)
+        """Bytes that this process has in files now; `most` is the greatest number so far."""
+        return sum(len(file) for file in FILES)
 
     def in_file(self, size: int) -> bool:
         """Whether a tensor of `size` bytes is put into a file."""
@@ -69,9 +71,9 @@ class Scratch:
         return self.empty(shape, like)  # a new file reads as zeros
 
     def rest(self) -> None:
-        """Let go of the memory that files take up in this process; what is in them stays."""
+        """Let go of the memory that all files take up in this process; what is in them stays."""
         if hasattr(mmap, "MADV_DONTNEED"):
-            for file in list(self._files):
+            for file in list(FILES):
                 file.madvise(mmap.MADV_DONTNEED)
 
     def pieces(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -145,7 +147,7 @@ class Scratch:
                 f"{quoted(self.folder)} can't hold {size / MEGABYTE:,.0f} MB more of canvases ({reason(error)}): "
                 "make room there or name another folder with --scratch."
             ) from error
-        self._files.add(mapped)
+        FILES.add(mapped)
         self.most = max(self.most, self.held)
         return mapped
 
@@ -168,27 +170,34 @@ MEMORY = Scratch()
 def resample(image: Tensor, size: tuple[int, int], mode: str, scratch: Scratch = MEMORY) -> Tensor:
     """Antialiased resizing, 'bicubic' or 'bilinear', (n, c, h, w) -> (n, c, *size), contiguous.
 
-    In files rows are widened first and columns lengthened then, which is what torch does: the same to the bit.
+    Large images are resized plane by plane, by bands of rows in width and then by bands of columns in height, which is
+    what torch does too: the same to the bit.
     """
-    (n, c, h, w), (height, width) = image.shape, size
-    if not scratch.in_file(n * c * height * width * image.element_size()):
+    n, c, h, w = image.shape
+    bytes_of = [n * c * height * width * image.element_size() for height, width in ((h, w), size)]
+    if image.device.type != "cpu" or (max(bytes_of) <= scratch.BAND and not scratch.in_file(bytes_of[1])):
         return F.interpolate(image, size=size, mode=mode, antialias=True).contiguous()
-    wide = image
+    result = scratch.empty((n, c, *size), image)
+    for source, target in zip(image.flatten(0, 1), result.flatten(0, 1), strict=True):
+        _resample_plane(source, target, mode, scratch)
+    return result
+
+
+def _resample_plane(source: Tensor, target: Tensor, mode: str, scratch: Scratch) -> None:
+    (h, w), (height, width), number = source.shape, target.shape, source.element_size()
+    wide = source if width == w else target if height == h else scratch.empty((h, width), source)
     if width != w:
-        wide = scratch.empty((n, c, h, width), image)
-        for source, target in zip(image.flatten(0, 1), wide.flatten(0, 1), strict=True):
-            for rows in scratch.windows(h, max(w, width) * image.element_size()):
-                part = source[None, None, rows]
-                target[rows] = F.interpolate(part, size=(part.shape[2], width), mode=mode, antialias=True)[0, 0]
-    if height == h:
-        return wide
-    result = scratch.empty((n, c, height, width), image)
-    for source, target in zip(wide.flatten(0, 1), result.flatten(0, 1), strict=True):
-        for span in scratch.windows(width, max(h, height) * image.element_size()):
-            part = scratch.take(source[:, span])[None, None]
+        for rows in scratch.windows(h, max(w, width) * number):
+            part = source[None, None, rows]
+            wide[rows] = F.interpolate(part, size=(part.shape[2], width), mode=mode, antialias=True)[0, 0]
+    if height != h:
+        for span in scratch.windows(width, max(h, height) * number):
+            part = scratch.take(wide[:, span])[None, None]
             scaled = F.interpolate(part, size=(height, part.shape[3]), mode=mode, antialias=True)
             scratch.put(target[:, span], scaled[0, 0])
-    return result
+    elif width == w:
+        for rows in scratch.windows(h, w * number):
+            target[rows] = source[rows]
 
 
 def usual_folder() -> Path | None:

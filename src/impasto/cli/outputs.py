@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impasto.errors import ImageError, SettingsError
 from impasto.files import quoted
 from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from impasto.memory import Plan
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -51,6 +55,20 @@ class Outputs:
                 raise ImageError(f"{quoted(self.figure)} is not a figure's name: end it in {', '.join(FIGURES)}.")
             _check_file(self.figure, self.overwrite)
             _check_file(measures_of(self.figure), self.overwrite)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Raise `ImageError` where a picture that is planned so couldn't be written at the end."""
+        from impasto import images
+
+        for path in (self.picture, *self.snapshots.values()):
+            images.check_holds(path, plan.size)
+            height, width = plan.size
+            streamed = images.FORMATS[path.suffix.lower()] is images.TIFF
+            if plan.folder is not None and height * width > images.PRINT_PIXELS and not streamed:
+                raise ImageError(
+                    f"{quoted(path)} would be held in memory whole, and {width}×{height} px are painted in files since "
+                    "memory is short: save it as .tif."
+                )
 
 
 def default_picture(content: Path, styles: Sequence[str]) -> Path:

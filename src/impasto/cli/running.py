@@ -82,6 +82,7 @@ def run(painting: Painting, outputs: Outputs, *, with_recipe: bool, as_json: boo
     The first Ctrl-C (SIGTERM) saves the newest picture and returns 130 (143). Only a finished picture carries its
     recipe: no settings lead to any other one.
     """
+    outputs.check_plan(painting.plan)
     recorder = None
     if outputs.figure is not None:
         from impasto.report import Recorder
@@ -123,7 +124,7 @@ def _save(
     """Write a picture of any scale at the size of the result."""
     from impasto import images
 
-    full = images.resize(picture, so_far.size)
+    full = images.resize(picture, so_far.size, painting.scratch)
     return images.save(path, full, alpha=painting.alpha(full), note=recipe, overwrite=outputs.overwrite)
 
 
