@@ -7,9 +7,15 @@ import torch
 from conftest import scene, tiny_weights
 from impasto import checkpoint, memory
 from impasto.checkpoint import Checkpoint, RunState
+from impasto.colour import oklab
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
+from impasto.images import resize
+from impasto.loss_names import StyleLossName
+from impasto.objective import Objective
 from impasto.recipe import Ingredient, Recipe
+from impasto.scene import Scene
+from impasto.scratch import MEMORY
 from impasto.settings import Pooling, Settings
 from impasto.stylizer import Stylizer, first_canvas, plan_scales
 from impasto.vgg import VGG19
@@ -33,6 +39,13 @@ def paint(styles=(PAINTING,), start=None, **changes) -> list:
 
 def result(*args, **changes) -> torch.Tensor:
     return paint(*args, **changes)[-1].picture
+
+
+def objective(chosen: Settings, masks=()) -> Objective:
+    """What a run with these settings minimises at its last scale."""
+    stylizer = Stylizer(chosen, network=network())
+    plan = stylizer.prospect((48, 64)).plan
+    return stylizer._objective(Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY), (48, 64))
 
 
 def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():
@@ -70,9 +83,7 @@ def test_pictures_in_events_are_valid_have_their_scales_size_and_belong_to_the_e
 def test_the_reported_loss_is_that_of_the_picture_and_is_lower_than_at_the_start():
     events = paint(scales=1, epochs=5)
     finished = events[-1]
-    again = Stylizer(settings(scales=1, init="content"), network=network())
-    objective = again._objective(PHOTO, [PAINTING], (48, 64), None, share_of_pixels=1)
-    assert objective.evaluate(finished.picture).loss == pytest.approx(finished.loss, rel=1e-5)
+    assert objective(settings(scales=1)).evaluate(finished.picture).loss == pytest.approx(finished.loss, rel=1e-5)
     assert finished.loss < 0.7 * next(e.loss for e in events if isinstance(e, Stepped))
 
 
@@ -91,6 +102,10 @@ def test_another_seed_gives_another_picture_from_noise():
     [
         {"size": 48},
         {"objective": "gatys"},
+        {"strength": 0.3},
+        {"style_scale": 0.5},
+        *({"style_loss": name.value} for name in StyleLossName if name is not StyleLossName.GRAM),
+        {"content_loss": "self-similarity"},
         {"content_weight": 5.0},
         {"style_weight": 0.01},
         {"content_layers": ("relu3_1",)},
@@ -102,7 +117,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"tv_weight": 1.0},
         {"pooling": "average"},
         {"optimizer": "adam"},
-        {"optimizer": "adam", "learning_rate": 0.1},
+        {"learning_rate": 0.1},
         {"epochs": 3},
         {"steps_per_epoch": 5},
         {"scales": 1},
@@ -114,9 +129,123 @@ def test_another_seed_gives_another_picture_from_noise():
     ids=str,
 )
 def test_every_knob_changes_the_picture(change):
-    reference = result(optimizer="adam") if "learning_rate" in change else result()
-    other = result(**change)
+    beside = {"optimizer": "adam"} if "learning_rate" in change else {"epochs": 5} if "history" in change else {}
+    reference, other = result(**beside), result(**beside | change)
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
+
+
+def test_strength_0_returns_the_photo_and_more_strength_leaves_it_further_behind():
+    """Coarse to fine too: what a finer scale adds to a coarser one is the photo's own detail."""
+    pictures = [result(strength=strength, epochs=8) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    torch.testing.assert_close(pictures[0], PHOTO, rtol=0, atol=1e-5)
+    away = [(picture - PHOTO).square().mean().item() for picture in pictures]
+    assert away == sorted(away)
+    assert away[4] > 1.5 * away[2] > 2 * away[1]
+
+
+@pytest.mark.parametrize("loss", [name.value for name in StyleLossName])
+def test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure(loss):
+    losses = [
+        sum(value for name, value in event.parts.items() if name.startswith("style/"))
+        for event in paint(style_loss=loss, scales=1, epochs=4, strength=1.0)
+        if isinstance(event, Stepped)
+    ]
+    assert losses[0] == pytest.approx(1, rel=0.02)
+    assert min(losses) < 0.7
+
+
+LEFT = torch.zeros(1, 1, 6, 8)
+LEFT[..., :4] = 1
+
+
+def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tensor:
+    stylizer = Stylizer(settings(epochs=6, **changes), network=network())
+    *_, last = stylizer.paint(PHOTO, styles, masks=masks, style_masks=style_masks)
+    return last.picture
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"style_loss": "w2"}, {"style_loss": "remd"}, {"size": 96, "tile": 64}], ids=str
+)
+def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_photo(change):
+    dark, light = PAINTING * 0.3, 1 - PAINTING * 0.3
+    masks = [LEFT, 1 - LEFT]
+    one, other = (
+        painted_with_masks(masks, *styles, content_weight=0.0, strength=1.0, **change)
+        for styles in ((dark, light), (light, dark))
+    )
+    half = one.shape[-1] // 2
+    assert one[..., : half - 8].mean() < other[..., : half - 8].mean() - 0.01
+    assert one[..., half + 8 :].mean() > other[..., half + 8 :].mean() + 0.01
+    some = painted_with_masks([LEFT], dark, content_weight=0.0, **change)
+    photo = resize(PHOTO, (some.shape[-2], some.shape[-1]))
+    assert torch.equal(some[..., half + 10 :], photo[..., half + 10 :])
+    assert (some[..., :half] - photo[..., :half]).abs().mean() > 0.02
+
+
+def test_only_the_white_part_of_a_painting_counts():
+    painting = torch.cat([PAINTING * 0.3, 1 - PAINTING * 0.3], dim=3)
+    where = torch.zeros(1, 1, *painting.shape[-2:])
+    where[..., : painting.shape[-1] // 2] = 1
+    dark = painted_with_masks((), painting, style_masks=[where], content_weight=0.0)
+    light = painted_with_masks((), painting, style_masks=[1 - where], content_weight=0.0)
+    assert dark.mean() < light.mean() - 0.02
+
+
+def test_erosion_changes_the_picture_near_a_border():
+    usual, eroded = (
+        painted_with_masks([LEFT, 1 - LEFT], PAINTING, PAINTING.flip(1), mask_erosion=erode, style_layers=("relu2_1",))
+        for erode in (False, True)
+    )
+    assert (usual - eroded).abs().max() > 1 / 255
+
+
+def test_larger_strokes_come_from_a_larger_painting():
+    """The painting is fine noise: drawn larger, neighbouring pixels of the picture differ less."""
+    noise = torch.rand((1, 3, 48, 64), generator=torch.Generator().manual_seed(0))
+    rough = [
+        result((noise,), style_scale=scale, content_weight=0.0, strength=1.0, epochs=8, scales=1)
+        .diff(dim=3)
+        .abs()
+        .mean()
+        for scale in (1.0, 4.0)
+    ]
+    assert rough[1] < 0.9 * rough[0]
+
+
+def test_steering_goes_on_from_the_canvas_towards_what_the_new_knobs_ask_for():
+    stylizer = Stylizer(settings(epochs=8, scales=1), network=network())
+    events = stylizer.paint(PHOTO, [PAINTING])
+    pictures = []
+    for event in events:
+        if isinstance(event, EpochDone):
+            pictures.append(event.picture)
+            if event.epoch == 4:
+                stylizer.steer(strength=0.0)
+        if isinstance(event, Stepped):
+            seen = event.parts
+    away = [(picture - PHOTO).square().mean().item() for picture in pictures]
+    assert away[7] < 0.5 * away[3]
+    assert sum(value for name, value in seen.items() if name.startswith("style/")) < 0.1
+
+
+def test_steering_colour_keeps_the_run_going():
+    stylizer = Stylizer(settings(epochs=4, scales=1), network=network())
+    pictures = []
+    for event in stylizer.paint(PHOTO, [PAINTING]):
+        if isinstance(event, EpochDone):
+            pictures.append(event.picture)
+            stylizer.steer(color={1: "keep", 2: "match", 3: "style"}.get(event.epoch, "style"))
+    assert all(picture.shape == PHOTO.shape for picture in pictures)
+    chroma = [(oklab(picture)[:, 1:] - oklab(PHOTO)[:, 1:]).square().mean().item() for picture in pictures]
+    assert chroma[1] < 0.2 * chroma[3]
+
+
+def test_what_cannot_be_steered_is_refused_by_name():
+    with pytest.raises(SettingsError, match="--size can't be changed while painting"):
+        Stylizer(settings(), network=network()).steer(size=64)
+    with pytest.raises(SettingsError, match="--strength"):
+        Stylizer(settings(), network=network()).steer(strength=2)
 
 
 def test_a_tiled_step_gives_the_whole_pictures_within_float_noise():
@@ -213,10 +342,7 @@ def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_pic
     steps = [e for e in seen if isinstance(e, Stepped)]
     assert len(steps) >= 3
     assert [e.times for e in seen if isinstance(e, Restarted)] == [1, 2, 3]
-    objective = Stylizer(settings(scales=1), network=network())._objective(
-        PHOTO, [PAINTING], (48, 64), None, share_of_pixels=1
-    )
-    assert objective.evaluate(picture).loss <= min(step.loss for step in steps) * 1.0001
+    assert objective(settings(scales=1)).evaluate(picture).loss <= min(step.loss for step in steps) * 1.0001
 
 
 @pytest.mark.parametrize("where", ["image", "features", "gradient"])

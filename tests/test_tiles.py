@@ -6,6 +6,7 @@ import torch
 
 from conftest import scene, tiny_weights
 from impasto.errors import SettingsError
+from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.objective import Objective
 from impasto.settings import Pooling
 from impasto.storeys import network_pixels, storeys
@@ -42,6 +43,28 @@ def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, size, t
     assert list(found.parts) == list(expected.parts)
     scale = expected.gradient.abs().max()
     assert (found.gradient - expected.gradient).abs().max() < 1e-9 * scale
+
+
+@pytest.mark.parametrize("style", [name for name in StyleLossName if name.additive])
+@pytest.mark.parametrize("content", list(ContentLossName))
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_additive_loss_is_exact_in_tiles_with_regions_or_without(style, content, masked):
+    network, size = engine(), (150, 203)
+    w = Weighting(0.05, 1.0, {"relu4_2": 0.6, "relu3_1": 0.4}, GATYS, strength=0.7)
+    photo, paintings = scene(*size, seed=1), [scene(100, 90, seed=2), scene(64, 90, seed=5)]
+    soft = scene(30, 40, seed=7).mean(dim=1, keepdim=True)
+    masks = {"masks": [soft, 1 - soft], "style_masks": [None, soft], "erode": False} if masked else {}
+    found = []
+    for side in (None, 64):
+        manner = Manner(style, content, **masks)
+        targets = measure_targets(network, w, photo, paintings, manner=manner, tile=side)
+        goal = Objective(network, normalized(w, targets), targets, tile=side)
+        found.append(goal.evaluate(scene(*size, seed=3)))
+    expected, tiled = found
+    assert tiled.loss == pytest.approx(expected.loss, rel=1e-8)
+    assert tiled.parts == pytest.approx(expected.parts, rel=1e-8)
+    scale = expected.gradient.abs().max()
+    assert (tiled.gradient - expected.gradient).abs().max() < 1e-8 * scale
 
 
 def test_the_whole_pictures_evaluation_equals_plain_autograd():

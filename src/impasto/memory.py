@@ -153,6 +153,8 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[Way]:
     sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
     if settings.tile != "auto":
         sides = [settings.tile] if settings.tile else []
+    if not settings.style_loss.additive:
+        sides = []
     whole: list[int | None] = [None] if settings.tile in ("auto", 0) else []
     if settings.optimizer is not OptimizerName.LBFGS:
         histories = histories_in_files = (0,)
@@ -192,7 +194,8 @@ def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hi
     # The content's targets; what a storey hands up, and the gradient that it gets back for it.
     wholes = [*settings.content_layers, *handed, *handed]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
-    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
+    masks = 8 * len(settings.mask) * prod(size)  # and as much again for a mask's guides at the layers
+    return features + masks + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
 
 
 def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:

@@ -6,7 +6,7 @@ whatever its size; covariances and deviations don't average, the raw moments her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ def counted_gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
     The guided Gram matrix of Gatys et al. 2017 ('Controlling Perceptual Factors'), with w = T², not yet divided by
     its count. Row and column c hold zeros otherwise: it is `moments` without the means.
     """
-    matrix = gram(features if weight is None else features * weight.sqrt())
+    matrix = gram(features) if weight is None else moments(features, weight)[:, :-1, :-1].to(features.dtype)
     counted = F.pad(matrix, (0, 1, 0, 1))
     counted[:, -1, -1] = _count(features, weight)
     return counted
@@ -38,7 +38,7 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Tensor:
     """Σ w [F; 1] [F; 1]ᵀ: (n, c, h, w) -> (n, c + 1, c + 1), for weights (n, 1, h, w) in [0, 1] without gradient.
 
     That is Σ w F Fᵀ, beside it the last column (and row) Σ w F, and Σ w in the corner, in double precision since
-    what is derived from them are differences. No copy of unweighted features is made.
+    what is derived from them are differences. The features aren't copied.
     """
     return _Moments.apply(features.flatten(2), None if weight is None else weight.flatten(2))  # pyright: ignore[reportReturnType]
 
@@ -46,7 +46,7 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Tensor:
 def channel_moments(features: Tensor, weight: Tensor | None = None) -> Tensor:
     """The rows Σ w F², Σ w F and Σ w: (n, c, h, w) -> (n, 3, c), for weights (n, 1, h, w) in [0, 1] without gradient.
 
-    What `moments` has on its diagonal and in its last column, at a tenth of the cost; in double precision too.
+    What `moments` has on its diagonal and in its last column, at a third of the cost; in double precision too.
     """
     return _ChannelMoments.apply(features.flatten(2), None if weight is None else weight.flatten(2))  # pyright: ignore[reportReturnType]
 
@@ -89,6 +89,17 @@ def _count(features: Tensor, weight: Tensor | None) -> Tensor | int:
     return features[0, 0].numel() if weight is None else weight.flatten(1).sum(dim=1)
 
 
+PIECE = 2048
+"""Positions whose products are summed in the features' precision; the sums of such pieces are added up in double."""
+
+
+def _pieces(f: Tensor, w: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of a few positions at a time, and these weighted: what is made of them stays in the processor's cache."""
+    for start in range(0, f.shape[2], PIECE):
+        piece = f[:, :, start : start + PIECE]
+        yield piece, piece if w is None else piece * w[:, :, start : start + PIECE]
+
+
 def _precise(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64  # MPS has no double precision
 
@@ -117,10 +128,11 @@ class _Moments(torch.autograd.Function):
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
         n, c, _ = f.shape
-        weighted = f if w is None else f * w
-        sums = f.new_empty((n, c + 1, c + 1), dtype=_precise(f))
-        sums[:, :c, :c] = weighted @ f.mT
-        sums[:, :c, c] = sums[:, c, :c] = weighted.sum(dim=2)
+        sums = f.new_zeros((n, c + 1, c + 1), dtype=_precise(f))
+        for piece, weighted in _pieces(f, w):
+            sums[:, :c, :c] += weighted @ piece.mT
+            sums[:, :c, c] += weighted.sum(dim=2)
+        sums[:, c, :c] = sums[:, :c, c]
         sums[:, c, c] = _count(f, w)
         return sums
 
@@ -140,10 +152,10 @@ class _ChannelMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
-        weighted = f if w is None else f * w
-        sums = f.new_empty((f.shape[0], 3, f.shape[1]), dtype=_precise(f))
-        sums[:, 0] = torch.linalg.vecdot(weighted, f)
-        sums[:, 1] = weighted.sum(dim=2)
+        sums = f.new_zeros((f.shape[0], 3, f.shape[1]), dtype=_precise(f))
+        for piece, weighted in _pieces(f, w):
+            sums[:, 0] += (weighted * piece).sum(dim=2)
+            sums[:, 1] += weighted.sum(dim=2)
         sums[:, 2] = f.shape[2] if w is None else w.sum(dim=2)
         return sums
 

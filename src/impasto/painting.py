@@ -57,6 +57,10 @@ class Painting:
         self.init = None
         if settings.init_is_image:
             self.init = images.load(settings.init, max_pixels=settings.max_pixels)
+        if settings.mask_erosion and not (settings.mask or settings.style_mask):
+            raise SettingsError("--mask-erosion is set but there is no --mask: give one per style.")
+        self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), settings)
+        self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), settings)
         network = weights.load(settings.weights)
         self.weights = Origin(network.source, network.sha256)
         self.network = engines.make(settings, network)
@@ -69,11 +73,16 @@ class Painting:
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
-        stylizer = Stylizer(self.settings, network=self.network)
+        stylizer = self.stylizer = Stylizer(self.settings, network=self.network)
         start = None if self.init is None else self.init.pixels
         try:
             yield from stylizer.paint(
-                self.content.pixels, [style.pixels for style in self.styles], start, resume=resume
+                self.content.pixels,
+                [style.pixels for style in self.styles],
+                start,
+                masks=regions(self.masks),
+                style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
+                resume=resume,
             )
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(
@@ -94,6 +103,9 @@ class Painting:
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again."""
         settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
+        for knob, pictures in (("mask", self.masks), ("style_mask", self.style_masks)):
+            given = zip(pictures, settings[knob], strict=True)
+            settings[knob] = [name if picture is None else picture.path for picture, name in given]
         settings["scratch"] = "auto"  # a folder of this machine, of which no pixel depends
         if self.init is not None:
             settings["init"] = self.init.path
@@ -103,6 +115,7 @@ class Painting:
             content=_ingredient(self.content),
             styles=tuple(_ingredient(style) for style in self.styles),
             init=None if self.init is None else _ingredient(self.init),
+            masks=tuple(_ingredient(mask) for mask in (*self.masks, *self.style_masks) if mask is not None),
             weights_sha256=self.weights.sha256,
             torch=torch.__version__,
             threads=torch.get_num_threads(),
@@ -132,6 +145,8 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
     pairs += [("style", mine, wanted) for mine, wanted in zip(painting.styles, recipe.styles, strict=True)]
     if painting.init is not None and recipe.init is not None:
         pairs.append(("init", painting.init, recipe.init))
+    mine = [mask for mask in (*painting.masks, *painting.style_masks) if mask is not None]
+    pairs += [("mask", mask, wanted) for mask, wanted in zip(mine, recipe.masks, strict=True)]
     for role, mine, wanted in pairs:
         if mine.sha256 != wanted.sha256:
             raise ImpastoError(
@@ -171,6 +186,33 @@ def open_style(style: Source, settings: Settings) -> Picture:
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
+
+
+def open_masks(
+    files: Sequence[str], knob: str, word: str, styles: int, settings: Settings
+) -> tuple[Picture | None, ...]:
+    """The pictures of masks, None for the `word` that stands for no file; raises `SettingsError` or `ImageError`."""
+    if files and len(files) != styles:
+        raise SettingsError(f"{knob} has {len(files)} values for {styles} styles: give one per style.")
+    return tuple(None if file == word else images.load(file, max_pixels=settings.max_pixels) for file in files)
+
+
+def whiteness(mask: Picture) -> Tensor:
+    """A mask (1, 1, h, w) in [0, 1] from a picture: its grey, and nothing where it is transparent."""
+    grey = mask.pixels.mean(dim=1, keepdim=True)
+    return grey if mask.alpha is None else grey * mask.alpha
+
+
+def regions(masks: Sequence[Picture | None]) -> list[Tensor]:
+    """The masks (1, 1, h, w) of a run's styles, of which one may be what the others leave of the canvas."""
+    given = {number: whiteness(mask) for number, mask in enumerate(masks) if mask is not None}
+    if len(given) == len(masks):
+        return list(given.values())
+    size = max((mask.shape[-2:] for mask in given.values()), key=lambda hw: hw[0] * hw[1])
+    left = torch.ones(1, 1, *size)
+    for mask in given.values():
+        left = left - images.resize(mask.expand(-1, 3, -1, -1), (size[0], size[1]))[:, :1]
+    return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
 
 
 def _size(picture: Picture) -> tuple[int, int]:

@@ -30,6 +30,10 @@ class Palette:
         """What is optimised, beginning with an image (1, 3, h, w)."""
         return start if self.chroma is None else colour.grey(start)
 
+    def canvas_of_detail(self, detail: Tensor) -> Tensor:
+        """A difference of two images that the network is shown, as one of canvases."""
+        return detail if self.chroma is None else detail[:, :1]
+
     def shown(self, image: Tensor) -> Tensor:
         """What the network would be shown of an image (1, 3, h, w): all of it, or its lightness alone."""
         return image if self.chroma is None else _channels(colour.grey(image))

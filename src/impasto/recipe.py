@@ -35,6 +35,7 @@ class Recipe:
     torch: str
     threads: int
     machine: str
+    masks: tuple[Ingredient, ...] = ()
 
     @property
     def engine(self) -> str:
@@ -53,6 +54,7 @@ class Recipe:
             parts = {
                 "content": Ingredient(**fields.pop("content")),
                 "styles": tuple(Ingredient(**style) for style in fields.pop("styles")),
+                "masks": tuple(Ingredient(**mask) for mask in fields.pop("masks", ())),
                 "init": None if (init := fields.pop("init")) is None else Ingredient(**init),
             }
             return cls(**fields, **parts)

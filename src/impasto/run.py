@@ -62,12 +62,20 @@ class Run:
         seen = best if math.isfinite(self.best.loss) else None
         return RunState(self.step, self.scale, self.restarts, seconds, self.canvas, seen, self.optimizer.state())
 
-    def enter(self, scale: int, size: tuple[int, int]) -> None:
-        """Go on at another scale, (h, w) pixels."""
+    def enter(self, scale: int, size: tuple[int, int], detail: Tensor | None = None) -> None:
+        """Go on at another scale, (h, w) pixels, with detail like the canvas added to what was there."""
         self.scale = scale
         self.canvas = resize(self.canvas, size, self.scratch)
+        if detail is not None:
+            self.canvas = self.scratch.map(lambda x, d: (x + d).clamp(0, 1), self.canvas, detail)
         self.optimizer = self.optimizer.resized(size)
         self.best = Best(self.canvas, self.picture, self.scratch)
+
+    def steered(self, canvas: Tensor) -> None:
+        """Go on from a canvas towards another objective: nothing is known of it yet."""
+        self.canvas = canvas
+        self.optimizer = self.optimizer.resized((canvas.shape[-2], canvas.shape[-1]))
+        self.best = Best(canvas, self.picture, self.scratch)
 
     def advance(self, evaluate: Evaluate) -> Evaluation:
         """Take a step; the objective where it started. Raises `DivergedError`, and nothing has moved."""

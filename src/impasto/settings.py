@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import SettingsError
+from impasto.loss_names import ContentLossName, StyleLossName
 
 LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|pool[1-5]")
 """The names a loss may use: VGG19's convolutions, ReLUs and poolings (Simonyan & Zisserman 2014, configuration E)."""
@@ -93,6 +94,14 @@ class Settings(BaseModel):
         description="What the weights multiply: the paper's raw losses ('gatys'), or those losses divided by what "
         "they measure on this pair of images ('normalized'), so that weights mean the same everywhere.",
     )
+    strength: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="How far to go from the photo to the painting: 0 is the photo, 1 as strong as style gets; the same "
+        "on every pair and size. Only with --objective normalized.",
+    )
     content_weight: Weight = Field(0.05, description="α: weight of the content loss (Gatys et al. 2015, eq. 7).")
     style_weight: Weight = Field(1.0, description="β: weight of the style loss.")
     style_weights: tuple[Weight, ...] = Field(
@@ -112,6 +121,22 @@ class Settings(BaseModel):
         Color.STYLE,
         description="Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted "
         "('keep'), or the photo's colours for the painting before it is used ('match').",
+    )
+    style_loss: StyleLossName = Field(StyleLossName.GRAM, description="What is compared of photo and painting.")
+    content_loss: ContentLossName = Field(ContentLossName.FEATURES, description="What is kept of the photo.")
+    style_scale: float = Field(
+        1.0, ge=0.25, le=4, allow_inf_nan=False, description="Size of the strokes: the painting's to the output's size."
+    )
+    mask: tuple[str, ...] = Field(
+        (),
+        description="One picture per style, white where it is to be painted; 'rest' for what the others leave. The "
+        "photo stays where all are black.",
+    )
+    style_mask: tuple[str, ...] = Field(
+        (), description="One picture per style, white where the painting counts; 'all' for all of it."
+    )
+    mask_erosion: bool = Field(
+        False, description="Let a mask count only where the network sees nothing beyond it: regions mix less."
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
@@ -246,6 +271,19 @@ class Settings(BaseModel):
             raise ValueError(f"--precision is 'tf32', which only CUDA has, but --device is {self.device!r}: drop one")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
+        if not self.style_loss.additive and self.tile not in ("auto", 0):
+            raise ValueError(
+                f"--style-loss is {self.style_loss.value!r}, which has to see the picture whole, but --tile is "
+                f"{self.tile}: drop one"
+            )
+        if self.objective is ObjectiveName.GATYS:
+            for knob in ("strength", "style_loss", "content_loss"):
+                if (value := getattr(self, knob)) != type(self).model_fields[knob].default:
+                    raise ValueError(
+                        f"--objective is 'gatys', the paper's losses, but {flag(knob)} is {value}: drop one"
+                    )
+        if self.mask.count("rest") > 1 or self.mask == ("rest",):
+            raise ValueError("--mask says 'rest' for every style or twice: give a picture for each other style")
         if self.style_weights and sum(self.style_weights) == 0:
             raise ValueError("--style-weights are all 0: give at least one style a positive weight")
         return self

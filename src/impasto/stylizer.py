@@ -9,23 +9,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto import optimizers, palette
+from impasto import optimizers
 from impasto.checkpoint import RunState
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
-from impasto.optimizers import Evaluate
 from impasto.run import Run
+from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
-from impasto.settings import ObjectiveName, Settings
+from impasto.settings import ObjectiveName, Settings, flag
 from impasto.storeys import network_pixels
-from impasto.targets import Weighting, measure_targets, normalized
+from impasto.targets import Manner, Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
@@ -36,6 +37,14 @@ PROBE = 128
 
 MOST_RESTARTS = 3
 """How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
+
+STEERABLE = frozenset(
+    {"strength", "color", "content_weight", "style_weight", "tv_weight", "layer_weights", "content_layer_weights"}
+)
+"""Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
+
+CONTENT_RANGE = 5.0
+"""α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the photo."""
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
@@ -164,56 +173,85 @@ class Stylizer:
             taken = min(taken, time.perf_counter() - began)
         return taken / PROBE**2
 
+    def steer(self, **knobs: Any) -> None:
+        """Change knobs of `STEERABLE` between two events: the run goes on from its canvas with them.
+
+        Raises `SettingsError` for other knobs, or values that aren't allowed.
+        """
+        if fixed := sorted(knobs.keys() - STEERABLE):
+            free = ", ".join(sorted(map(flag, STEERABLE)))
+            raise SettingsError(f"{flag(fixed[0])} can't be changed while painting: start again, or change {free}.")
+        self.settings = Settings(**self.settings.model_dump() | knobs)
+
     def paint(
-        self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None, *, resume: RunState | None = None
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        init: Tensor | None = None,
+        *,
+        masks: Sequence[Tensor] = (),
+        style_masks: Sequence[Tensor | None] = (),
+        resume: RunState | None = None,
     ) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
 
-        `init` is the image that `Settings.init` names, if it names one. `resume` is where a run with the same inputs
-        and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to stop.
-        Raises `DivergedError` with the last good picture when loss, gradient or canvas stop being finite for good.
+        `init` is the image that `Settings.init` names, if it names one; `masks` (1, 1, h, w) in [0, 1] are the regions
+        of the styles, of any size, `style_masks` the parts of them that count. `resume` is where a run with the same
+        inputs and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to
+        stop, call `steer` between events to change weights. Raises `DivergedError` with the last good picture when
+        loss, gradient or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
         prospect = self.prospect((content.shape[-2], content.shape[-1]))
         scales, plan = prospect.scales, prospect.plan
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
         scratch = Scratch(plan.folder)
-        colours = palette.make(self.settings.color, content, styles)
-        content, styles, picture = colours.photo, colours.paintings, partial(colours.picture, scratch=scratch)
-        optimizer = optimizers.make(
-            self.settings.optimizer,
-            learning_rate=self.settings.learning_rate,
-            history=plan.history,
-            scratch=scratch,
-        )
+        scene = Scene(content, tuple(styles), tuple(masks), tuple(style_masks), self.settings.color, plan, scratch)
+        s = self.settings
+        optimizer = optimizers.make(s.optimizer, learning_rate=s.learning_rate, history=plan.history, scratch=scratch)
         if resume is None:
-            photo = resize(content, scales[0].size, scratch)
-            canvas = colours.canvas(first_canvas(self.settings, photo, styles[0], init, scratch)).to(self.device)
-            run = Run(canvas, optimizer, picture, scratch, began)
+            photo = resize(scene.photo, scales[0].size, scratch)
+            canvas = first_canvas(s, photo, scene.paintings[0], init, scratch)
+            run = Run(scene.colours.canvas(canvas).to(self.device), optimizer, scene.picture, scratch, began)
             del photo, canvas
         else:
-            run = Run(resume.canvas.to(self.device), optimizer, picture, scratch, began)
+            run = Run(resume.canvas.to(self.device), optimizer, scene.picture, scratch, began)
             run.go_on(resume.to(self.device), [(scale.size, scale.steps) for scale in scales])
         yield Started(
             sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
         )
 
-        if run.step and run.step % self.settings.steps_per_epoch == 0:  # the state was saved before this was told
-            yield EpochDone(run.step // self.settings.steps_per_epoch, picture(run.canvas))
+        if run.step and run.step % s.steps_per_epoch == 0:  # the state was saved before this was told
+            yield EpochDone(run.step // s.steps_per_epoch, run.picture(run.canvas))
         for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
-            share = math.prod(scale.size) / math.prod(plan.size)
-            objective = self._objective(content, styles, scale.size, plan.tile, scratch, share_of_pixels=share)
             if number > run.scale:
-                run.enter(number, scale.size)
-            evaluate = run.best.guarded(colours.seen(objective.evaluate))
-            yield from self._descend(run, evaluate, scale.size, sum(steps[:number]))
-            yield ScaleDone(number, picture(run.canvas))
+                run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
+            yield from self._descend(run, scene, scale.size, sum(steps[:number]))
+            yield ScaleDone(number, run.picture(run.canvas))
         best = run.best
-        yield Finished(picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
+        yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
-    def _descend(self, run: Run, evaluate: Evaluate, size: tuple[int, int], last: int) -> Iterator[Event]:
+    def _detail(self, scene: Scene, canvas: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """What a finer canvas has of the photo beyond a coarser one, as much as the painting leaves of it.
+
+        At strength 0 the finer canvas is the photo again, as the coarser one was.
+        """
+        left = 1 - way(self.settings.strength)
+        if self.settings.objective is not ObjectiveName.NORMALIZED or self.settings.init != "content" or left == 0:
+            return None
+        scratch = scene.scratch
+        fine, coarse = (resize(scene.photo, of, scratch) for of in (size, (canvas.shape[-2], canvas.shape[-1])))
+        detail = scratch.map(lambda f, c: left * (f - c), fine, resize(coarse, size, scratch))
+        return scene.colours.canvas_of_detail(detail).to(canvas)
+
+    def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        settings, objective = self.settings, self._objective(scene, size)
+        evaluate = run.best.guarded(scene.seen(objective.evaluate, size))
         while run.step < last:
+            if self.settings is not settings:
+                settings, objective = self.settings, self._steered(run, scene, objective, settings)
+                evaluate = run.best.guarded(scene.seen(objective.evaluate, size))
             try:
                 now = run.advance(evaluate)
             except DivergedError:
@@ -222,31 +260,31 @@ class Stylizer:
                 run.start_again()
                 yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
                 continue
-            epoch = math.ceil(run.step / self.settings.steps_per_epoch)
+            epoch = math.ceil(run.step / settings.steps_per_epoch)
             seconds = time.perf_counter() - run.began
             shot, state = partial(run.picture, run.canvas), partial(run.state, seconds)
             yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, shot, state)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            if run.step == epoch * self.settings.steps_per_epoch:
+            if run.step == epoch * settings.steps_per_epoch:
                 yield EpochDone(epoch, run.picture(run.canvas))
         with suppress(DivergedError):  # then the last step wasn't the best
             evaluate(run.canvas)
         run.canvas = run.best.canvas
 
-    def _objective(
-        self,
-        content: Tensor,
-        styles: Sequence[Tensor],
-        size: tuple[int, int],
-        tile: int | None,
-        scratch: Scratch = MEMORY,
-        *,
-        share_of_pixels: float,
-    ) -> Objective:
+    def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
+        """The objective under the settings as they are now; the run goes on from its canvas."""
+        size = (run.canvas.shape[-2], run.canvas.shape[-1])
+        if self.settings.color is before.color:
+            run.steered(run.canvas)
+            units = objective.weighting.units
+            return objective.reweighted(replace(self._weighting(size, scene), units=units))
+        picture = run.picture(run.canvas)
+        scene.recolour(self.settings.color)
+        run.steered(scene.colours.canvas(picture).to(self.device))
+        return self._objective(scene, size)
+
+    def _weighting(self, size: tuple[int, int], scene: Scene) -> Weighting:
         s = self.settings
-        photo = resize(content, size, scratch).to(self.device)
-        # A painting is brought to the canvas's longest side, so that strokes keep their size relative to the picture.
-        paintings = (resize(p, fit((p.shape[-2], p.shape[-1]), max(size)), scratch).to(self.device) for p in styles)
         weighting = Weighting(
             alpha=s.content_weight,
             beta=s.style_weight,
@@ -254,20 +292,61 @@ class Stylizer:
             style=layer_shares(s.style_layers, s.layer_weights),
             tv=s.tv_weight,
         )
-        shares = s.style_weights or [1.0] * len(styles)
-        targets = measure_targets(self.network, weighting, photo, paintings, shares, tile=tile, scratch=scratch)
-        match s.objective:
-            case ObjectiveName.NORMALIZED:
-                weighting = normalized(weighting, targets, scratch)
-            case ObjectiveName.GATYS:
-                # The paper's content loss sums over positions and its style loss averages: at a coarser scale α
-                # grows as the positions get fewer, so that every scale seeks the final size's balance.
-                weighting = replace(
-                    weighting, alpha=weighting.alpha / share_of_pixels, tv=weighting.tv / share_of_pixels
-                )
+        if s.objective is ObjectiveName.NORMALIZED:
+            alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
+            return replace(weighting, alpha=alpha, strength=way(s.strength))
+        # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
+        # positions get fewer, so that every scale seeks the final size's balance.
+        share = math.prod(size) / math.prod(scene.plan.size)
+        return replace(weighting, alpha=weighting.alpha / share, tv=weighting.tv / share)
+
+    def _objective(self, scene: Scene, size: tuple[int, int]) -> Objective:
+        s, scratch, tile = self.settings, scene.scratch, scene.plan.tile
+        photo = resize(scene.photo, size, scratch).to(self.device)
+        longest = max(1, round(s.style_scale * max(size)))
+        paintings = (self._painting(painting, longest, max(size), scratch) for painting in scene.paintings)
+        manner = Manner(
+            s.style_loss,
+            s.content_loss,
+            scene.masks_at(size),
+            [None if mask is None else mask.to(self.device) for mask in scene.style_masks],
+            s.mask_erosion,
+            s.seed,
+        )
+        weighting = self._weighting(size, scene)
+        shares = s.style_weights or [1.0] * len(scene.paintings)
+        seen = tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
+        targets = measure_targets(
+            self.network, weighting, photo, paintings, shares, manner=manner, tile=seen, scratch=scratch
+        )
+        if s.objective is ObjectiveName.NORMALIZED:
+            weighting = normalized(weighting, targets, scratch)
         return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
+
+    def _painting(self, painting: Tensor, longest: int, whole: int, scratch: Scratch) -> Tensor:
+        """A painting at its longest side in pixels: strokes keep their size relative to the picture.
+
+        One that is larger than the canvas is seen in tiles, or, by losses that can't be, as far as its middle. None is
+        made so small that a layer wouldn't see it.
+        """
+        full, least = (painting.shape[-2], painting.shape[-1]), smallest_side(self.settings.style_layers or ["relu1_1"])
+        longest = max(longest, math.ceil(least * max(full) / min(full)))
+        resized = resize(painting, fit(full, longest), scratch).to(self.device)
+        if longest <= whole or self.settings.style_loss.additive:
+            return resized
+        h, w = resized.shape[-2:]
+        top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
+        return resized[..., top : top + whole, left : left + whole]
 
 
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
     """The weight of each layer: the ones given, or equal ones that sum to 1 (w_l = 1/5 for the paper's five)."""
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
+
+
+def way(strength: float) -> float:
+    """How far from the photo's statistics to the painting's the targets of a strength lie: 0, .44, .75, .94, 1.
+
+    Steep at first, so that the middle of the knob is a painting and its end the last bit of one.
+    """
+    return 1 - (1 - strength) ** 2

@@ -18,9 +18,11 @@ PREFIX = "IMPASTO_"
 GROUPS = {
     "Picture": ("size", "init", "seed", "max_pixels"),
     "Content and style": (
-        *("content_weight", "style_weight", "style_weights", "color", "tv_weight", "objective"),
+        *("strength", "style_scale", "color", "style_loss", "content_loss", "objective"),
+        *("content_weight", "style_weight", "style_weights", "tv_weight"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
+    "Regions": ("mask", "style_mask", "mask_erosion"),
     "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio"),
     "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),

@@ -25,6 +25,7 @@ from impasto.losses.gaussian import (
     gaussian_between,
     gaussian_target,
     gaussian_w2,
+    gram_between,
     mean_std_between,
     mean_std_loss,
     mean_std_target,
@@ -90,10 +91,6 @@ def _gram_loss(now: Tensor, target: Tensor) -> Tensor:
     return style_layer_loss(averaged(now)[:, :-1, :-1], averaged(target)[:, :-1, :-1], m=1)
 
 
-def _linearly(start: Tensor, target: Tensor, share: float) -> Tensor:
-    return mixture([start, target], [1 - share, share])
-
-
 def _along_ranks(start: Tensor, target: Tensor, share: float) -> Tensor:
     return quantile_mixture([start, target], [1 - share, share])
 
@@ -114,7 +111,7 @@ def _quantiles(along: Tensor) -> LayerLoss:
 
 
 MOMENT_LOSSES: Mapping[StyleLossName, LayerLoss] = {
-    StyleLossName.GRAM: LayerLoss(counted_gram, averaged, _gram_loss, mixture, _linearly),
+    StyleLossName.GRAM: LayerLoss(counted_gram, averaged, _gram_loss, mixture, gram_between),
     StyleLossName.MEAN_STD: LayerLoss(channel_moments, mean_std_target, mean_std_loss, mixture, mean_std_between),
     StyleLossName.W2: LayerLoss(moments, gaussian_target, gaussian_w2, mixture, gaussian_between),
 }
@@ -141,12 +138,13 @@ def _scales(samples: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Factors that give each layer its weight's share of the squared length, and the mean square of an entry 1.
 
     The papers take features as they come, so that the layers with the largest values decide, and how much moments
-    count beside cosines depends on the units of the weights.
+    count beside cosines depends on the units of the weights. A layer that sees nothing counts for nothing.
     """
     length = torch.stack([s.square().sum(dim=1).mean() for s in samples])
     width = sum(s.shape[1] for s in samples)
     shares = torch.tensor(weights, dtype=length.dtype, device=length.device) / max(sum(weights), TINY)
-    return (width * shares / length.clamp(min=1e-6 * length.max().item() + TINY)).sqrt()
+    nothing = length <= TINY * length.max()
+    return torch.where(nothing, 0.0, (width * shares / length.masked_fill(nothing, 1.0)).sqrt())
 
 
 def _joined(samples: Sequence[Tensor], scales: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.moments import (
@@ -95,6 +96,38 @@ def gaussian_between(start: Tensor, target: Tensor, share: float) -> Tensor:
     transport = inverse @ _roots(root @ _blurred(covariance_t, blur) @ root)[0] @ inverse
     partly = _blurred(share * transport, torch.full_like(blur, 1 - share))
     return from_mean_and_covariance(torch.lerp(mean, mean_t, share), _blurred(partly @ covariance @ partly, -blur))
+
+
+def gram_between(start: Tensor, target: Tensor, share: float) -> Tensor:
+    """`counted_gram` at this share of the way from one picture's to another's: the Gram loss to it is share² of all.
+
+    The way is that of `gaussian_between` for Gaussians around 0 with these second moments: every position changes a
+    little. On the straight line, which mixes them, some positions would change wholly and others not at all
+    (docs/decisions/0008-strength.md). The place on it is found by bisection: it is where the distance that is left to
+    the target is 1 − share of the whole one.
+    """
+    first, second = (averaged(sums)[:, :-1, :-1].double() for sums in (start, target))
+    blur = _blur(_diagonal(second), _diagonal(first))
+    first, second = _blurred(first, blur), _blurred(second, blur)
+    root, inverse = _roots(first)
+    transport = inverse @ _roots(root @ second @ root)[0] @ inverse
+    mixed = transport @ first
+    # (1 − τ)² A + τ (1 − τ) B + τ² C − C: its squared length is a quadratic form of four numbers.
+    stages = torch.stack([first, mixed + mixed.mT, second]).flatten(1)
+    products = stages @ stages.T
+
+    def left(at: float) -> float:
+        weights = products.new_tensor([(1 - at) ** 2, at * (1 - at), at**2 - 1])
+        return (weights @ products @ weights).clamp(min=0).sqrt().item()
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if left(middle) > (1 - share) * left(0.0) else (low, middle)
+    weights = products.new_tensor([(1 - high) ** 2, high * (1 - high), high**2])
+    there = F.pad((weights @ stages).view(first.shape) - torch.diag_embed(blur.expand(first.shape[:2])), (0, 1, 0, 1))
+    there[:, -1, -1] = 1
+    return there.to(start.dtype)
 
 
 def _blur(variance: Tensor, power: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.moments import gram
+from impasto.moments import TINY, gram
 
 SMALLEST = 1e-8
 """Squared length, as a share of the mean one, that every vector has at least: one of zeros still has a gradient."""
 
-EMPTY = 1e-6
+EMPTY = 1e-5
 """Mean distance to the others, at least, that self-similarities are divided by: for pictures that are all alike."""
 
 
@@ -76,5 +76,5 @@ def self_similarity_loss(x: Tensor, photo: Tensor) -> Tensor:
 def _unit(x: Tensor) -> Tensor:
     """Rows at length 1."""
     squared = x.square().sum(dim=1, keepdim=True)
-    least = SMALLEST * squared.detach().mean() + torch.finfo(x.dtype).tiny
+    least = SMALLEST * squared.detach().mean() + TINY
     return x * (squared + least).rsqrt()
