@@ -5,8 +5,9 @@ from conftest import scene, tiny_weights
 from impasto import memory
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.images import resize
 from impasto.settings import Pooling, Settings
-from impasto.stylizer import Stylizer, first_canvas, plan_scales
+from impasto.stylizer import Stylizer, enlarged, first_canvas, plan_scales
 from impasto.vgg import VGG19
 
 PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed=2, dtype=torch.float32)
@@ -99,6 +100,8 @@ def test_another_seed_gives_another_picture_from_noise():
         {"steps_per_epoch": 5},
         {"scales": 1},
         {"step_ratio": 3},
+        {"detail": 1.0},
+        {"negligible": 0.5, "steps_per_epoch": 9},
         {"history": 1},
         {"init": "noise"},
         {"init": "style"},
@@ -106,7 +109,8 @@ def test_another_seed_gives_another_picture_from_noise():
     ids=str,
 )
 def test_every_knob_changes_the_picture(change):
-    reference = result(optimizer="adam") if "learning_rate" in change else result()
+    beside = {"learning_rate": {"optimizer": "adam"}, "negligible": {"steps_per_epoch": 9}}
+    reference = result(**next((beside[knob] for knob in change if knob in beside), {}))
     other = result(**change)
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
 
@@ -206,6 +210,23 @@ def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_e
     assert min(steps) >= 1
     if min(steps) > 10:
         assert steps[2] / steps[1] == pytest.approx(ratio, rel=0.1)
+
+
+def test_the_photo_enlarged_with_its_detail_is_the_photo():
+    coarse = resize(PHOTO, (24, 32))
+    torch.testing.assert_close(enlarged(coarse, PHOTO, (48, 64), 1.0), PHOTO)
+    plain = enlarged(coarse, PHOTO, (48, 64), 0.0)
+    torch.testing.assert_close(plain, resize(coarse, (48, 64)))
+    torch.testing.assert_close(enlarged(coarse, PHOTO, (48, 64), 0.5), (plain + PHOTO) / 2)
+
+
+def test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all():
+    chosen = {"objective": "gatys", "content_weight": 1e-6, "scales": 1, "negligible": 0.5}
+    found = paint(**chosen)[-1]
+    stylizer = Stylizer(settings(**chosen), network=network())
+    whole = stylizer._objective(PHOTO, [PAINTING], (48, 64), None, share_of_pixels=1.0).evaluate(found.picture)
+    assert found.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert found.parts == pytest.approx(whole.parts, rel=1e-5)
 
 
 def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():

@@ -107,6 +107,20 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Steps at a scale relative to the next coarser one: higher gives the finer scales more of them.",
     )
+    detail: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="How much of the photo's fine detail the canvas gets back where a scale enlarges it, from 0 to 1.",
+    )
+    negligible: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="Leave out the deepest layers while they hold less than this share of the loss: faster, not exact.",
+    )
     init: str = Field(
         "content",
         min_length=1,

@@ -19,6 +19,7 @@ from impasto.memory import Plan, free_memory, make_plan, resident_memory
 from impasto.objective import Objective, Weighting, measure_targets, normalized
 from impasto.optimizers import Evaluate, Evaluation
 from impasto.settings import ObjectiveName, Settings
+from impasto.sparing import Sparing
 from impasto.tiles import network_pixels
 from impasto.vgg import Engine, smallest_side
 
@@ -108,6 +109,19 @@ def first_canvas(settings: Settings, photo: Tensor, painting: Tensor, image: Ten
     return (colours.mean(dim=1).view(1, 3, 1, 1) + mixed).clamp(0, 1)
 
 
+def enlarged(canvas: Tensor, photo: Tensor, size: tuple[int, int], detail: float) -> Tensor:
+    """The canvas at (h, w) pixels, with `detail` times what the photo shows there and not at the canvas's old size.
+
+    With all of its detail, a canvas that is the photo stays the photo: the step up in a Laplacian pyramid
+    (Burt & Adelson 1983).
+    """
+    old = (canvas.shape[-2], canvas.shape[-1])
+    if old == size or not detail:
+        return resize(canvas, size)
+    lost = resize(photo, size) - resize(resize(photo, old), size)
+    return (resize(canvas, size) + detail * lost.to(canvas)).clamp(0, 1)
+
+
 class Stylizer:
     """Paints by descending on the pixels, from a coarse picture to the final size."""
 
@@ -167,10 +181,10 @@ class Stylizer:
             objective = self._objective(
                 content, styles, scale.size, plan.tile, share_of_pixels=math.prod(scale.size) / math.prod(size)
             )
-            canvas = resize(canvas, scale.size)
+            canvas = enlarged(canvas, content, scale.size, self.settings.detail)
             optimizer = optimizer.resized(scale.size)
             best = Best(canvas)
-            evaluate = best.guarded(objective.evaluate)
+            evaluate = best.guarded(Sparing(objective, self.settings.negligible).evaluate)
             for _ in range(scale.steps):
                 canvas, now = optimizer.step(canvas, evaluate)
                 step += 1
@@ -181,6 +195,9 @@ class Stylizer:
                     yield EpochDone(epoch, picture(canvas))
             evaluate(canvas)
             canvas, _ = best.found()
+            if self.settings.negligible:  # what was left out is part of the result
+                best = Best(canvas)
+                best.guarded(objective.evaluate)(canvas)
             yield ScaleDone(number, picture(canvas))
         canvas, result = best.found()
         yield Finished(picture(canvas), result.loss, result.parts, step, time.perf_counter() - began)

@@ -22,7 +22,10 @@ GROUPS = {
         *("content_weight", "style_weight", "style_weights", "tv_weight", "objective"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
-    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio"),
+    "Optimisation": (
+        *("optimizer", "learning_rate", "epochs", "steps_per_epoch"),
+        *("scales", "step_ratio", "detail", "negligible"),
+    ),
     "Network": ("weights", "pooling", "device", "engine"),
     "Memory": ("max_memory", "tile", "history"),
 }
