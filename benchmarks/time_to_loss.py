@@ -24,7 +24,7 @@ import record
 
 STEPS = 300
 KINDS = {"canvas": "pastiche's canvas, which leaves 0–255", "picture": "pastiche's picture, as it is saved"}
-SETTINGS = {"scales": 3, "epochs": 1, "history": 50}
+SETTINGS = {"scales": 3, "epochs": 1, "history": 50, "detail": 1, "negligible": 0.02}
 PLANS: dict[str, dict[str, Any]] = {
     "canvas": {"steps_per_epoch": 270, "step_ratio": 1.4},
     "picture": {"steps_per_epoch": 120, "step_ratio": 0.6},

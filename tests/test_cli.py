@@ -55,6 +55,8 @@ TYPED = {
     "steps_per_epoch": ("4", 4),
     "scales": ("2", 2),
     "step_ratio": ("1.5", 1.5),
+    "detail": ("0.5", 0.5),
+    "negligible": ("0.02", 0.02),
     "init": ("noise", "noise"),
     "max_memory": ("3GB", "3GB"),
     "scratch": ("/var/tmp", "/var/tmp"),

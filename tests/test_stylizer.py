@@ -16,7 +16,7 @@ from impasto.objective import Objective
 from impasto.recipe import Ingredient, Recipe
 from impasto.scene import Scene
 from impasto.scratch import MEMORY
-from impasto.settings import Pooling, Settings
+from impasto.settings import Color, Pooling, Settings
 from impasto.stylizer import Stylizer, first_canvas, plan_scales
 from impasto.vgg import VGG19
 
@@ -122,6 +122,8 @@ def test_another_seed_gives_another_picture_from_noise():
         {"steps_per_epoch": 5},
         {"scales": 1},
         {"step_ratio": 3},
+        {"detail": 1.0},
+        {"negligible": 0.5, "steps_per_epoch": 9},
         {"history": 1},
         {"init": "noise"},
         {"init": "style"},
@@ -129,7 +131,8 @@ def test_another_seed_gives_another_picture_from_noise():
     ids=str,
 )
 def test_every_knob_changes_the_picture(change):
-    beside = {"optimizer": "adam"} if "learning_rate" in change else {"epochs": 5} if "history" in change else {}
+    knobs = {"learning_rate": {"optimizer": "adam"}, "negligible": {"steps_per_epoch": 9}, "history": {"epochs": 5}}
+    beside = next((knobs[knob] for knob in change if knob in knobs), {})
     reference, other = result(**beside), result(**beside | change)
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
 
@@ -486,6 +489,27 @@ def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_e
     assert min(steps) >= 1
     if min(steps) > 10:
         assert steps[2] / steps[1] == pytest.approx(ratio, rel=0.1)
+
+
+def test_the_photo_enlarged_with_its_detail_is_the_photo():
+    coarse = resize(PHOTO, (24, 32))
+    plan = Stylizer(settings(), network=network()).prospect((48, 64)).plan
+    stage = Scene(PHOTO, [PAINTING], (), (), Color.STYLE, plan, MEMORY)
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        detail = Stylizer(settings(detail=share), network=network())._detail(stage, coarse, (48, 64))
+        found[share] = resize(coarse, (48, 64)) + (0 if detail is None else detail)
+    torch.testing.assert_close(found[1.0], PHOTO)
+    torch.testing.assert_close(found[0.5], (found[0.0] + PHOTO) / 2)
+    assert (found[0.0] - PHOTO).abs().max() > 0.05
+
+
+def test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all():
+    chosen = {"objective": "gatys", "content_weight": 1e-6, "scales": 1, "negligible": 0.5}
+    found = paint(**chosen)[-1]
+    whole = objective(settings(**chosen)).evaluate(found.picture)
+    assert found.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert found.parts == pytest.approx(whole.parts, rel=1e-5)
 
 
 def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():

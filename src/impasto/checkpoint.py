@@ -36,7 +36,7 @@ class RunState:
     """A run between two steps: besides inputs and settings, all that the rest of it depends on.
 
     `step` of the run and `scale` count from 1, `best` is the best canvas of that scale and the objective there
-    (`optimizers.noted`). No random number is drawn after the first canvas, so there is no generator to keep.
+    there, `sparing` which layers are left out. No random number is drawn after the first canvas: no generator is kept.
     """
 
     step: int
@@ -46,6 +46,7 @@ class RunState:
     canvas: Tensor
     best: State | None
     optimizer: State
+    sparing: State | None = None
 
     def to(self, device: torch.device) -> RunState:
         """The same on that device; what was one tensor stays one."""

@@ -11,8 +11,9 @@ from torch import Tensor
 from impasto.checkpoint import RunState
 from impasto.errors import DivergedError, SettingsError
 from impasto.images import resize
-from impasto.optimizers import Evaluate, Evaluation, Optimizer
+from impasto.optimizers import Evaluate, Evaluation, Optimizer, State
 from impasto.scratch import MEMORY, Scratch
+from impasto.sparing import Sparing
 
 
 class Run:
@@ -33,6 +34,8 @@ class Run:
         self.began = began
         self.best = Best(canvas, picture, scratch)
         self.scale = self.step = self.restarts = 0
+        self.sparing: Sparing | None = None
+        self.sparing_state: State | None = None
 
     def go_on(self, state: RunState, scales: Sequence[tuple[tuple[int, int], int]]) -> None:
         """Be where `state` was, in a run of these sizes and steps; raises `SettingsError` if it isn't one of them."""
@@ -50,6 +53,7 @@ class Run:
             )
         self.canvas, self.optimizer = state.canvas, self.optimizer.restored(state.optimizer)
         self.scale, self.step, self.restarts = state.scale, state.step, state.restarts
+        self.sparing_state = state.sparing
         self.best = Best(self.canvas, self.picture, self.scratch)
         if state.best is not None:
             self.best.canvas, self.best.loss, self.best.parts = (
@@ -60,11 +64,21 @@ class Run:
         """All of it, `seconds` after it began."""
         best = {"canvas": self.best.canvas, "loss": self.best.loss, "parts": dict(self.best.parts)}
         seen = best if math.isfinite(self.best.loss) else None
-        return RunState(self.step, self.scale, self.restarts, seconds, self.canvas, seen, self.optimizer.state())
+        return RunState(
+            self.step,
+            self.scale,
+            self.restarts,
+            seconds,
+            self.canvas,
+            seen,
+            self.optimizer.state(),
+            None if self.sparing is None else self.sparing.state(),
+        )
 
     def enter(self, scale: int, size: tuple[int, int], detail: Tensor | None = None) -> None:
         """Go on at another scale, (h, w) pixels, with detail like the canvas added to what was there."""
         self.scale = scale
+        self.sparing_state = None
         self.canvas = resize(self.canvas, size, self.scratch)
         if detail is not None:
             self.canvas = self.scratch.map(lambda x, d: (x + d).clamp(0, 1), self.canvas, detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -157,6 +158,18 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="Steps at a scale relative to the next coarser one: higher gives the finer scales more of them.",
     )
+    detail: float | Literal["auto"] = Field(
+        "auto",
+        description="How much of the photo's fine detail the canvas gets back where a scale enlarges it, from 0 to 1; "
+        "'auto' is what --strength leaves of the photo.",
+    )
+    negligible: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="Leave out the deepest layers while they hold less than this share of the loss: faster, not exact.",
+    )
     init: str = Field(
         "content",
         min_length=1,
@@ -215,6 +228,19 @@ class Settings(BaseModel):
     @classmethod
     def _scales_in_range(cls, value: Any) -> int | str:
         return _auto_or_number(value, "a number from 1 to 12", lambda n: 1 <= n <= 12)
+
+    @field_validator("detail", mode="before")
+    @classmethod
+    def _detail_is_a_share(cls, value: Any) -> float | str:
+        if value == "auto":
+            return value
+        try:
+            share = float(value)
+        except (TypeError, ValueError):
+            share = math.nan
+        if isinstance(value, bool) or not 0 <= share <= 1:
+            raise ValueError("should be 'auto' or a number from 0 to 1")
+        return share
 
     @field_validator("max_memory")
     @classmethod

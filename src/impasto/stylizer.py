@@ -21,10 +21,11 @@ from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Sta
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
-from impasto.run import Run
+from impasto.run import Best, Run
 from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import ObjectiveName, Settings, flag
+from impasto.sparing import Sparing
 from impasto.storeys import network_pixels
 from impasto.targets import Manner, Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
@@ -232,26 +233,31 @@ class Stylizer:
         yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
     def _detail(self, scene: Scene, canvas: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """What a finer canvas has of the photo beyond a coarser one, as much as the painting leaves of it.
+        """What a photo shows at (h, w) pixels and not at the canvas's size, as much of it as `Settings.detail` says.
 
-        At strength 0 the finer canvas is the photo again, as the coarser one was.
+        With all of it, a canvas that is the photo stays the photo: the step up in a Laplacian pyramid (Burt & Adelson
+        1983). 'auto' is what the strength leaves of the photo; nothing where the run doesn't start from it.
         """
-        left = 1 - way(self.settings.strength)
-        if self.settings.objective is not ObjectiveName.NORMALIZED or self.settings.init != "content" or left == 0:
+        s, share = self.settings, self.settings.detail
+        if share == "auto":
+            from_photo = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
+            share = 1 - way(s.strength) if from_photo else 0.0
+        if not share:
             return None
-        scratch = scene.scratch
-        fine, coarse = (resize(scene.photo, of, scratch) for of in (size, (canvas.shape[-2], canvas.shape[-1])))
-        detail = scratch.map(lambda f, c: left * (f - c), fine, resize(coarse, size, scratch))
+        fine, coarse = (resize(scene.photo, at, scene.scratch) for at in (size, (canvas.shape[-2], canvas.shape[-1])))
+        detail = scene.scratch.map(lambda f, c: share * (f - c), fine, resize(coarse, size, scene.scratch))
         return scene.colours.canvas_of_detail(detail).to(canvas)
 
     def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
         settings, objective = self.settings, self._objective(scene, size)
-        evaluate = run.best.guarded(scene.seen(objective.evaluate, size))
+        run.sparing = sparing = Sparing(objective, settings.negligible, run.sparing_state)
+        evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
         while run.step < last:
             if self.settings is not settings:
                 settings, objective = self.settings, self._steered(run, scene, objective, settings)
-                evaluate = run.best.guarded(scene.seen(objective.evaluate, size))
+                run.sparing = sparing = Sparing(objective, settings.negligible)
+                evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
             try:
                 now = run.advance(evaluate)
             except DivergedError:
@@ -270,6 +276,9 @@ class Stylizer:
         with suppress(DivergedError):  # then the last step wasn't the best
             evaluate(run.canvas)
         run.canvas = run.best.canvas
+        if settings.negligible:  # what was left out is part of the result
+            run.best = Best(run.canvas, run.picture, scene.scratch)
+            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
 
     def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
         """The objective under the settings as they are now; the run goes on from its canvas."""

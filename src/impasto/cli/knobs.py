@@ -23,7 +23,10 @@ GROUPS = {
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
     "Regions": ("mask", "style_mask", "mask_erosion"),
-    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio"),
+    "Optimisation": (
+        *("optimizer", "learning_rate", "epochs", "steps_per_epoch"),
+        *("scales", "step_ratio", "detail", "negligible"),
+    ),
     "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),
 }
