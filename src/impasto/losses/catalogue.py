@@ -169,7 +169,9 @@ def _relaxed(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
 
 
 def _nearest(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
-    return nearest_neighbour_loss(_joined(samples, target.scales), target.columns)
+    """The nearest neighbours' loss + ℓ_m of STROTSS: by cosines alone, contrast grows until colours are saturated."""
+    columns = _joined(samples, target.scales)
+    return nearest_neighbour_loss(columns, target.columns) + moment_matching(columns, target.mean, target.covariance)
 
 
 def _similar(samples: Sequence[Tensor], target: ContentColumns) -> Tensor:
