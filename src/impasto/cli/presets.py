@@ -12,7 +12,6 @@ from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import SettingsError
-from impasto.settings import Settings
 
 presets = App(name="presets", help="List the named starting points, show one, or save one of your own.")
 
@@ -36,7 +35,7 @@ def list_presets(*, json: Annotated[bool, Parameter(help="Print the result as on
 
 @presets.command
 def show(name: Named, /) -> None:
-    """Print a preset as TOML, its values as `Settings` understands them."""
+    """Print a preset as TOML, checked."""
     preset = store.load(name)
     tell(store.to_toml({store.DESCRIPTION: preset.description} | _checked(preset)).rstrip("\n"))
 
