@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory
-from impasto.objective import Objective, Weighting, measure_targets, normalized
+from impasto.objective import Objective, Targets, Weighting, measure_targets, normalized
 from impasto.optimizers import Evaluate, Evaluation
 from impasto.settings import ObjectiveName, Settings
 from impasto.tiles import network_pixels
@@ -34,6 +35,23 @@ PROBE = 128
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
+
+
+class Measure(Protocol):
+    """How a run's targets are measured at one scale: `measure_targets`, or the same with a memory."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        weighting: Weighting,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        shares: Sequence[float] = (),
+        *,
+        tile: int | None = None,
+    ) -> Targets:
+        """What the photo and the paintings ask for, see `measure_targets`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -115,9 +133,10 @@ def first_canvas(settings: Settings, photo: Tensor, painting: Tensor, image: Ten
 class Stylizer:
     """Paints by descending on the pixels, from a coarse picture to the final size."""
 
-    def __init__(self, settings: Settings, *, network: Engine) -> None:
+    def __init__(self, settings: Settings, *, network: Engine, measure: Measure = measure_targets) -> None:
         self.settings = settings
         self.network = network
+        self.measure: Measure = measure
         self.device = network.device
 
     def plan(self, size: tuple[int, int]) -> Plan:
@@ -212,7 +231,7 @@ class Stylizer:
             style=layer_shares(s.style_layers, s.layer_weights),
             tv=s.tv_weight,
         )
-        targets = measure_targets(self.network, weighting, photo, paintings, s.style_weights, tile=tile)
+        targets = self.measure(self.network, weighting, photo, paintings, s.style_weights, tile=tile)
         match s.objective:
             case ObjectiveName.NORMALIZED:
                 weighting = normalized(weighting, targets)

@@ -15,6 +15,7 @@ from impasto.cli.plan import plan
 from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.swatches import swatches
+from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
@@ -31,6 +32,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
+app.command(sweep, usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
 for command in (plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
