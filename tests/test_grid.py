@@ -36,13 +36,13 @@ def test_the_first_axis_goes_across_and_the_second_down():
         (0, 0, 64, "max"), (0, 1, 96, "max"), (0, 2, 128, "max"),
         (1, 0, 64, "average"), (1, 1, 96, "average"), (1, 2, 128, "average"),
     ]  # fmt: skip
-    assert found[4].labels() == ["size 96", "pooling average"]
+    assert list(found[4].labels) == ["size 96", "pooling average"]
     assert [(c.row, c.column) for c in grid("scales=1,2")] == [(0, 0), (0, 1)]
 
 
 def test_labels_read_well():
-    assert grid("content-weight=0.01:1:3:log")[1].labels() == ["content-weight 0.1"]
-    assert grid("layer-weights=1,1,1,1,1;0.5,1,1,1,1e6")[1].labels() == ["layer-weights 0.5,1,1,1,1e+06"]
+    assert grid("content-weight=0.01:1:3:log")[1].labels == ("content-weight 0.1",)
+    assert grid("layer-weights=1,1,1,1,1;0.5,1,1,1,1e6")[1].labels == ("layer-weights 0.5,1,1,1,1e+06",)
 
 
 @pytest.mark.parametrize(

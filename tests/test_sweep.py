@@ -13,9 +13,10 @@ from impasto import images, sweep, weights
 from impasto.cli import main
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import Finished
-from impasto.grid import cells, parse_axis
+from impasto.grid import cells, parse_axis, reconstructions
 from impasto.images import to_pil
 from impasto.painting import Painting
+from impasto.recipe import Recipe
 from impasto.settings import Settings
 from impasto.sweep import NOT_IN_TARGETS, Sweep
 
@@ -231,3 +232,42 @@ def test_an_interruption_leaves_a_sheet_of_what_is_done(capsys, monkeypatch):
     assert err == "impasto: Interrupted after 2 of 4 pictures: the sheet has those.\n"
     assert Path("photo_brush_sweep.png").exists()
     assert len(list(Path("cells").iterdir())) == 2
+
+
+def test_reconstruct_shows_each_layers_content_and_style_up_to_each_depth(capsys):
+    arguments = ["--size", "48", "--epochs", "1", "--steps-per-epoch", "2", "--device", "cpu"]
+    layers = ["--layers", "relu1_1, relu2_1", "--keep", "cells", "--quiet"]
+    assert main(["reconstruct", "photo.png", *arguments, *layers]) == 0
+    out = capsys.readouterr().out.splitlines()
+    names = ["1_content-of-relu1_1", "2_content-of-relu2_1", "3_style-up-to-relu1_1", "4_style-up-to-relu2_1"]
+    assert out == ["photo_reconstruction.png", *(f"cells/{name}.png" for name in names)]
+    settings = [Recipe.from_json(images.read_note(path), path).checked_settings() for path in out[1:]]
+    assert [s.content_layers for s in settings] == [("relu1_1",), ("relu2_1",), (), ()]
+    assert [s.style_layers for s in settings] == [(), (), ("relu1_1",), ("relu1_1", "relu2_1")]
+    assert {(s.init, s.scales, s.objective) for s in settings} == {("noise", 1, "gatys")}
+
+
+def test_a_layers_content_brings_the_picture_back_from_noise_and_its_style_does_not():
+    def settle(changes):
+        return Settings(**QUICK | {"init": "noise", "objective": "gatys", "epochs": 40, "optimizer": "lbfgs"} | changes)
+
+    pictures = results(Sweep(PHOTO, [PHOTO], reconstructions(["relu1_1"], settle)))
+    photo = images.load(PHOTO).pixels
+    content, style = ((pictures[n] - photo).square().mean().sqrt().item() for n in (0, 1))
+    assert content < 0.6 * style
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--layers", "relu9_1"], "--content-layers names 'relu9_1', which VGG19 doesn't have"),
+        (["--style-layers", "relu1_1"], "--style-layers is set by reconstruct itself: drop it and use --layers."),
+        (["--of", "colour"], 'Invalid value "colour" for --of.'),
+    ],
+)
+def test_wrong_use_of_reconstruct_is_one_sentence(arguments, fault, capsys):
+    assert main(["reconstruct", "photo.png", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"impasto: {fault}")
+    assert err.count("\n") == 1

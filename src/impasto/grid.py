@@ -26,16 +26,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a grid: its place, counted from 0, what is varied there, and all its settings."""
+    """One picture of a grid: its place, counted from 0, what is varied there, all its settings, and lines of text."""
 
     row: int
     column: int
     changes: Mapping[str, Any]
     settings: Settings
-
-    def labels(self) -> list[str]:
-        """What is varied, in words: 'size 256'."""
-        return [label(knob, getattr(self.settings, knob)) for knob in self.changes]
+    labels: tuple[str, ...]
 
 
 def parse_axis(text: str) -> Axis:
@@ -75,13 +72,34 @@ def cells(axes: Sequence[Axis], settle: Callable[[dict[str, Any]], Settings]) ->
     for row, below in enumerate([None] if down is None else down.values):
         for column, value in enumerate(across.values):
             changes = {across.knob: value} | ({} if down is None else {down.knob: below})
-            grid.append(Cell(row, column, changes, settle(changes)))
+            settings = settle(changes)
+            labels = tuple(label(knob, getattr(settings, knob)) for knob in changes)
+            grid.append(Cell(row, column, changes, settings, labels))
     for axis in axes:
         edge = [c for c in grid if (c.row if axis is across else c.column) == 0]
         taken = [getattr(cell.settings, axis.knob) for cell in edge]
         if twice := [value for n, value in enumerate(taken) if value in taken[:n]]:
             raise SettingsError(f"--vary gives {label(axis.knob, twice[0])} twice: give each value once.")
     return grid
+
+
+def reconstructions(
+    layers: Sequence[str], settle: Callable[[dict[str, Any]], Settings], of: Sequence[str] = ("content", "style")
+) -> list[Cell]:
+    """A row of what each layer alone knows of an image's content, one of its style up to each depth.
+
+    Gatys et al. 2015, figure 1. Raises `SettingsError` for a layer that VGG19 doesn't have.
+    """
+    asked = {
+        "content": lambda n: {"content_layers": (layers[n],), "style_layers": ()},
+        "style": lambda n: {"content_layers": (), "style_layers": tuple(layers[: n + 1])},
+    }
+    words = {"content": "content of", "style": "style up to"}
+    return [
+        Cell(row, column, changes := asked[kind](column), settle(changes), (f"{words[kind]} {layer}",))
+        for row, kind in enumerate(of)
+        for column, layer in enumerate(layers)
+    ]
 
 
 def label(knob: str, value: Any) -> str:
