@@ -24,10 +24,12 @@ from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Stylizer
+from impasto.stylizer import Measure, Prospect, Stylizer
+from impasto.targets import measure_targets
+from impasto.vgg import Engine
 
-Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray
-"""A picture: a path, a PIL image, or an array (h, w[, channels]); for a style also the name of a swatch."""
+Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
+"""A picture: a path, a PIL image, an array (h, w[, channels]), or one loaded; for a style also the name of a swatch."""
 
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
@@ -40,10 +42,34 @@ class Origin(NamedTuple):
     sha256: str
 
 
-class Painting:
-    """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it."""
+class Network(NamedTuple):
+    """VGG19, ready to run, and where its weights came from."""
 
-    def __init__(self, content: Source, styles: Sequence[Source], settings: Settings) -> None:
+    engine: Engine
+    origin: Origin
+
+
+def load_network(settings: Settings) -> Network:
+    """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
+    loaded = weights.load(settings.weights)
+    return Network(engines.make(settings, loaded), Origin(loaded.source, loaded.sha256))
+
+
+class Painting:
+    """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
+
+    Jobs may share a `network` that fits the settings of each, and a way to `measure` targets.
+    """
+
+    def __init__(
+        self,
+        content: Source,
+        styles: Sequence[Source],
+        settings: Settings,
+        *,
+        network: Network | None = None,
+        measure: Measure = measure_targets,
+    ) -> None:
         if not styles:
             raise SettingsError("No style was given: name at least one painting or swatch.")
         if settings.style_weights and len(settings.style_weights) != len(styles):
@@ -52,18 +78,17 @@ class Painting:
                 "give one per style."
             )
         self.settings = settings
-        self.content = images.load(content, max_pixels=settings.max_pixels)
+        self.content = open_picture(content, settings)
         self.styles = tuple(open_style(style, settings) for style in styles)
         self.init = None
         if settings.init_is_image:
-            self.init = images.load(settings.init, max_pixels=settings.max_pixels)
+            self.init = open_picture(settings.init, settings)
         if settings.mask_erosion and not (settings.mask or settings.style_mask):
             raise SettingsError("--mask-erosion is set but there is no --mask: give one per style.")
         self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), settings)
         self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), settings)
-        network = weights.load(settings.weights)
-        self.weights = Origin(network.source, network.sha256)
-        self.network = engines.make(settings, network)
+        self.network, self.weights = network or load_network(settings)
+        self.measure: Measure = measure
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
         self.plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
         self.scratch = Scratch(self.plan.folder)
@@ -73,7 +98,7 @@ class Painting:
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
-        stylizer = self.stylizer = Stylizer(self.settings, network=self.network)
+        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, measure=self.measure)
         start = None if self.init is None else self.init.pixels
         try:
             yield from stylizer.paint(
@@ -93,6 +118,10 @@ class Painting:
                 f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
                 "lower --max-memory."
             ) from error
+
+    def prospect(self) -> Prospect:
+        """The scales, the plan and the time of the run; takes a fraction of a second."""
+        return Stylizer(self.settings, network=self.network).prospect(_size(self.content))
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
@@ -175,10 +204,15 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
     raise ImageError("The run ended without a picture.")  # unreachable: Finished is always the last event
 
 
+def open_picture(source: Source, settings: Settings) -> Picture:
+    """A picture from a file or from memory; one that was loaded before is taken as it is."""
+    return source if isinstance(source, Picture) else images.load(source, max_pixels=settings.max_pixels)
+
+
 def open_style(style: Source, settings: Settings) -> Picture:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
     if not isinstance(style, str) or Path(style).exists():
-        return images.load(style, max_pixels=settings.max_pixels)
+        return open_picture(style, settings)
     if style not in swatches.names():
         if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
             raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from impasto.scratch import MEMORY, Scratch
 from impasto.settings import ObjectiveName, Settings, flag
 from impasto.sparing import Sparing
 from impasto.storeys import network_pixels
-from impasto.targets import Manner, Weighting, measure_targets, normalized
+from impasto.targets import Manner, Targets, Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
@@ -49,6 +49,25 @@ CONTENT_RANGE = 5.0
 
 NOISE = 0.2
 """Standard deviation of the white noise that `init='noise'` starts from."""
+
+
+class Measure(Protocol):
+    """How a run's targets are measured at one scale: `measure_targets`, or the same with a memory."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        weighting: Weighting,
+        content: Tensor,
+        styles: Iterable[Tensor],
+        shares: Sequence[float] = (),
+        *,
+        manner: Manner | None = None,
+        tile: int | None = None,
+        scratch: Scratch = MEMORY,
+    ) -> Targets:
+        """What the photo and the paintings ask for, see `measure_targets`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -138,9 +157,10 @@ def first_canvas(
 class Stylizer:
     """Paints by descending on the pixels, from a coarse picture to the final size."""
 
-    def __init__(self, settings: Settings, *, network: Engine) -> None:
+    def __init__(self, settings: Settings, *, network: Engine, measure: Measure = measure_targets) -> None:
         self.settings = settings
         self.network = network
+        self.measure: Measure = measure
         self.device = network.device
 
     def plan(self, size: tuple[int, int]) -> Plan:
@@ -325,7 +345,7 @@ class Stylizer:
         weighting = self._weighting(size, scene)
         shares = s.style_weights or [1.0] * len(scene.paintings)
         seen = tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
-        targets = measure_targets(
+        targets = self.measure(
             self.network, weighting, photo, paintings, shares, manner=manner, tile=seen, scratch=scratch
         )
         if s.objective is ObjectiveName.NORMALIZED:

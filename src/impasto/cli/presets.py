@@ -35,7 +35,7 @@ def list_presets(*, json: Annotated[bool, Parameter(help="Print the result as on
 
 @presets.command
 def show(name: Named, /) -> None:
-    """Print a preset as TOML, its values as `Settings` understands them."""
+    """Print a preset as TOML, checked."""
     preset = store.load(name)
     tell(store.to_toml({store.DESCRIPTION: preset.description} | _checked(preset)).rstrip("\n"))
 
