@@ -13,6 +13,7 @@ from impasto.cli.doctor import doctor
 from impasto.cli.paint import paint
 from impasto.cli.plan import plan
 from impasto.cli.recipes import inspect, rerun
+from impasto.cli.resume import resume
 from impasto.cli.swatches import swatches
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.cli.weights import weights
@@ -30,7 +31,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-for command in (plan, swatches, weights, inspect, rerun, demo, doctor, bench):
+for command in (resume, plan, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 

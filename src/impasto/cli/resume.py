@@ -1,0 +1,61 @@
+"""`impasto resume`: going on with a run that was interrupted, killed or out of room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.outputs import Outputs, recalled
+from impasto.cli.recipes import differences
+from impasto.cli.running import run as drive
+from impasto.cli.terminal import note
+from impasto.cli.weights import fetch_if_missing
+
+if TYPE_CHECKING:
+    from impasto.checkpoint import Checkpoint
+
+
+def resume(
+    run: Annotated[Path, Parameter(metavar="RUN", help="A run's folder, OUT.run; or OUT itself.")],
+    /,
+    *,
+    content: Annotated[Path | None, Parameter(metavar="FILE", help="The photo, if it isn't where it was.")] = None,
+    style: Annotated[
+        list[str] | None, Parameter(metavar="FILE", help="The style, if it isn't where it was; once for each.")
+    ] = None,
+    json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
+) -> int:
+    """Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened."""
+    folder = run if run.is_dir() else run.with_name(run.name + ".run")
+    saved = read(folder)
+    files = recalled(saved.shell, folder)
+    recipe = saved.recipe
+    settings = recipe.checked_settings()
+    recorded = [item.path for item in (recipe.content, *recipe.styles, recipe.init) if item is not None]
+    given = [content, *map(Path, style or [])]
+    files.check(settings, [Path(path) for path in (*recorded, *given) if path is not None])
+    fetch_if_missing(settings.weights, quiet=quiet)
+    from impasto.painting import from_recipe
+
+    painting = from_recipe(recipe, content=content, styles=style or ())
+    for difference in differences(recipe, painting.recipe()):
+        note(difference)
+    return drive(painting, files, as_json=json, quiet=quiet, saved=saved)
+
+
+def unfinished(files: Outputs) -> Checkpoint | None:
+    """What `paint --resume` goes on from, None where there is nothing yet."""
+    from impasto.keeper import STATE
+
+    return read(files.folder) if (files.folder / STATE).exists() else None
+
+
+def read(folder: Path) -> Checkpoint:
+    """The state saved in a run's folder; raises `ImpastoError`."""
+    from impasto import checkpoint
+    from impasto.keeper import STATE
+
+    return checkpoint.read(folder / STATE)
