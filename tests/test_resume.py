@@ -264,6 +264,26 @@ def test_resuming_where_there_is_nothing_begins_a_run(capsys):
     assert last_sentence(capsys).endswith("doesn't exist, so there is no run to go on with: check the path.")
 
 
+def test_resuming_a_finished_run_says_so_again_and_again_and_tidies_up(capsys):
+    assert main(job()) == 0
+    before = painted("a.png"), Path("a.png").stat().st_mtime_ns
+    Path("a.png.run").mkdir()
+    Path("a.png.run/lock").touch()
+    capsys.readouterr()
+    for _ in range(2):
+        assert main(job("--resume")) == 0
+        assert capsys.readouterr() == ("a.png\n", "impasto: The picture had been finished before.\n")
+        assert names() == {"a.png"}
+    assert main(job("--resume", "--json")) == 0
+    assert json.loads(capsys.readouterr().out) == {"output": "a.png", "finished": True, "run": None}
+    assert main(job("--resume", "--seed", "3")) == 2
+    assert last_sentence(capsys).startswith("--seed was 0 when the run began and is 3 now")
+    assert (painted("a.png"), Path("a.png").stat().st_mtime_ns) == before
+    shutil.copy("photo.png", "a.png")
+    assert main(job("--resume")) == 1
+    assert last_sentence(capsys).startswith("'a.png' already exists")
+
+
 def test_a_folder_that_was_moved_with_its_inputs_elsewhere_goes_on_there(interrupted, tmp_path, monkeypatch):
     whole = uninterrupted("--snapshots", "3", "--report", "figure.png")
     for name in ("whole_epoch-03.png", "figure.png", "figure.json"):

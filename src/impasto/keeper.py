@@ -65,7 +65,7 @@ class Keeper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._remove_if_empty()  # with the lock still held, so that nobody has just come in
+        tidy(self.folder)  # with the lock still held, so that nobody has just come in
         with contextlib.suppress(OSError):
             self._lock.release()
 
@@ -138,9 +138,10 @@ class Keeper:
                 "be resumed from here."
             )
 
-    def _remove_if_empty(self) -> None:
-        """A folder without a state serves nobody; one with somebody else's files stays."""
-        with contextlib.suppress(OSError):
-            if not self.saved:
-                (self.folder / LOCK).unlink(missing_ok=True)
-                self.folder.rmdir()
+
+def tidy(folder: Path) -> None:
+    """Remove a run's folder without a state, which serves nobody; one with somebody else's files stays."""
+    with contextlib.suppress(OSError):
+        if not (folder / STATE).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()

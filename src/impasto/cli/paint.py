@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from impasto.cli import knobs, outputs
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.recipes import differences
-from impasto.cli.resume import unfinished
+from impasto.cli.resume import finished, tell_finished, unfinished
 from impasto.cli.running import run
 from impasto.cli.terminal import note
 from impasto.cli.weights import fetch_if_missing
@@ -83,18 +83,22 @@ def paint(
         outputs.parse_every(checkpoint),
     )  # fmt: skip
     saved = unfinished(files) if resume else None
-    if saved is not None:
-        files, settings = replace(files, overwrite=True), saved.recipe.continued(settings)
+    done = finished(picture) if resume and saved is None and not overwrite else None
+    began = done if saved is None else saved.recipe
+    if began is not None:
+        files, settings = replace(files, overwrite=True), began.continued(settings)
     if Path(content).exists():  # if not, that is the first thing to say, and Painting says it
         files.check(settings, _inputs(content, style, settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.painting import Painting
 
     painting = Painting(content, style, settings)
-    if saved is not None:
-        if changed := saved.recipe.changed_inputs(painting.recipe()):
+    if began is not None:
+        if changed := began.changed_inputs(painting.recipe()):
             raise ImpastoError("\n".join(changed))
-        for difference in differences(saved.recipe, painting.recipe()):
+        if done is not None:
+            return tell_finished(files, as_json=json)
+        for difference in differences(began, painting.recipe()):
             note(difference)
     return run(painting, files, as_json=json, quiet=quiet, saved=saved)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,10 @@ from cyclopts import Parameter
 from impasto.cli.outputs import Outputs, recalled
 from impasto.cli.recipes import differences
 from impasto.cli.running import run as drive
-from impasto.cli.terminal import note
+from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
+from impasto.errors import ImageError
+from impasto.recipe import Recipe
 
 if TYPE_CHECKING:
     from impasto.checkpoint import Checkpoint
@@ -51,6 +54,28 @@ def unfinished(files: Outputs) -> Checkpoint | None:
     from impasto.keeper import STATE
 
     return read(files.folder) if (files.folder / STATE).exists() else None
+
+
+def finished(picture: Path) -> Recipe | None:
+    """The recipe of a finished picture, for `paint --resume` to be said again and again; None where there's none."""
+    from impasto import images
+
+    with contextlib.suppress(ImageError):
+        return Recipe.from_json(images.read_note(picture), str(picture))
+    return None
+
+
+def tell_finished(files: Outputs, *, as_json: bool) -> int:
+    """What there is to say of a run that had ended before; it may have been killed before it could tidy up."""
+    from impasto.keeper import tidy
+
+    tidy(files.folder)
+    if as_json:
+        tell_json({"output": str(files.picture), "finished": True, "run": None})
+    else:
+        tell(str(files.picture))
+    note("The picture had been finished before.")
+    return 0
 
 
 def read(folder: Path) -> Checkpoint:
