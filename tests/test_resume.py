@@ -300,9 +300,13 @@ def test_a_folder_that_was_moved_with_its_inputs_elsewhere_goes_on_there(interru
 def test_a_damaged_state_is_refused_in_a_sentence(interrupted, capsys):
     interrupted()
     state = Path("a.png.run/state.safetensors")
-    state.write_bytes(state.read_bytes()[:-1])
-    assert main(["resume", "a.png.run"]) == 1
-    assert last_sentence(capsys) == "'a.png.run/state.safetensors' can't be read (it is damaged): start the run again."
+    whole = state.read_bytes()
+    for damaged in (whole[:-1], whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]):
+        state.write_bytes(damaged)
+        assert main(["resume", "a.png.run"]) == 1
+        sentence = last_sentence(capsys)
+        assert sentence.startswith("'a.png.run/state.safetensors' can't be read (")
+        assert sentence.endswith("): start the run again.")
 
 
 def test_two_processes_cannot_paint_the_same_run(interrupted, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,9 +32,9 @@ class Keeper:
     """Saves a run's state in its folder: enter it, feed it every event, `discard` when the result is safe.
 
     `record()` is asked for the report's record at each save, `shell` is what the shell wants to know again. Saves come
-    `every` so many seconds (None: `EVERY`, or more where that would take more than `SHARE` of the time), and with the
-    first step and each new scale. A save that fails costs the run nothing but a call of `warn`, once. Entering raises
-    `ImpastoError` where another process paints the same run.
+    `every` so many seconds (None: `EVERY`, or more where that would take more than `SHARE` of the time; ∞: only when
+    asked to), and with the first step and each new scale. A save that fails costs the run nothing but a call of
+    `warn`, once. Entering raises `ImpastoError` where another process paints the same run.
     """
 
     def __init__(
@@ -108,6 +109,8 @@ class Keeper:
             (self.folder / STATE).unlink(missing_ok=True)
 
     def _is_due(self, scale: int) -> bool:
+        if self.every == math.inf:
+            return False
         if self._scale == 0:
             return True  # the first step, so that a folder which can't be written in is found out early
         rest = self._cost / SHARE

@@ -69,10 +69,10 @@ class Painting:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
         stylizer = Stylizer(self.settings, network=self.network)
         start = None if self.init is None else self.init.pixels
+        events = stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start, resume=resume)
+        del resume  # or its tensors would take memory until the end
         try:
-            yield from stylizer.paint(
-                self.content.pixels, [style.pixels for style in self.styles], start, resume=resume
-            )
+            yield from events
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(
                 error

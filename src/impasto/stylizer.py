@@ -175,6 +175,7 @@ class Stylizer:
             run = Run(canvas, optimizer, began)
         else:
             run = Run.resumed(resume.to(self.device), scales, optimizer, began)
+            del resume  # or its tensors would take memory until the end
         yield Started(sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds)
 
         if run.step and run.step % self.settings.steps_per_epoch == 0:  # the state was saved before this was told

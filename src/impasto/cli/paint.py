@@ -84,7 +84,7 @@ def paint(
     )  # fmt: skip
     saved = unfinished(files) if resume else None
     done = finished(picture) if resume and saved is None and not overwrite else None
-    began = done if saved is None else saved.recipe
+    began = done or saved
     if began is not None:
         files, settings = replace(files, overwrite=True), began.continued(settings)
     if Path(content).exists():  # if not, that is the first thing to say, and Painting says it
@@ -100,7 +100,7 @@ def paint(
             return tell_finished(files, as_json=json)
         for difference in differences(began, painting.recipe()):
             note(difference)
-    return run(painting, files, as_json=json, quiet=quiet, saved=saved)
+    return run(painting, files, as_json=json, quiet=quiet, resume=saved is not None)
 
 
 def _inputs(content: str, styles: list[str], settings: Settings, config: Path | None) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,9 +15,6 @@ from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import ImageError
 from impasto.recipe import Recipe
-
-if TYPE_CHECKING:
-    from impasto.checkpoint import Checkpoint
 
 
 def resume(
@@ -33,9 +30,8 @@ def resume(
 ) -> int:
     """Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened."""
     folder = run if run.is_dir() else run.with_name(run.name + ".run")
-    saved = read(folder)
-    files = recalled(saved.shell, folder)
-    recipe = saved.recipe
+    recipe, noted = origin(folder)
+    files = recalled(noted, folder)
     settings = recipe.checked_settings()
     recorded = [item.path for item in (recipe.content, *recipe.styles, recipe.init) if item is not None]
     given = [content, *map(Path, style or [])]
@@ -46,14 +42,14 @@ def resume(
     painting = from_recipe(recipe, content=content, styles=style or ())
     for difference in differences(recipe, painting.recipe()):
         note(difference)
-    return drive(painting, files, as_json=json, quiet=quiet, saved=saved)
+    return drive(painting, files, as_json=json, quiet=quiet, resume=True)
 
 
-def unfinished(files: Outputs) -> Checkpoint | None:
-    """What `paint --resume` goes on from, None where there is nothing yet."""
+def unfinished(files: Outputs) -> Recipe | None:
+    """The recipe of the run that `paint --resume` goes on with, None where there is nothing yet."""
     from impasto.keeper import STATE
 
-    return read(files.folder) if (files.folder / STATE).exists() else None
+    return origin(files.folder)[0] if (files.folder / STATE).exists() else None
 
 
 def finished(picture: Path) -> Recipe | None:
@@ -78,9 +74,9 @@ def tell_finished(files: Outputs, *, as_json: bool) -> int:
     return 0
 
 
-def read(folder: Path) -> Checkpoint:
-    """The state saved in a run's folder; raises `ImpastoError`."""
+def origin(folder: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a run and its outputs as they were noted; raises `ImpastoError`."""
     from impasto import checkpoint
     from impasto.keeper import STATE
 
-    return checkpoint.read(folder / STATE)
+    return checkpoint.read_origin(folder / STATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,7 +21,6 @@ from impasto.files import quoted, reason, remove_drafts, write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.checkpoint import Checkpoint, RunState
     from impasto.keeper import Keeper
     from impasto.painting import Painting
     from impasto.report import Recorder, Report
@@ -94,19 +93,20 @@ class Progress:
         return None if self._newest is None else self._newest()
 
 
-def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, saved: Checkpoint | None = None) -> int:
-    """Paint, or go on from what was saved, write what `outputs` names, say where it is, and return the exit code.
+def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
+    """Paint, or go on from the run's saved state, write what `outputs` names, say where it is; returns the exit code.
 
     The first Ctrl-C (SIGTERM, SIGHUP) saves the newest picture and the run's state, and returns 130 (143, 129). Only a
     finished picture carries its recipe: no settings lead to any other one.
     """
     with Interruption() as interruption:
-        recorder = _recorder(painting, outputs, saved)
-        with _keeper(painting, outputs, recorder) as keeper:
+        recorder = _recorder(painting, outputs)
+        with _keeper(painting, outputs, recorder, resume=resume) as keeper:
             job = Job(painting, outputs, recorder, keeper)
-            if saved is None:
+            if not resume:
                 job.forget()
-            job.paint(None if saved is None else saved.state, interruption, quiet=quiet)
+            events = _resumed(painting, outputs, recorder, quiet=quiet) if resume else painting.events()
+            job.paint(events, interruption, quiet=quiet)
             if job.so_far.finished:
                 job.finish()
             elif not job.interrupt():
@@ -127,11 +127,11 @@ class Job:
     so_far: Progress = field(default_factory=Progress)
     written: list[Path] = field(default_factory=list)
 
-    def paint(self, state: RunState | None, interruption: Interruption, *, quiet: bool) -> None:
-        """Paint from the start or from that state, until the end or an interruption."""
+    def paint(self, events: Iterable[Event], interruption: Interruption, *, quiet: bool) -> None:
+        """Take the run's events, until their end or an interruption."""
         try:
             with following(epochs=self.painting.settings.epochs, quiet=quiet) as show:
-                for event in self.painting.events() if state is None else self.painting.events(state):
+                for event in events:
                     self.see(event)
                     if interruption.signal is not None:
                         break
@@ -209,26 +209,35 @@ class Job:
             ) from error
 
 
-def _recorder(painting: Painting, outputs: Outputs, saved: Checkpoint | None) -> Recorder:
+def _resumed(painting: Painting, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
+    """The rest of the run whose state is in the folder; nobody but its events holds on to the state's tensors."""
+    from impasto import checkpoint
+    from impasto.keeper import STATE
+
+    saved = checkpoint.read(outputs.folder / STATE)
+    recorder.recall(saved.record)
+    if not quiet:
+        note(f"Going on after step {saved.state.step}.")
+    return painting.events(saved.state)
+
+
+def _recorder(painting: Painting, outputs: Outputs) -> Recorder:
     """What notes the steps, as a report may be asked for when the run goes on, and a figure's pictures."""
     from impasto.report import EPOCHS, Recorder
 
-    recorder = Recorder(
+    return Recorder(
         painting.content.pixels,
         [style.pixels for style in painting.styles],
         settings=painting.settings,
         network=painting.network,
         epochs=() if outputs.figure is None else EPOCHS,
     )
-    if saved is not None:
-        recorder.recall(saved.record)
-    return recorder
 
 
 @contextlib.contextmanager
-def _keeper(painting: Painting, outputs: Outputs, recorder: Recorder) -> Iterator[Keeper | None]:
+def _keeper(painting: Painting, outputs: Outputs, recorder: Recorder, *, resume: bool) -> Iterator[Keeper | None]:
     """What saves the run's state, if it is to be saved; it has the outputs for itself, so drafts there are nobody's."""
-    if outputs.every == math.inf:
+    if outputs.every == math.inf and not resume:
         yield None
         return
     from impasto.keeper import Keeper
