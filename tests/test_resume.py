@@ -17,11 +17,13 @@ import pytest
 import torch
 
 from conftest import files_of_at_most, tiny_weights
-from impasto import images, weights
+from impasto import checkpoint, images, weights
 from impasto.cli import main, outputs
 from impasto.errors import ImageError, SettingsError
-from impasto.events import Stepped
+from impasto.events import Finished, Stepped
+from impasto.keeper import STATE, Keeper
 from impasto.painting import Painting
+from impasto.settings import Settings
 from impasto.vgg import VGG19
 
 USUAL = {
@@ -490,3 +492,30 @@ def test_a_device_as_the_output_is_refused_before_the_work(capsys):
     assert main(job("-o", "full.png", "--overwrite")) == 1
     assert last_sentence(capsys) == "'full.png' is a device or a pipe, not a file: choose another name."
     assert names() == {"full.png"}
+
+
+def test_from_python_a_keeper_saves_and_a_painting_goes_on():
+    settings = Settings(size=48, scales=2, epochs=3, steps_per_epoch=3, device="cpu")
+    folder = Path("run")
+
+    def paint(most: int) -> torch.Tensor | None:
+        painting = Painting("photo.png", ["brush.png"], settings)
+        resume = checkpoint.read(folder / STATE).state if (folder / STATE).exists() else None
+        with Keeper(folder, painting.recipe(), record=dict, shell={}, every=0, warn=pytest.fail) as keeper:
+            for event in painting.events(resume):
+                keeper.see(event)
+                if isinstance(event, Finished):
+                    keeper.discard()
+                    return event.picture
+                if isinstance(event, Stepped) and event.step == most:
+                    return None
+        raise AssertionError("neither stopped nor finished")
+
+    whole = paint(99)
+    assert not folder.exists()
+    assert [paint(2), paint(6), paint(7)] == [None] * 3
+    assert main(["resume", "run"]) == 1
+    resumed = paint(99)
+    assert whole is not None
+    assert resumed is not None
+    assert torch.equal(resumed, whole)
