@@ -9,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints")
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,7 @@ def test_what_was_written_is_read_to_the_bit(tmp_path):
     found = checkpoint.read(path)
     assert flat(found) == flat(example())
     assert found.recipe == RECIPE
+    assert checkpoint.read_origin(path) == (RECIPE, example().shell)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -109,13 +110,15 @@ def test_a_file_with_a_right_checksum_and_wrong_contents_is_refused_too(tmp_path
 
 def test_another_format_and_a_missing_file_are_refused_in_a_sentence(tmp_path, monkeypatch):
     path = tmp_path / "state.safetensors"
-    with pytest.raises(ImpastoError, match="doesn't exist, so there is no run to go on with"):
-        checkpoint.read(path)
+    for read in (checkpoint.read, checkpoint.read_origin):
+        with pytest.raises(ImpastoError, match="doesn't exist, so there is no run to go on with"):
+            read(path)
     monkeypatch.setattr(checkpoint, "FORMAT", 9)
     checkpoint.write(path, example())
     monkeypatch.undo()
-    with pytest.raises(ImpastoError, match="has the format 9, which this version doesn't know"):
-        checkpoint.read(path)
+    for read in (checkpoint.read, checkpoint.read_origin):
+        with pytest.raises(ImpastoError, match="has the format 9, which this version doesn't know"):
+            read(path)
 
 
 def test_a_disk_that_fills_up_leaves_the_old_state_and_no_draft(tmp_path):

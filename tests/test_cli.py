@@ -398,8 +398,12 @@ def test_a_diverged_run_leaves_its_last_good_picture_and_code_1(photo, brush, ca
     assert len(pixels_of("a.png")) == 48 * 36 * 3
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_saves_the_newest_picture_without_recipe(number, code, photo, brush, capsys, monkeypatch):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interruption_saves_the_newest_picture_without_recipe(
+    number, code, photo, brush, capsys, monkeypatch, request
+):
+    usual = signal.signal(number, signal.default_int_handler)  # whatever nohup or a shell had made of it
+    request.addfinalizer(lambda: signal.signal(number, usual))
     paint = Painting.events
 
     def interrupt(self):
@@ -409,13 +413,16 @@ def test_an_interruption_saves_the_newest_picture_without_recipe(number, code, p
             yield event
 
     monkeypatch.setattr(Painting, "events", interrupt)
-    before = signal.getsignal(number)
     assert main(["paint", photo, brush, *QUICK, "--json", "--report", "figure.png"]) == code
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.default_int_handler
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert (result["finished"], result["steps"], result["report"]) == (False, 1, None)
-    assert err == "impasto: Interrupted at step 1: the picture so far is 'photo_brush_impasto.png'.\n"
+    assert result["run"] == "photo_brush_impasto.png.run"
+    assert err == (
+        "impasto: Interrupted at step 1: the picture so far is 'photo_brush_impasto.png'; "
+        "go on with impasto resume photo_brush_impasto.png.run.\n"
+    )
     assert pixels_of(result["output"]) != pixels_of(photo)
     assert images.read_note(result["output"]) is None
 
@@ -574,7 +581,8 @@ def test_help_shows_every_knob_with_its_default_and_range():
 def test_ctrl_c_in_a_real_process_saves_and_exits_with_130(photo, brush, tmp_path):
     endless = ["--size", "48", "--scales", "1", "--epochs", "9999", "--steps-per-epoch", "1", *SHALLOW]
     command = [sys.executable, "-m", "impasto", "paint", photo, brush, *endless, "-o", "a.png"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("epoch 1/9999")
     process.send_signal(signal.SIGINT)
@@ -583,6 +591,9 @@ def test_ctrl_c_in_a_real_process_saves_and_exits_with_130(photo, brush, tmp_pat
     assert out == "a.png\n"
     assert err.splitlines()[-1].startswith("impasto: Interrupted at step")
     assert pixels_of(tmp_path / "a.png")
+    assert (tmp_path / "a.png.run" / "state.safetensors").exists()
+    with pytest.raises(ProcessLookupError):  # nobody is left of its session
+        os.killpg(process.pid, 0)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -39,7 +39,11 @@ VALUES = {
     "steps_per_epoch": "steps-per-epoch=2,3",
     "scales": "scales=1,2",
     "init": "init=content,noise",
-    "seed": "seed=1,2",
+    "strength": "strength=0.2,0.9",
+    "step_ratio": "step-ratio=0.5,2",
+    "detail": "detail=0,1",
+    "negligible": "negligible=0,0.4",
+    "scratch": "scratch=auto,.",
     "max_memory": "max-memory=20GB,30GB",
     "history": "history=2,5",
     "max_pixels": "max-pixels=10000,20000",
@@ -106,7 +110,16 @@ def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counte
 
 @pytest.mark.parametrize(
     "text",
-    ["size=32,48", "pooling=max,average", "style-layers=relu1_1;relu2_1", "color=style,keep", "style-weights=1,2;3,1"],
+    [
+        "size=32,48",
+        "seed=1,2",
+        "style-scale=0.5,2",
+        "style-loss=gram,w2",
+        "pooling=max,average",
+        "style-layers=relu1_1;relu2_1",
+        "color=style,keep",
+        "style-weights=1,2;3,1",
+    ],
 )
 def test_runs_that_need_other_targets_get_them(text, counted):
     styles = [PAINTING, PHOTO] if "weights" in text else [PAINTING]

@@ -6,6 +6,7 @@ all that goes before it. https://github.com/huggingface/safetensors describes th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImageError, ImpastoError
 from impasto.files import quoted, reason, write_atomically
 from impasto.optimizers import State
 from impasto.recipe import Recipe
@@ -89,24 +90,21 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
 
 def read(path: Path) -> Checkpoint:
     """A checkpoint, on the CPU; raises `ImpastoError` where there is none, it is damaged or of an unknown format."""
-    try:
+    with _readable(path):
         _verify(path)
         with safe_open(path, framework="pt") as file:
             # Copies, since bits may depend on where in memory a tensor begins, and the file's aren't aligned.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys() if name != CHECKSUM}  # noqa: SIM118
-            note = file.metadata()[NOTE]
-        tree = json.loads(note, object_hook=lambda d: tensors[d["tensor"]] if d.keys() == {"tensor"} else d)
-        if tree["format"] == FORMAT:
-            recipe = Recipe.from_json(json.dumps(tree["recipe"]), str(path))
-            return Checkpoint(recipe, _checked(RunState(**tree["state"])), tree["record"], tree["shell"])
-    except FileNotFoundError:
-        raise ImpastoError(f"{quoted(path)} doesn't exist, so there is no run to go on with: check the path.") from None
-    except Exception as error:  # a damaged file may make its parsers raise anything
-        raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)}): start the run again.") from error
-    raise ImpastoError(
-        f"{quoted(path)} has the format {tree['format']}, which this version doesn't know: go on with the impasto that "
-        "wrote it."
-    )
+            tree = _tree(file.metadata()[NOTE], path, tensors.__getitem__)
+        recipe = Recipe.from_json(json.dumps(tree["recipe"]), str(path))
+        return Checkpoint(recipe, _checked(RunState(**tree["state"])), tree["record"], tree["shell"])
+
+
+def read_origin(path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe and the shell's notes in a checkpoint, without its tensors; raises `ImpastoError` as `read` does."""
+    with _readable(path), safe_open(path, framework="pt") as file:
+        tree = _tree(file.metadata()[NOTE], path, lambda name: name)
+        return Recipe.from_json(json.dumps(tree["recipe"]), str(path)), tree["shell"]
 
 
 def mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
@@ -162,6 +160,31 @@ def _verify(path: Path) -> None:
             left -= len(data)
         if left or int.from_bytes(file.read(), "little") != checksum:
             raise ValueError("it is damaged")
+
+
+def _tree(note: str, path: Path, tensor: Callable[[str], Any]) -> dict[str, Any]:
+    """What was noted, with `tensor(name)` where one belongs."""
+    tree = json.loads(note, object_hook=lambda d: tensor(d["tensor"]) if d.keys() == {"tensor"} else d)
+    if (found := tree["format"]) != FORMAT:
+        raise ImpastoError(
+            f"{quoted(path)} has the format {found}, which this version doesn't know: go on with the impasto that "
+            "wrote it."
+        )
+    return tree
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ImageError:  # of the recipe
+        raise ImpastoError(f"{quoted(path)} holds no recipe: start the run again.") from None
+    except ImpastoError:
+        raise
+    except FileNotFoundError:
+        raise ImpastoError(f"{quoted(path)} doesn't exist, so there is no run to go on with: check the path.") from None
+    except Exception as error:  # a damaged file may make its parsers raise anything
+        raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)}): start the run again.") from error
 
 
 def _checked(state: RunState) -> RunState:

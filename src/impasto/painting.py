@@ -100,15 +100,17 @@ class Painting:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
         stylizer = self.stylizer = Stylizer(self.settings, network=self.network, measure=self.measure)
         start = None if self.init is None else self.init.pixels
+        events = stylizer.paint(
+            self.content.pixels,
+            [style.pixels for style in self.styles],
+            start,
+            masks=regions(self.masks),
+            style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
+            resume=resume,
+        )
+        del resume  # or its tensors would take memory until the end
         try:
-            yield from stylizer.paint(
-                self.content.pixels,
-                [style.pixels for style in self.styles],
-                start,
-                masks=regions(self.masks),
-                style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
-                resume=resume,
-            )
+            yield from events
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(
                 error

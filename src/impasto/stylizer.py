@@ -238,6 +238,7 @@ class Stylizer:
         else:
             run = Run(resume.canvas.to(self.device), optimizer, scene.picture, scratch, began)
             run.go_on(resume.to(self.device), [(scale.size, scale.steps) for scale in scales])
+            del resume  # or its tensors would take memory until the end
         yield Started(
             sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
         )

@@ -15,6 +15,7 @@ from impasto.cli.plan import plan
 from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.reconstruct import reconstruct
+from impasto.cli.resume import resume
 from impasto.cli.swatches import swatches
 from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
@@ -34,7 +35,7 @@ app = App(
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
 app.command(sweep, usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
-for command in (reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
+for command in (resume, reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 
