@@ -41,6 +41,7 @@ TYPED = {
     "color": ("keep", "keep"),
     "tv_weight": ("1e-3", 0.001),
     "pooling": ("average", "average"),
+    "padding": ("zero", "zero"),
     "weights": ("vgg.safetensors", "vgg.safetensors"),
     "optimizer": ("adam", "adam"),
     "learning_rate": ("0.1", 0.1),

@@ -10,7 +10,7 @@ from impasto.checkpoint import Checkpoint, RunState
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.recipe import Ingredient, Recipe
-from impasto.settings import Pooling, Settings
+from impasto.settings import Padding, Pooling, Settings
 from impasto.stylizer import Stylizer, first_canvas, plan_scales
 from impasto.vgg import VGG19
 
@@ -18,8 +18,8 @@ PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed
 RECIPE = Recipe("0", {}, Ingredient("photo", None, "0"), (), None, "0", "2", 1, "here")
 
 
-def network(pooling: Pooling = Pooling.MAX) -> VGG19:
-    return VGG19(tiny_weights(dtype=torch.float32), pooling=pooling)
+def network(pooling: Pooling = Pooling.MAX, padding: Padding = Padding.REPLICATE) -> VGG19:
+    return VGG19(tiny_weights(dtype=torch.float32), pooling=pooling, padding=padding)
 
 
 def settings(**changes) -> Settings:
@@ -28,7 +28,7 @@ def settings(**changes) -> Settings:
 
 def paint(styles=(PAINTING,), start=None, **changes) -> list:
     chosen = settings(**changes)
-    return list(Stylizer(chosen, network=network(chosen.pooling)).paint(PHOTO, styles, start))
+    return list(Stylizer(chosen, network=network(chosen.pooling, chosen.padding)).paint(PHOTO, styles, start))
 
 
 def result(*args, **changes) -> torch.Tensor:
@@ -101,6 +101,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"color": "match"},
         {"tv_weight": 1.0},
         {"pooling": "average"},
+        {"padding": "zero"},
         {"optimizer": "adam"},
         {"optimizer": "adam", "learning_rate": 0.1},
         {"epochs": 3},
@@ -178,7 +179,7 @@ class Faulty(VGG19):
     """Puts NaN or ∞ into the image, a feature or the gradient at some of its calls, counted from 1."""
 
     def __init__(self, where: str, calls: Container[int]) -> None:
-        super().__init__(tiny_weights(dtype=torch.float32))
+        super().__init__(tiny_weights(dtype=torch.float32), padding=Padding.REPLICATE)
         self.where, self.faulty, self.count = where, calls, 0
 
     def features(self, image, layers, *, below=None):

@@ -32,6 +32,16 @@ class Pooling(StrEnum):
     AVERAGE = "average"
 
 
+class Padding(StrEnum):
+    """What the first convolution sees outside the picture; deeper ones see zeros, which rectified features know.
+
+    `replicate`: the nearest pixels. `zero`: the network as trained, to which the mean colour is zero: a grey frame.
+    """
+
+    REPLICATE = "replicate"
+    ZERO = "zero"
+
+
 class EngineName(StrEnum):
     """What runs VGG19: `torch` on any device, `native` (our own C) on the CPU, or `auto`, the fastest that is there."""
 
@@ -115,6 +125,10 @@ class Settings(BaseModel):
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
+    padding: Padding = Field(
+        Padding.REPLICATE,
+        description="What VGG19 sees outside the picture: its border going on, or a grey frame ('zero'), as trained.",
+    )
     weights: str = Field("embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file.")
     optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
     learning_rate: float = Field(

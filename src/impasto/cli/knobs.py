@@ -22,7 +22,7 @@ GROUPS = {
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
     "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio"),
-    "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
+    "Network": ("weights", "pooling", "padding", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),
 }
 """Where the help shows each knob; one that is missing here is shown under 'More'."""
