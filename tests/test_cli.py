@@ -50,6 +50,7 @@ TYPED = {
     "scales": ("2", 2),
     "step_ratio": ("1.5", 1.5),
     "init": ("noise", "noise"),
+    "init_noise": ("0.3", 0.3),
     "max_memory": ("3GB", "3GB"),
     "scratch": ("/var/tmp", "/var/tmp"),
     "tile": ("256", 256),

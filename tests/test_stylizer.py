@@ -11,7 +11,7 @@ from impasto.errors import DivergedError, SettingsError
 from impasto.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.recipe import Ingredient, Recipe
 from impasto.settings import Padding, Pooling, Settings
-from impasto.stylizer import Stylizer, first_canvas, plan_scales
+from impasto.stylizer import Stylizer, plan_scales
 from impasto.vgg import VGG19
 
 PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed=2, dtype=torch.float32)
@@ -111,6 +111,8 @@ def test_another_seed_gives_another_picture_from_noise():
         {"history": 1},
         {"init": "noise"},
         {"init": "style"},
+        {"init": "histogram"},
+        {"init_noise": 0.5},
     ],
     ids=str,
 )
@@ -152,20 +154,6 @@ def test_style_weights_shift_the_picture_from_one_painting_to_the_other():
     mostly_dark = result((dark, light), style_weights=(9.0, 1.0), content_weight=0.0, epochs=5)
     mostly_light = result((dark, light), style_weights=(1.0, 9.0), content_weight=0.0, epochs=5)
     assert mostly_dark.mean() < mostly_light.mean() - 0.02
-
-
-def test_each_start_is_what_its_name_says():
-    chosen = {name: settings(init=name) for name in ("content", "noise", "style")}
-    colours = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1)
-    painting = (colours + 0.05 * torch.randn(PAINTING.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
-    starts = {name: first_canvas(s, PHOTO, painting) for name, s in chosen.items()}
-    assert torch.equal(starts["content"], PHOTO)
-    assert starts["noise"].mean().item() == pytest.approx(0.5, abs=0.02)
-    assert starts["noise"].std().item() == pytest.approx(0.2, abs=0.02)
-    torch.testing.assert_close(starts["style"].mean((2, 3)), colours.view(1, 3), atol=0.01, rtol=0)
-    assert starts["style"].std((2, 3)).mean().item() == pytest.approx(0.05, abs=0.01)
-    image = scene(30, 40, seed=9, dtype=torch.float32)
-    assert first_canvas(settings(init="a.png"), PHOTO, painting, image).shape == PHOTO.shape
 
 
 def test_a_run_starts_from_the_image_it_is_given():

@@ -16,7 +16,7 @@ from impasto.settings import Settings, flag
 PREFIX = "IMPASTO_"
 
 GROUPS = {
-    "Picture": ("size", "init", "seed", "max_pixels"),
+    "Picture": ("size", "init", "init_noise", "seed", "max_pixels"),
     "Content and style": (
         *("content_weight", "style_weight", "style_weights", "color", "tv_weight", "objective"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
