@@ -17,7 +17,7 @@ from impasto.engines.native_library import Unavailable, library, why_not
 from impasto.errors import SettingsError
 from impasto.moments import gram
 from impasto.objective import Objective
-from impasto.settings import EngineName, Pooling, Settings
+from impasto.settings import EngineName, Padding, Pooling, Settings
 from impasto.targets import Weighting, measure_targets
 from impasto.vgg import LAYERS, VGG19, deepest
 
@@ -128,6 +128,28 @@ def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, lay
     pulled = pulls(found)
     now = gradient(engine, image, layers, pulled)
     assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
+
+
+@needs_native
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize(
+    ("size", "layers"),
+    [*[(size, ["conv1_1"]) for size in ((1, 1), (1, 7), (6, 1), (2, 3))], ((19, 33), ["relu1_1", "relu3_1"])],
+)
+def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, wide):
+    if wide and library().impasto_instructions() < 2:
+        pytest.skip("this processor lacks AVX-512")
+    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, wide=wide), picture(*size)
+    reference = Decided(frozen, padding=Padding.REPLICATE).double()
+    exact, found = reference.features(image.double(), layers), engine.features(image, layers)
+    for name in layers:
+        assert error(found[name], exact[name]) < 1e-5, name
+    reference.decisions = engine.features(image, NAMES[: NAMES.index(layers[-1]) + 1])
+    pulled = pulls(found)
+    now = gradient(engine, image, layers, pulled)
+    assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
+    plain = gradient(NativeEngine(frozen, wide=wide), image, layers, pulled)
+    assert (now - plain)[..., :1, :].abs().max() > 0.1 * plain.abs().max()
 
 
 @needs_native
@@ -253,6 +275,10 @@ def test_what_it_cannot_run_is_refused(engine, image, layers, sentence):
 def test_auto_takes_it_where_it_can_run(frozen):
     assert engines.make(Settings(), frozen).name is EngineName.NATIVE
     assert engines.make(Settings(engine="torch"), frozen).name is EngineName.TORCH
+    for engine, padding in (("torch", "zero"), ("native", "zero"), ("torch", "replicate"), ("native", "replicate")):
+        made = engines.make(Settings(engine=engine, padding=padding), frozen)
+        assert isinstance(made, VGG19 | NativeEngine)
+        assert made.padding == padding
     assert engines.make(Settings(), tiny_weights()).name is EngineName.TORCH
     with pytest.raises(SettingsError, match="'native', but it needs layers with a multiple of 32 channels"):
         engines.make(Settings(engine="native"), tiny_weights())

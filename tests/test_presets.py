@@ -47,6 +47,7 @@ def test_presets_say_what_they_promise():
     assert settings["print"].size >= 4096
     faithful = settings["faithful"]
     assert (faithful.objective, faithful.init, faithful.pooling, faithful.scales) == ("gatys", "noise", "average", 1)
+    assert faithful.padding == "zero"
     assert (faithful.content_weight, faithful.style_weight, faithful.content_layers) == (1e-3, 1, ("relu4_2",))
 
 

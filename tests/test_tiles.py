@@ -8,7 +8,7 @@ from conftest import scene, tiny_weights
 from impasto.errors import SettingsError
 from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.objective import Objective
-from impasto.settings import Pooling
+from impasto.settings import Padding, Pooling
 from impasto.storeys import network_pixels, storeys
 from impasto.targets import Gauge, Manner, Weighting, measure_targets, normalized, survey
 from impasto.tiles import halo, split
@@ -17,8 +17,8 @@ from impasto.vgg import VGG19
 GATYS = dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 0.2)
 
 
-def engine(pooling: str = "max") -> VGG19:
-    return VGG19(tiny_weights(), pooling=Pooling(pooling)).double()
+def engine(pooling: str = "max", padding: str = "zero") -> VGG19:
+    return VGG19(tiny_weights(), pooling=Pooling(pooling), padding=Padding(padding)).double()
 
 
 def objectives(network, size, tile, **changes):
@@ -31,10 +31,10 @@ def objectives(network, size, tile, **changes):
     return found
 
 
-@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize(("pooling", "padding"), [("max", "replicate"), ("average", "zero")])
 @pytest.mark.parametrize(("size", "tile"), [((200, 200), 64), ((203, 330), 96), ((50, 301), 48), ((177, 90), 100)])
-def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, size, tile):
-    whole, tiled = objectives(engine(pooling), size, tile)
+def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, padding, size, tile):
+    whole, tiled = objectives(engine(pooling, padding), size, tile)
     canvas = scene(*size, seed=3)
     assert len(split(size, tiled.weighting.layers, tile)) > 1
     expected, found = whole.evaluate(canvas), tiled.evaluate(canvas)

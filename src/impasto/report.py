@@ -70,7 +70,13 @@ class Recorder:
             for step in self._steps
         ]
         table = torch.tensor(rows, dtype=torch.float64).view(len(rows), 5 + len(names))
-        return {"parts": names, "steps": table, "pictures": {str(n): shot for n, shot in self._pictures.items()}}
+        pictures = {str(n): shot for n, shot in self._pictures.items()}
+        return {
+            "parts": names,
+            "steps": table,
+            "pictures": pictures,
+            "sizes": {str(n): s for n, s in self._sizes.items()},
+        }
 
     def recall(self, record: dict[str, Any]) -> None:
         """Begins with what another recorder of this run had noted, so that the report misses nothing."""
@@ -79,6 +85,7 @@ class Recorder:
             parts = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
             self._steps.append(Step(number, int(scale), (int(height), int(width)), loss, parts, seconds))
         self._pictures |= {int(epoch): shot for epoch, shot in record["pictures"].items()}
+        self._sizes |= {int(epoch): (height, width) for epoch, (height, width) in record["sizes"].items()}
 
     def report(self) -> Report:
         """Computes the measures, which takes about as long as a step; raises `ImpastoError` before the run's end."""

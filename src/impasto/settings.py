@@ -23,7 +23,7 @@ MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-INITS = ("content", "noise", "style")
+INITS = ("content", "noise", "style", "histogram")
 """The starts that need no image of their own."""
 
 
@@ -32,6 +32,16 @@ class Pooling(StrEnum):
 
     MAX = "max"
     AVERAGE = "average"
+
+
+class Padding(StrEnum):
+    """What the first convolution sees outside the picture; deeper ones see zeros, which rectified features know.
+
+    `replicate`: the nearest pixels. `zero`: the network as trained, to which the mean colour is zero: a grey frame.
+    """
+
+    REPLICATE = "replicate"
+    ZERO = "zero"
 
 
 class EngineName(StrEnum):
@@ -141,6 +151,10 @@ class Settings(BaseModel):
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
+    padding: Padding = Field(
+        Padding.REPLICATE,
+        description="What VGG19 sees outside the picture: its border going on, or a grey frame ('zero'), as trained.",
+    )
     weights: str = Field("embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file.")
     optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
     learning_rate: float = Field(
@@ -173,7 +187,11 @@ class Settings(BaseModel):
     init: str = Field(
         "content",
         min_length=1,
-        description="Start from 'content', 'noise', 'style' (its colours) or an image file.",
+        description="Start from 'content', 'noise', noise in the colours of the 'style' or exactly the photo's "
+        "('histogram'), or an image file.",
+    )
+    init_noise: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="Share of white noise that is mixed into the start."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random number in the run.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
@@ -295,6 +313,8 @@ class Settings(BaseModel):
             raise ValueError(f"--engine is 'native', which computes in float32 as it is, but {knob} is set: drop one")
         if self.precision is Precision.TF32 and not self.device.startswith(("cuda", "auto")):
             raise ValueError(f"--precision is 'tf32', which only CUDA has, but --device is {self.device!r}: drop one")
+        if self.init == "noise" and self.init_noise:
+            raise ValueError(f"--init is 'noise' already, but --init-noise is {self.init_noise:g}: drop one")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
         if not self.style_loss.additive and self.tile not in ("auto", 0):

@@ -26,6 +26,7 @@ from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import ObjectiveName, Settings, flag
 from impasto.sparing import Sparing
+from impasto.starts import first_canvas
 from impasto.storeys import network_pixels
 from impasto.targets import Manner, Targets, Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
@@ -46,9 +47,6 @@ STEERABLE = frozenset(
 
 CONTENT_RANGE = 5.0
 """α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the photo."""
-
-NOISE = 0.2
-"""Standard deviation of the white noise that `init='noise'` starts from."""
 
 
 class Measure(Protocol):
@@ -124,34 +122,6 @@ def _share(total: int, count: int, ratio: float) -> list[int]:
     shares = [1 + int((total - count) * w / sum(weights)) for w in weights]
     shares[shares.index(max(shares))] += total - sum(shares)
     return shares
-
-
-def first_canvas(
-    settings: Settings, photo: Tensor, painting: Tensor, image: Tensor | None = None, scratch: Scratch = MEMORY
-) -> Tensor:
-    """The canvas that a run starts from, like `photo` (1, 3, h, w), in [0, 1], by `Settings.init`.
-
-    'content' is the photo; 'noise' is white noise around mid grey; 'style' is noise with the mean and covariance of
-    the painting's colours; a file's name means `image`, resized.
-    """
-    if settings.init_is_image:
-        assert image is not None, "the caller loads the image that Settings.init names"
-        return resize(image, (photo.shape[-2], photo.shape[-1]), scratch).to(photo)
-    if settings.init == "content":
-        return scratch.map(torch.clone, photo)
-    generator = torch.Generator().manual_seed(settings.seed)
-    noise = scratch.empty(photo.shape, photo)
-    for (piece,) in scratch.pieces(noise):
-        piece.copy_(torch.randn(piece.shape, generator=generator))
-    if settings.init == "noise":
-        return scratch.map(lambda z: (0.5 + NOISE * z).clamp(0, 1), noise)
-    colours = painting.flatten(2)[0]
-    covariance = torch.cov(colours) + 1e-6 * torch.eye(3).to(colours)
-    root, mean = torch.linalg.cholesky(covariance).to(photo), colours.mean(dim=1).view(1, 3, 1, 1).to(photo)
-    for rows in scratch.windows(photo.shape[-2], photo[..., 0, :].numel() * photo.element_size()):
-        mixed = torch.einsum("ij,njhw->nihw", root, noise[..., rows, :])
-        noise[..., rows, :] = (mean + mixed).clamp(0, 1)
-    return noise
 
 
 class Stylizer:

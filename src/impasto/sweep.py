@@ -18,7 +18,7 @@ from impasto.settings import Settings
 from impasto.targets import Manner, Targets, Weighting, measure_targets
 from impasto.vgg import Engine
 
-NETWORK_KNOBS = ("weights", "pooling", "device", "engine", "precision", "compile")
+NETWORK_KNOBS = ("weights", "pooling", "padding", "device", "engine", "precision", "compile")
 """What a network is made from."""
 
 NOT_IN_TARGETS = frozenset(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import SettingsError
-from impasto.settings import EngineName, Pooling, Precision
+from impasto.settings import EngineName, Padding, Pooling, Precision
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
 
@@ -146,6 +146,7 @@ class VGG19(nn.Module):
         weights: Weights,
         *,
         pooling: Pooling = Pooling.MAX,
+        padding: Padding = Padding.ZERO,
         classifier: bool = False,
         precision: Precision = Precision.FLOAT32,
         compiled: bool = False,
@@ -153,7 +154,7 @@ class VGG19(nn.Module):
         super().__init__()
         self.precision = precision
         self._run = torch.compile(self._compute_all) if compiled else self._compute_all
-        self.pooling = Pooling(pooling)
+        self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self.layers = (*LAYERS, *CLASSIFIER_LAYERS) if classifier else LAYERS
         for layer in self.layers:
             if layer.kind in ("conv", "linear"):
@@ -198,6 +199,8 @@ class VGG19(nn.Module):
 
     def _compute(self, x: Tensor, layer: Layer, *, keep_input: bool) -> Tensor:
         match layer.kind:
+            case "conv" if layer.name == "conv1_1" and self.padding is Padding.REPLICATE:
+                return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self._weight(layer), self._bias(layer))
             case "conv":
                 return F.conv2d(x, self._weight(layer), self._bias(layer), padding=1)
             case "relu":

@@ -16,7 +16,7 @@ from impasto.settings import Settings, flag
 PREFIX = "IMPASTO_"
 
 GROUPS = {
-    "Picture": ("size", "init", "seed", "max_pixels"),
+    "Picture": ("size", "init", "init_noise", "seed", "max_pixels"),
     "Content and style": (
         *("strength", "style_scale", "color", "style_loss", "content_loss", "objective"),
         *("content_weight", "style_weight", "style_weights", "tv_weight"),
@@ -27,7 +27,7 @@ GROUPS = {
         *("optimizer", "learning_rate", "epochs", "steps_per_epoch"),
         *("scales", "step_ratio", "detail", "negligible"),
     ),
-    "Network": ("weights", "pooling", "device", "engine", "precision", "compile"),
+    "Network": ("weights", "pooling", "padding", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),
 }
 """Where the help shows each knob; one that is missing here is shown under 'More'."""

@@ -46,10 +46,16 @@ def make(settings: Settings, weights: Weights) -> Engine:
         raise SettingsError(f"--engine is 'native', but {fault}: use --engine torch or auto.")
     plain = settings.precision is Precision.FLOAT32 and not settings.compile
     if wish is not EngineName.TORCH and device.type == "cpu" and fault is None and plain:
-        return NativeEngine(weights, pooling=settings.pooling)
+        return NativeEngine(weights, pooling=settings.pooling, padding=settings.padding)
     if settings.precision is Precision.TF32 and device.type != "cuda":
         raise SettingsError(f"--precision is 'tf32', which only CUDA has, but the device is {device}: use float32.")
-    network = VGG19(weights, pooling=settings.pooling, precision=settings.precision, compiled=settings.compile)
+    network = VGG19(
+        weights,
+        pooling=settings.pooling,
+        padding=settings.padding,
+        precision=settings.precision,
+        compiled=settings.compile,
+    )
     if device.type == "cuda":  # neither has been measured by us
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         torch.backends.cudnn.allow_tf32 = settings.precision is Precision.TF32

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from impasto.engines.native_library import Conv, Unavailable, address, library, why_not
 from impasto.errors import SettingsError
-from impasto.settings import EngineName, Pooling
+from impasto.settings import EngineName, Padding, Pooling
 from impasto.vgg import AVERAGE_POOLING_GAIN, LAYERS, ORDER, check_request
 from impasto.weight_files import CONVOLUTIONS
 from impasto.weights import Weights
@@ -41,12 +41,19 @@ class NativeEngine:
     name = EngineName.NATIVE
     device = torch.device("cpu")
 
-    def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, wide: bool | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: Pooling = Pooling.MAX,
+        padding: Padding = Padding.ZERO,
+        wide: bool | None = None,
+    ) -> None:
         if fault := why_not(weights):
             raise Unavailable(fault)
         self.library = library()
         self.wide = self.library.impasto_instructions() == 2 if wide is None else wide
-        self.pooling = Pooling(pooling)
+        self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self.memory = Memory()
         self.mean, self.std = (
             torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
@@ -203,7 +210,8 @@ class Pass:
         if d is not None:
             h, w, k = d.shape
             work = self.engine.memory.take(torch.get_num_threads() * 96 * w)
-            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k)
+            replicate = self.engine.padding is Padding.REPLICATE
+            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
             for tensor in (work, d):
                 self.engine.memory.give(tensor)
         return image
@@ -224,7 +232,8 @@ class Pass:
         elif name == "conv1_1":
             work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
             bias = engine.convolutions[name].bias
-            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k)
+            replicate = engine.padding is Padding.REPLICATE
+            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k, replicate)
             engine.memory.give(work)
         else:
             engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before)

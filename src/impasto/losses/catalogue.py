@@ -48,7 +48,8 @@ class LayerLoss:
 
     `measure` takes features (1, c, h, w) and weights (1, 1, h, w) in [0, 1] or None. `blend` mixes the stats of several
     paintings by shares. `between` gives the stats at a share of the way from the photo's to the painting's: the photo's
-    loss to them is share² of that to the painting, whatever the pair.
+    loss to them is share² of that to the painting, whatever the pair; Gram matrices, which go a bent way, leave
+    (1 − share)² of it.
     """
 
     measure: Callable[[Tensor, Tensor | None], Tensor]
