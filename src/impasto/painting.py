@@ -22,7 +22,7 @@ from impasto.events import Event, Finished
 from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Stylizer
+from impasto.stylizer import Stylizer, check_paintings, plan_scales
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray
 """A picture: a path, a PIL image, or an array (h, w[, channels]); for a style also the name of a swatch."""
@@ -55,11 +55,14 @@ class Painting:
         self.init = None
         if settings.init_is_image:
             self.init = images.load(settings.init, max_pixels=settings.max_pixels)
+        # What can't be painted is refused before the network is loaded.
+        size = images.fit(_size(self.content), settings.size)
+        check_paintings(settings, plan_scales(settings, size), [(style.name, _size(style)) for style in self.styles])
         network = weights.load(settings.weights)
         self.weights = Origin(network.source, network.sha256)
         self.network = engines.make(settings, network)
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
-        plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
+        plan = Stylizer(settings, network=self.network).plan(size)
         self.settings = settings.model_copy(
             update={"engine": self.network.name, "tile": plan.tile or 0, "history": plan.history or "auto"}
         )
@@ -157,14 +160,20 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
 def open_style(style: Source, settings: Settings) -> Picture:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
     if not isinstance(style, str) or Path(style).exists():
-        return images.load(style, max_pixels=settings.max_pixels)
+        return _seen(images.load(style, max_pixels=settings.max_pixels))
     if style not in swatches.names():
         if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
             raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")
-        return images.load(style, max_pixels=settings.max_pixels)
+        return images.load(style, max_pixels=settings.max_pixels)  # which says that there is no such file
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
+
+
+def _seen(style: Picture) -> Picture:
+    if style.alpha is not None and not style.alpha.any():
+        raise ImageError(f"The style {style.name!r} is transparent all over, so it shows no manner: use another.")
+    return style
 
 
 def _size(picture: Picture) -> tuple[int, int]:
