@@ -45,6 +45,9 @@ STEERABLE = frozenset(
 )
 """Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
 
+MOST_ENLARGED = 4
+"""How much larger than the coarsest canvas a painting may be made so that its layers see something."""
+
 CONTENT_RANGE = 5.0
 """α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the photo."""
 
@@ -114,6 +117,23 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
     longest = [max(1, round(max(size) / 2**k)) for k in range(count - 1, 0, -1)]
     sizes = [*(fit(size, n) for n in longest), size]
     return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
+
+
+def check_paintings(
+    settings: Settings, scales: Sequence[Scale], paintings: Sequence[tuple[str, tuple[int, int]]]
+) -> None:
+    """Refuse paintings, a name and (h, w) each, that are so thin that layers need them far larger than the canvas.
+
+    Raises `SettingsError`.
+    """
+    smallest, longest = smallest_side(settings.style_layers or ["relu1_1"]), max(scales[0].size)
+    for name, size in paintings:
+        if smallest * max(size) > MOST_ENLARGED * longest * min(size):
+            raise SettingsError(
+                f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each side "
+                f"where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger --size or "
+                "shallower --style-layers."
+            )
 
 
 def _share(total: int, count: int, ratio: float) -> list[int]:

@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto import forks
 from impasto.errors import SettingsError
 from impasto.settings import EngineName, Padding, Pooling, Precision
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
+
+forks.make_safe()
 
 AVERAGE_POOLING_GAIN = {"pool1": 1.14, "pool2": 1.56, "pool3": 1.36, "pool4": 1.88, "pool5": 1.59}
 """What average-pooled values are multiplied by, so that deeper layers see magnitudes like those they were trained on.
