@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -176,7 +177,7 @@ def estimate(
 ) -> int:
     """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
     layers = (*settings.content_layers, *settings.style_layers)
-    seen = max((t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, tile))
+    seen = largest_seen(size, layers, tile)
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
@@ -184,6 +185,12 @@ def estimate(
         + bands
         + (0 if in_files else canvas_bytes(settings, size, history))
     )
+
+
+@lru_cache(maxsize=64)
+def largest_seen(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> int:
+    """The most pixels that the network is shown at a time."""
+    return max((t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, tile))
 
 
 def canvas_bytes(settings: Settings, size: tuple[int, int], history: int) -> int:
