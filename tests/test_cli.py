@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -636,3 +637,45 @@ def test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget(photo, c
 def test_a_budget_that_is_too_small_is_wrong_use_and_says_how_much_it_takes(photo, brush, capsys):
     assert main(["paint", photo, brush, "--size", "4096", "--max-memory", "400MB"]) == 2
     assert "--size is 4096, which takes at least" in one_sentence(capsys)
+
+
+@pytest.fixture
+def in_files(tmp_path, monkeypatch):
+    """Every run is planned as if memory were short."""
+    from impasto import stylizer
+
+    made = stylizer.make_plan
+    monkeypatch.setattr(stylizer, "make_plan", lambda *a, **k: replace(made(*a, **k), folder=tmp_path, disk=12_000_000))
+
+
+def test_plan_says_what_files_a_canvas_takes_and_where(photo, in_files, tmp_path, capsys):
+    assert main(["plan", photo, *QUICK]) == 0
+    assert f"disk     about 12 MB of files in {tmp_path} while it lasts" in capsys.readouterr().out
+    assert main(["plan", photo, *QUICK, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["disk_bytes"], told["scratch"]) == (12_000_000, str(tmp_path))
+
+
+def test_a_print_is_refused_before_painting_where_it_could_not_be_written(photo, brush, in_files, monkeypatch, capsys):
+    monkeypatch.setattr(images, "PRINT_PIXELS", 1000)
+    assert main(["paint", photo, brush, *QUICK, "-o", "a.png"]) == 1
+    assert "'a.png' would be held in memory whole, and 48×36 px are painted in files" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    assert main(["paint", photo, brush, *QUICK, "-o", "a.tif"]) == 1
+    assert "pip install 'impasto[print]'" in capsys.readouterr().err
+    assert not Path("a.tif").exists()
+
+
+def test_a_print_carries_the_recipe_that_paints_it_again(photo, brush, in_files, monkeypatch, capsys):
+    pytest.importorskip("pyvips")
+    monkeypatch.setattr(images, "PRINT_PIXELS", 1000)
+    assert main(["paint", photo, brush, *QUICK, "-o", "a.tif", "--scratch", os.curdir, "--quiet"]) == 0
+    assert Path("a.tif").read_bytes()[:4] == b"II+\0"
+    assert Recipe.from_json(images.read_note("a.tif"), "a.tif").settings["scratch"] == "auto"
+    assert main(["rerun", "a.tif", "--output", "b.tif", "--quiet"]) == 0
+    assert torch.equal(images.load("a.tif").pixels, images.load("b.tif").pixels)
+
+
+def test_a_scratch_that_is_no_folder_is_refused(photo, brush, capsys):
+    assert main(["paint", photo, brush, *QUICK, "--scratch", "nowhere"]) == 2
+    assert "--scratch is 'nowhere', which is no folder that can be written to" in capsys.readouterr().err

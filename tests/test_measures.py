@@ -8,6 +8,7 @@ from impasto import colour, measures, palette
 from impasto.colour import oklab
 from impasto.images import resize
 from impasto.moments import gram
+from impasto.scratch import Scratch
 from impasto.settings import Color, Settings
 from impasto.vgg import VGG19
 
@@ -158,3 +159,34 @@ def test_time_is_counted_by_step_scale_and_megapixel():
     assert time["seconds_per_megapixel_step"] == pytest.approx(14 / 5.5)
     assert [scale["seconds_per_step"] for scale in time["scales"]] == [1, 4.5]
     assert time["scales"][1]["width"] == 2000
+
+
+def test_a_result_of_print_size_is_measured_smaller_and_says_so(monkeypatch):
+    large = noise(3, (80, 96))
+    assert measure(large)["measured_at"] == measure(large)["size"] == {"width": 96, "height": 80}
+    monkeypatch.setattr(measures, "MEASURED", 48)
+    found, expected = measure(large), measure(resize(large, (40, 48)))
+    assert found.pop("size") == {"width": 96, "height": 80}
+    assert found["measured_at"] == expected.pop("size") == {"width": 48, "height": 40}
+    assert found == expected
+
+
+def test_measures_taken_in_the_tiles_of_the_run_are_the_same():
+    size = (150, 130)
+    whole, tiled = (
+        measures.measure_pictures(
+            TINY, KNOBS.model_copy(update={"tile": tile}), noise(1, size), [PAINTING], noise(3, size)
+        )
+        for tile in (0, 64)
+    )
+    assert whole["structure"]["result"] == pytest.approx(tiled["structure"]["result"], abs=1e-5)
+    assert whole["structure"]["painting"] == pytest.approx(tiled["structure"]["painting"], abs=1e-5)
+    assert whole["style"]["mean_optimised"] == pytest.approx(tiled["style"]["mean_optimised"], abs=1e-4)
+
+
+def test_colours_added_up_by_bands_are_those_of_the_whole(monkeypatch):
+    whole = measures.colours_of([PHOTO, PAINTING], (1, 3))
+    monkeypatch.setattr(Scratch, "BAND", 5000)
+    banded = measures.colours_of([PHOTO, PAINTING], (1, 3))
+    torch.testing.assert_close(banded.mean, whole.mean, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(banded.covariance, whole.covariance, rtol=1e-10, atol=1e-12)

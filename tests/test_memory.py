@@ -1,19 +1,21 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from impasto import memory
 from impasto.errors import SettingsError
-from impasto.memory import MEGABYTE, estimate, make_plan
+from impasto.memory import MEGABYTE, canvas_bytes, estimate, file_bytes, make_plan, scratch_folder
 from impasto.settings import Settings
 
 GIGABYTE = 1000 * MEGABYTE
 
 
-def plan(size=(3072, 4096), engine="native", resident=400 * MEGABYTE, free=12 * GIGABYTE, **knobs):
-    return make_plan(Settings(size=max(size), **knobs), size, engine=engine, resident=resident, free=free)
+def plan(size=(3072, 4096), resident=400 * MEGABYTE, free=12 * GIGABYTE, folder=None, room=0, **knobs):
+    settings = Settings(size=max(size), **knobs)
+    return make_plan(settings, size, engine="native", resident=resident, free=free, folder=folder, room=room)
 
 
 def test_a_picture_that_fits_is_seen_whole_with_the_longest_history():
@@ -55,6 +57,70 @@ def test_optimizers_without_a_history_are_not_charged_for_one():
     assert costs[13] - costs[3] == 10 * 2 * 12 * 2000 * 2000
 
 
+DISK = Path("/disk")
+PRINT = {"size": (20000, 20000), "free": 16 * GIGABYTE, "folder": DISK}
+
+
+def test_what_fits_into_memory_is_not_put_into_files():
+    assert plan((384, 512), folder=DISK, room=10**15).folder is None
+    assert plan((3072, 4096), folder=DISK, room=10**15).folder is None
+
+
+def test_a_canvas_larger_than_memory_is_put_into_files_with_large_tiles_and_a_usual_history():
+    found = plan(**PRINT, room=10**12)
+    assert (found.folder, found.history) == (DISK, memory.HISTORIES_IN_FILES[0])
+    assert found.tile is not None
+    assert found.tile >= 768
+    assert found.peak <= found.budget
+    assert found.disk == file_bytes(Settings(), found.size, found.tile, found.history)
+    assert found.disk > 12 * 20000 * 20000 * 2 * found.history
+
+
+def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
+    without = plan((2048, 2048), max_memory="1.8GB")
+    assert (without.folder, without.tile) == (None, 128)
+    found = plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**12)
+    assert (found.folder, found.tile) == (DISK, 512)
+    assert plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**9) == without
+    assert plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**12, tile=128).folder is None
+
+
+def test_less_room_on_the_disk_shortens_the_history():
+    histories = [plan(**PRINT, room=room * GIGABYTE).history for room in (300, 130, 100, 80)]
+    assert histories == sorted(histories, reverse=True)
+    assert histories[0] > histories[-1] >= 1
+
+
+def test_too_little_room_is_refused_with_the_room_it_takes():
+    sentence = (
+        r"--size is 20000, which takes [\d,]+ MB of files beside memory, but '/disk' has 20,000 MB free: name a folder "
+        r"on a bigger disk with --scratch, use a smaller size, a higher --max-memory or --optimizer adam\.$"
+    )
+    with pytest.raises(SettingsError, match=sentence):
+        plan(**PRINT, room=20 * GIGABYTE)
+    with pytest.raises(SettingsError, match=r"a higher --max-memory\.$"):
+        plan(**PRINT, room=20 * GIGABYTE, optimizer="adam")
+
+
+def test_files_take_the_place_of_canvases_and_nothing_else():
+    size, settings = (4096, 4096), Settings(size=4096)
+    whole, files = (estimate(settings, size, 512, 10, "native", in_files=in_files) for in_files in (False, True))
+    assert whole - files == canvas_bytes(settings, size, 512, 10)
+    assert file_bytes(Settings(optimizer="adam"), size, None, 0) == canvas_bytes(
+        Settings(optimizer="adam"), size, None, 0
+    )
+
+
+def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "in_memory", lambda folder: folder.name == "ram")
+    assert scratch_folder(Settings(scratch=str(tmp_path))) == tmp_path
+    with pytest.raises(SettingsError, match=r"--scratch is '.*/nowhere', which is no folder that can be written to"):
+        scratch_folder(Settings(scratch=str(tmp_path / "nowhere")))
+    (tmp_path / "ram").mkdir()
+    with pytest.raises(SettingsError, match="which is in memory itself: name a folder on a disk"):
+        scratch_folder(Settings(scratch=str(tmp_path / "ram")))
+
+
 def test_shallower_layers_take_less():
     deep = estimate(Settings(), (1000, 1000), None, 5, "torch")
     shallow = Settings(content_layers=("relu2_2",), style_layers=("relu1_1", "relu2_1"))
@@ -93,6 +159,37 @@ def test_the_predicted_peak_is_within_20_percent_of_the_measured_one(size, tile,
         pytest.importorskip("impasto.engines.native_library")
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(size), str(tile), engine], capture_output=True, text=True, check=True
+    )
+    predicted, measured = json.loads(done.stdout)
+    assert predicted == pytest.approx(measured, rel=0.2)
+
+
+FILES = """
+import json, resource, sys
+import numpy as np
+from impasto.memory import estimate
+from impasto.painting import Painting
+from impasto.settings import Settings
+from impasto.events import Started
+size, tile, optimizer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
+knobs = dict(size=size, tile=tile, optimizer=optimizer, history=10, scales=1, epochs=1, steps_per_epoch=2)
+whole = Painting(photo, [photo[::-1].copy()], Settings(**knobs)).plan
+settings = Settings(**knobs, max_memory=f"{(whole.peak - 12 * photo.size // 3 * 6) // 1000000}MB")
+started, *_ = Painting(photo, [photo[::-1].copy()], settings).events()
+assert started.folder is not None
+print(json.dumps([started.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "tile", "optimizer"), [(1024, 256, "lbfgs"), (2048, 256, "adam"), (2048, 384, "lbfgs")]
+)
+def test_with_canvases_in_files_too_the_predicted_peak_is_within_20_percent_of_the_measured_one(size, tile, optimizer):
+    done = subprocess.run(
+        [sys.executable, "-c", FILES, str(size), str(tile), optimizer], capture_output=True, text=True, check=True
     )
     predicted, measured = json.loads(done.stdout)
     assert predicted == pytest.approx(measured, rel=0.2)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from impasto import measures, report
 from impasto.errors import ImageError, ImpastoError
 from impasto.events import EpochDone, Finished, ScaleDone, Started, Stepped
 from impasto.figure import arrange, draw
@@ -163,3 +164,14 @@ def test_a_figure_of_unknown_format_or_in_no_folder_is_one_sentence(tmp_path):
 def test_matplotlib_is_imported_only_to_draw():
     code = "import sys, impasto.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_large_pictures_are_kept_and_measured_smaller_and_their_sizes_are_told(monkeypatch):
+    monkeypatch.setattr(report, "SHOWN", 30)
+    monkeypatch.setattr(measures, "MEASURED", 40)
+    made = record()
+    assert [max(picture.shape) for picture in made.pictures.values()] == [24, 24, 30]
+    words = " ".join(texts(draw(made)))
+    assert "24×20 px" in words
+    assert "48×40 px" in words
+    assert "measured at 40×33" in words

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto import checkpoint, memory
+from impasto import checkpoint, memory, stylizer
 from impasto.checkpoint import Checkpoint, RunState
 from impasto.colour import oklab
 from impasto.errors import DivergedError, SettingsError
@@ -15,7 +15,7 @@ from impasto.loss_names import StyleLossName
 from impasto.objective import Objective
 from impasto.recipe import Ingredient, Recipe
 from impasto.scene import Scene
-from impasto.scratch import MEMORY
+from impasto.scratch import MEMORY, Scratch
 from impasto.settings import Color, Padding, Pooling, Settings
 from impasto.stylizer import Stylizer, plan_scales
 from impasto.vgg import VGG19
@@ -265,6 +265,69 @@ def test_a_small_memory_budget_cuts_the_picture_into_tiles_and_says_so():
     assert events[0].tile is not None
     assert events[0].tile < 640
     assert paint(size=64)[0].tile is None
+
+
+@pytest.fixture
+def in_files(tmp_path, monkeypatch):
+    """Puts whatever is larger than a few rows into files, and gives the scratches of all runs since."""
+    used = []
+
+    class Watched(Scratch):
+        BAND, SMALL = 6000, 500
+
+        def __init__(self, folder):
+            super().__init__(folder)
+            used.append(self)
+
+    def planned(*args, **knobs):
+        return replace(memory.make_plan(*args, **knobs), folder=tmp_path, disk=1)
+
+    monkeypatch.setattr(Scratch, "BAND", Watched.BAND)
+    monkeypatch.setattr(stylizer, "Scratch", Watched)
+    monkeypatch.setattr(stylizer, "make_plan", planned)
+    return used
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "adam", "init": "noise"},
+        {"optimizer": "gd", "init": "style", "tile": 0, "tv_weight": 0.1},
+        {"history": 2},
+        {"objective": "gatys", "scales": 1},
+    ],
+    ids=str,
+)
+def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp_path, monkeypatch):
+    change = {"size": 96, "tile": 64, "epochs": 2, "steps_per_epoch": 2} | change
+    ours = result((PAINTING, 1 - PAINTING), **change)
+    assert in_files[0].most > 3 * ours.nbytes
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(stylizer, "make_plan", memory.make_plan)
+    theirs = result((PAINTING, 1 - PAINTING), **change)
+    assert in_files[1].most == 0
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "change", [{"optimizer": "adam"}, {"optimizer": "gd"}, {"history": 1}, {"history": 5}], ids=str
+)
+def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
+    chosen = settings(size=192, content_layers=(), epochs=2, steps_per_epoch=10, init="noise", **change)
+    held = in_files[0].held if in_files else 0
+    for event in Stylizer(chosen, network=network()).paint(PHOTO, [PAINTING]):
+        last = event  # as who drives a run keeps it through the next step
+    assert last.steps == 20
+    planned = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
+    assert 0.8 * planned < in_files[0].most - held <= planned
+
+
+def test_pictures_of_a_run_in_files_belong_to_their_events(in_files):
+    pictures = [e.picture for e in paint(size=96) if isinstance(e, EpochDone | ScaleDone | Finished)]
+    assert len({picture.data_ptr() for picture in pictures}) == len(pictures)
+    assert in_files[0].held >= sum(picture.nbytes for picture in pictures)
+    del pictures
+    assert in_files[0].held == 0
 
 
 def test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,7 @@ def estimate(
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
-        + max(map(look_bytes, storeys(size, layers, tile))) * ENGINE_FACTOR[engine][tile is not None]
+        + largest_look(size, layers, tile) * ENGINE_FACTOR[engine][tile is not None]
         + bands
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
@@ -202,6 +203,12 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
     """The same in files, where L-BFGS needs room for a third of a canvas's spectrum too."""
     spectrum = prod(size) * CANVAS // 3 if settings.optimizer is OptimizerName.LBFGS else 0
     return canvas_bytes(settings, size, tile, history) + spectrum
+
+
+@lru_cache(maxsize=64)
+def largest_look(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> float:
+    """Bytes of the activations of the largest part of a picture (h, w) that the network is shown at a time."""
+    return max(map(look_bytes, storeys(size, layers, tile)))
 
 
 def look_bytes(storey: Storey) -> float:

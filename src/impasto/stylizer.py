@@ -130,9 +130,9 @@ def check_paintings(
     for name, size in paintings:
         if smallest * max(size) > MOST_ENLARGED * longest * min(size):
             raise SettingsError(
-                f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each side "
-                f"where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger --size or "
-                "shallower --style-layers."
+                f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each "
+                f"side where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger "
+                "--size or shallower --style-layers."
             )
 
 
