@@ -171,8 +171,8 @@ class Stylizer:
             self.settings.optimizer, learning_rate=self.settings.learning_rate, history=plan.history
         )
         if resume is None:
-            canvas = first_canvas(self.settings, resize(content, scales[0].size), styles[0], init).to(self.device)
-            run = Run(canvas, optimizer, began)
+            photo = resize(content, scales[0].size)
+            run = Run(first_canvas(self.settings, photo, styles[0], init).to(self.device), optimizer, began)
         else:
             run = Run.resumed(resume.to(self.device), scales, optimizer, began)
             del resume  # or its tensors would take memory until the end
@@ -188,6 +188,7 @@ class Stylizer:
                 run.enter(number, scale.size)
             yield from self._descend(run, run.best.guarded(objective.evaluate), scale.size, sum(steps[:number]))
             yield ScaleDone(number, picture(run.canvas))
+        run.optimizer = optimizer  # as it began: what it has learnt takes memory and isn't needed any more
         canvas, result = run.best.found()
         yield Finished(picture(canvas), result.loss, result.parts, run.step, time.perf_counter() - began)
 
@@ -318,9 +319,12 @@ class Best:
 
         def evaluate_and_note(canvas: Tensor) -> Evaluation:
             now = evaluate(canvas)
-            for what, value in (("canvas", canvas), ("loss", torch.tensor(now.loss)), ("gradient", now.gradient)):
-                if not value.isfinite().all():
-                    raise self.diverged(what)
+            if not canvas.isfinite().all():  # first, for a maximum with 0 can swallow NaN on the way to the loss
+                raise self.diverged("canvas")
+            if not math.isfinite(now.loss):
+                raise self.diverged("loss")
+            if not now.gradient.isfinite().all():
+                raise self.diverged("gradient")
             if self.evaluation is None or now.loss <= self.evaluation.loss:
                 self.canvas, self.evaluation = canvas, now
             return now
