@@ -240,6 +240,7 @@ class Stylizer:
                 run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
             yield from self._descend(run, scene, scale.size, sum(steps[:number]))
             yield ScaleDone(number, run.picture(run.canvas))
+        run.optimizer = optimizer  # as it began: what it has learnt takes memory and isn't needed any more
         best = run.best
         yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
