@@ -92,6 +92,8 @@ def check_paintings(
 
     Raises `SettingsError`.
     """
+    if not settings.style_layers:
+        return
     smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
     for name, size in paintings:
         height, width = fit(size, longest)
