@@ -126,7 +126,9 @@ def check_paintings(
 
     Raises `SettingsError`.
     """
-    smallest, longest = smallest_side(settings.style_layers or ["relu1_1"]), max(scales[0].size)
+    if not settings.style_layers:
+        return
+    smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
     for name, size in paintings:
         if smallest * max(size) > MOST_ENLARGED * longest * min(size):
             raise SettingsError(
