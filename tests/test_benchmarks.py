@@ -9,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints", "print_size", "strength")
 
 
 @pytest.fixture(autouse=True)
