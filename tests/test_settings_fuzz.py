@@ -51,6 +51,10 @@ VALID = {
     "init": st.sampled_from(["content", "noise", "style"]),
     "device": st.sampled_from(["auto", "cpu"]),
     "max_memory": st.just("auto") | MEMORY,
+    "detail": st.just("auto") | st.floats(0, 1),
+    "precision": st.sampled_from(["float32", "bfloat16"]),  # tf32 is CUDA's
+    "mask": st.just([]),  # files, which have tests of their own
+    "style_mask": st.just([]),
     "tile": st.just("auto") | st.just(0) | st.integers(64, 65536),
     "history": st.just("auto") | st.integers(1, 200),
 }
@@ -65,6 +69,8 @@ INVALID = {
     "max_memory": ["", "3", "GB", "-3GB", "3 TB", "3GB!", "1e3GB"],
     "tile": [1, 63, 65537, -64, 0.5, False],
     "history": [0, 201, "all", True],
+    "detail": [-0.1, 1.1, "some", True],
+    "mask": [["rest"], ["rest", "rest"]],
 }
 """What only the knob itself can tell to be wrong."""
 

@@ -130,7 +130,7 @@ def check_paintings(
         return
     smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
     for name, size in paintings:
-        if smallest * max(size) > MOST_ENLARGED * longest * min(size):
+        if min(fit(size, MOST_ENLARGED * longest)) < smallest:
             raise SettingsError(
                 f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each "
                 f"side where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger "
@@ -353,7 +353,8 @@ class Stylizer:
         made so small that a layer wouldn't see it.
         """
         full, least = (painting.shape[-2], painting.shape[-1]), smallest_side(self.settings.style_layers or ["relu1_1"])
-        longest = max(longest, math.ceil(least * max(full) / min(full)))
+        if min(fit(full, longest)) < least:
+            longest = math.ceil(least * max(full) / min(full))
         resized = resize(painting, fit(full, longest), scratch).to(self.device)
         if longest <= whole or self.settings.style_loss.additive:
             return resized
