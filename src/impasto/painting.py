@@ -6,6 +6,7 @@ import difflib
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -71,19 +72,10 @@ class Painting:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
         stylizer = Stylizer(self.settings, network=self.network)
         start = None if self.init is None else self.init.pixels
-        try:
+        with fitting(self.settings):
             yield from stylizer.paint(
                 self.content.pixels, [style.pixels for style in self.styles], start, resume=resume
             )
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(
-                error
-            ):  # torch has no error of its own on CPUs
-                raise
-            raise ImpastoError(
-                f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
-                "lower --max-memory."
-            ) from error
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
@@ -158,6 +150,20 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
         if isinstance(event, Finished):
             return images.to_pil(event.picture, painting.alpha(event.picture))
     raise ImageError("The run ended without a picture.")  # unreachable: Finished is always the last event
+
+
+@contextmanager
+def fitting(settings: Settings) -> Iterator[None]:
+    """Raises `ImpastoError` where memory runs out in spite of the plan."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
+            raise
+        raise ImpastoError(
+            f"Painting {settings.size} px took more memory than there was: close other programs or give a "
+            "lower --max-memory."
+        ) from error
 
 
 def open_style(style: Source, settings: Settings) -> Picture:

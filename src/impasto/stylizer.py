@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -119,9 +119,13 @@ class Stylizer:
         """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
         target = fit(size, self.settings.size)
         scales, plan = plan_scales(self.settings, target), self.plan(target)
+        return Prospect(scales, plan, self.seconds(scales, plan))
+
+    def seconds(self, scales: Iterable[Scale], plan: Plan) -> float:
+        """The time that all steps may take, by the network's speed on this machine now."""
         layers = (*self.settings.content_layers, *self.settings.style_layers)
         work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile) for scale in scales)
-        return Prospect(scales, plan, work * self._seconds_per_pixel(layers))
+        return work * self._seconds_per_pixel(layers)
 
     def _seconds_per_pixel(self, layers: Sequence[str]) -> float:
         """Seconds that a pixel takes through the network and back, measured on a small picture."""
@@ -176,12 +180,12 @@ class Stylizer:
             if number > run.scale:
                 run.enter(number, scale.size)
             evaluate = run.best.guarded(colours.seen(objective.evaluate))
-            yield from self._descend(run, evaluate, scale.size, sum(steps[:number]))
+            yield from self.descend(run, evaluate, scale.size, sum(steps[:number]))
             yield ScaleDone(number, picture(run.canvas))
         best = run.best
         yield Finished(picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
-    def _descend(self, run: Run, evaluate: Evaluate, size: tuple[int, int], last: int) -> Iterator[Event]:
+    def descend(self, run: Run, evaluate: Evaluate, size: tuple[int, int], last: int) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
         while run.step < last:
             try:

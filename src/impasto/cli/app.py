@@ -16,6 +16,7 @@ from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.swatches import swatches
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
+from impasto.cli.texture import texture
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
 
@@ -31,7 +32,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-for command in (plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
+for command in (texture, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 

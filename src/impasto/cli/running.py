@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from impasto.painting import Painting
     from impasto.report import Report
+    from impasto.texture import Texture
 
 
 class Interruption:
@@ -76,15 +77,17 @@ class Progress:
         return None if self._newest is None else self._newest()
 
 
-def run(painting: Painting, outputs: Outputs, *, with_recipe: bool, as_json: bool, quiet: bool) -> int:
+def run(painting: Painting | Texture, outputs: Outputs, *, with_recipe: bool, as_json: bool, quiet: bool) -> int:
     """Paint, write what `outputs` names, say where it is, and return the exit code.
 
     The first Ctrl-C (SIGTERM) saves the newest picture and returns 130 (143). Only a finished picture carries its
     recipe: no settings lead to any other one.
     """
+    from impasto.painting import Painting  # with torch, which whoever made the painting has loaded
+
     outputs.check_plan(painting.plan)
     recorder = None
-    if outputs.figure is not None:
+    if outputs.figure is not None and isinstance(painting, Painting):
         from impasto.report import Recorder
 
         styles = [style.pixels for style in painting.styles]
@@ -110,7 +113,9 @@ def run(painting: Painting, outputs: Outputs, *, with_recipe: bool, as_json: boo
         if picture is None:
             note("Interrupted before there was a picture: nothing was written.")
             return 128 + (interruption.signal or signal.SIGINT)
-        recipe = painting.recipe().to_json() if with_recipe and so_far.finished else None
+        recipe = None
+        if with_recipe and so_far.finished and isinstance(painting, Painting):
+            recipe = painting.recipe().to_json()
         _save(painting, picture, so_far, outputs, outputs.picture, recipe)
     if recorder is not None and outputs.figure is not None and so_far.finished:
         _write_report(recorder.report(), outputs.figure, outputs)
@@ -119,7 +124,12 @@ def run(painting: Painting, outputs: Outputs, *, with_recipe: bool, as_json: boo
 
 
 def _save(
-    painting: Painting, picture: Any, so_far: Progress, outputs: Outputs, path: Path, recipe: str | None = None
+    painting: Painting | Texture,
+    picture: Any,
+    so_far: Progress,
+    outputs: Outputs,
+    path: Path,
+    recipe: str | None = None,
 ) -> Path:
     """Write a picture of any scale at the size of the result."""
     from impasto import images
@@ -141,7 +151,7 @@ def _write_report(report: Report, figure: Path, outputs: Outputs) -> None:
 
 
 def _tell(
-    painting: Painting, so_far: Progress, outputs: Outputs, written: list[Path], *, as_json: bool, quiet: bool
+    painting: Painting | Texture, so_far: Progress, outputs: Outputs, written: list[Path], *, as_json: bool, quiet: bool
 ) -> None:
     figure = outputs.figure if so_far.finished else None
     if as_json:
