@@ -105,6 +105,19 @@ def test_a_seamless_loss_and_gradient_are_those_of_the_endless_wall_also_in_tile
         torch.testing.assert_close(now.gradient, gradient, rtol=1e-7, atol=1e-12)
 
 
+def test_a_seamless_canvas_has_no_place_that_is_its_border():
+    """Rolled by the pooling stride, its loss is the same and its gradient rolls along, down to the deepest layer."""
+    chosen, engine, start = (
+        settings((48, 64), style_layers=("relu1_1", "relu5_1")),
+        VGG19(tiny_weights()),
+        scene(48, 64),
+    )
+    evaluate = objective(start, STYLE.double(), chosen, engine.double(), None, MEMORY, seamless=True)
+    here, there = evaluate(start), evaluate(start.roll((16, 48), (2, 3)))
+    assert there.loss == pytest.approx(here.loss, rel=1e-9)
+    torch.testing.assert_close(there.gradient, here.gradient.roll((16, 48), (2, 3)), rtol=1e-6, atol=1e-12)
+
+
 def test_every_scale_of_a_seamless_texture_is_on_the_pooling_grid():
     told = events(size=(176, 272), seamless=True, style_layers=("relu5_1",), epochs=1, steps_per_epoch=3, scales=3)
     assert told[0].scales == ((48, 64), (96, 144), (176, 272))
