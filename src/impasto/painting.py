@@ -6,6 +6,7 @@ import difflib
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -112,17 +113,8 @@ class Painting:
             resume=resume,
         )
         del resume  # or its tensors would take memory until the end
-        try:
+        with fitting(self.settings):
             yield from events
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(
-                error
-            ):  # torch has no error of its own on CPUs
-                raise
-            raise ImpastoError(
-                f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
-                "lower --max-memory."
-            ) from error
 
     def prospect(self) -> Prospect:
         """The scales, the plan and the time of the run; takes a fraction of a second."""
@@ -212,6 +204,20 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
 def open_picture(source: Source, settings: Settings) -> Picture:
     """A picture from a file or from memory; one that was loaded before is taken as it is."""
     return source if isinstance(source, Picture) else images.load(source, max_pixels=settings.max_pixels)
+
+
+@contextmanager
+def fitting(settings: Settings) -> Iterator[None]:
+    """Raises `ImpastoError` where memory runs out in spite of the plan."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
+            raise
+        raise ImpastoError(
+            f"Painting {settings.size} px took more memory than there was: close other programs or give a "
+            "lower --max-memory."
+        ) from error
 
 
 def open_style(style: Source, settings: Settings) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Sta
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
+from impasto.optimizers import Evaluate
 from impasto.run import Best, Run
 from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
@@ -171,9 +172,13 @@ class Stylizer:
         """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
         target = fit(size, self.settings.size)
         scales, plan = plan_scales(self.settings, target), self.plan(target)
+        return Prospect(scales, plan, self.seconds(scales, plan))
+
+    def seconds(self, scales: Iterable[Scale], plan: Plan) -> float:
+        """The time that all steps may take, by the network's speed on this machine now."""
         layers = (*self.settings.content_layers, *self.settings.style_layers)
         work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile) for scale in scales)
-        return Prospect(scales, plan, work * self._seconds_per_pixel(layers))
+        return work * self._seconds_per_pixel(layers)
 
     def _seconds_per_pixel(self, layers: Sequence[str]) -> float:
         """Seconds that a pixel takes through the network and back, measured on a small picture."""
@@ -263,36 +268,57 @@ class Stylizer:
         return scene.colours.canvas_of_detail(detail).to(canvas)
 
     def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
-        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        """The steps of a scale towards what the settings ask for, also where they change meanwhile."""
         settings, objective = self.settings, self._objective(scene, size)
         run.sparing = sparing = Sparing(objective, settings.negligible, run.sparing_state)
-        evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+
+        def changed() -> Evaluate | None:
+            nonlocal settings, objective
+            if self.settings is settings:
+                return None
+            settings, objective = self.settings, self._steered(run, scene, objective, settings)
+            run.sparing = again = Sparing(objective, settings.negligible)
+            return scene.seen(again.evaluate, size)
+
+        yield from self.descend(run, scene.seen(sparing.evaluate, size), size, last, changed)
+        if settings.negligible:  # what was left out is part of the result
+            run.best = Best(run.canvas, run.picture, scene.scratch)
+            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
+
+    def descend(
+        self,
+        run: Run,
+        evaluate: Evaluate,
+        size: tuple[int, int],
+        last: int,
+        changed: Callable[[], Evaluate | None] = lambda: None,
+    ) -> Iterator[Event]:
+        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's.
+
+        `changed` gives another objective where there is one from the next step on.
+        """
+        guarded, per_epoch = run.best.guarded(evaluate), self.settings.steps_per_epoch
         while run.step < last:
-            if self.settings is not settings:
-                settings, objective = self.settings, self._steered(run, scene, objective, settings)
-                run.sparing = sparing = Sparing(objective, settings.negligible)
-                evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+            if (other := changed()) is not None:
+                guarded = run.best.guarded(other)
             try:
-                now = run.advance(evaluate)
+                now = run.advance(guarded)
             except DivergedError:
                 if run.restarts == MOST_RESTARTS:
                     raise
                 run.start_again()
                 yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
                 continue
-            epoch = math.ceil(run.step / settings.steps_per_epoch)
+            epoch = math.ceil(run.step / per_epoch)
             seconds = time.perf_counter() - run.began
             shot, state = partial(run.picture, run.canvas), partial(run.state, seconds)
             yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, shot, state)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            if run.step == epoch * settings.steps_per_epoch:
+            if run.step == epoch * per_epoch:
                 yield EpochDone(epoch, run.picture(run.canvas))
         with suppress(DivergedError):  # then the last step wasn't the best
-            evaluate(run.canvas)
+            guarded(run.canvas)
         run.canvas = run.best.canvas
-        if settings.negligible:  # what was left out is part of the result
-            run.best = Best(run.canvas, run.picture, scene.scratch)
-            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
 
     def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
         """The objective under the settings as they are now; the run goes on from its canvas."""
