@@ -5,6 +5,7 @@ A canvas is never changed in place, and it is always a picture: its values stay 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class LBFGS:
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
         sy = torch.dot(s.flatten(), y.flatten()).item()
-        if sy > 1e-10 * y.square().sum().item():  # keeps the inverse Hessian positive definite
+        if sy > 1e-10 * y.square().sum().item() > 0:  # keeps the inverse Hessian positive definite, and finite
             self.pairs.append((s, y, sy))
 
     def _direction(self, gradient: Tensor) -> Tensor:
@@ -196,7 +197,11 @@ class Spectrum:
 
 
 def _rms(tensor: Tensor) -> float:
-    return tensor.square().mean().sqrt().item()
+    """Root mean square, also of gradients so large or small (extreme weights) that their squares leave float32."""
+    found = tensor.square().mean().sqrt().item()
+    if found in (0, math.inf) and (largest := tensor.abs().max().item()):
+        return largest * (tensor / largest).square().mean().sqrt().item()
+    return found
 
 
 def make(name: OptimizerName, *, learning_rate: float = 0.02, history: int = 20) -> Optimizer:
