@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import tiny_weights
+import conftest
 from impasto import images, weights
 from impasto.engines.native_library import why_not
 from impasto.painting import stylize
@@ -170,13 +170,15 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, frozen, monkeypatch):
+def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypatch):
     """Resident memory after each run: the median slope between all pairs of the last 150 (Theil & Sen) is < 5 kB a run.
 
-    A single canvas kept by mistake would be 20 kB.
+    A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
+    steps of megabytes, with the real one by ±50 MB without a trend over 600 runs.
     """
-    chosen = frozen if engine == "native" else tiny_weights(dtype=torch.float32)
-    monkeypatch.setattr(weights, "load", lambda *_: chosen)
+    monkeypatch.setattr(conftest, "TINY_CHANNELS", dict.fromkeys("12345", 32))
+    narrow = conftest.tiny_weights(dtype=torch.float32)
+    monkeypatch.setattr(weights, "load", lambda *_: narrow)
     process, resident = psutil.Process(), []
     for _ in range(200):
         stylize(picture(1), picture(2), engine=engine, **QUICK)

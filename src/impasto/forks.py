@@ -18,7 +18,8 @@ def make_safe() -> None:
 
     A forked child has one thread, but GNU's OpenMP goes on believing in the ones that its parent had, and waits for
     them at its first loop. So they are ended just before a fork; the next loop, there and here, starts new ones. A
-    runtime that can't end them (before GCC 9) makes do with one thread in the child.
+    runtime that can't end them (before GCC 9) makes do with one thread in the child. Fork while no other thread is
+    painting: the locks that it holds in torch stay closed in the child.
     """
     if not hasattr(os, "register_at_fork"):
         return
