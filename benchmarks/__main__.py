@@ -17,7 +17,10 @@ RUNS = (
     ("roofline.py", "--rounds", "4"),
     ("roofline.py", "--isa", "avx2", "--rounds", "4"),
     ("memory.py",),
+    ("growth.py",),
+    ("growth.py", "--sides", "1024", "2048", "4096", "--max-memory", "3GB", "--steps", "1"),
     ("time_to_loss.py",),
+    ("checkpoints.py",),
 )
 QUICK = tuple((name, "--quick") for name in sorted({run[0] for run in RUNS}))
 

@@ -1,3 +1,6 @@
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -52,3 +55,15 @@ def scene(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.flo
     fine = torch.rand((1, 3, height, width), generator=generator, dtype=dtype)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
     return (0.8 * smooth + 0.2 * fine).clamp(0, 1)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file can grow beyond that many bytes: to the process that is a disk which fills up while it writes."""
+    resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "print_size")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints", "print_size")
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,21 @@ def test_the_counted_multiply_adds_are_those_of_the_network():
     assert sum(roofline.multiply_adds((512, 512)).values()) == pytest.approx(94.6e9, rel=1e-3)
 
 
+def test_the_plans_for_both_losses_paint_the_objective_of_the_others_from_64_pixels_up():
+    import contestants
+    import time_to_loss
+
+    from impasto.settings import Settings
+    from impasto.stylizer import plan_scales
+
+    assert time_to_loss.PLANS.keys() == time_to_loss.KINDS.keys()
+    for plan in time_to_loss.PLANS.values():
+        settings = Settings(**contestants.knobs((171, 256)) | plan | time_to_loss.SETTINGS)
+        scales = plan_scales(settings, (171, 256))
+        assert [max(scale.size) for scale in scales] == [64, 128, 256]
+        assert sum(scale.steps for scale in scales) == plan["steps_per_epoch"]
+
+
 def test_pictures_have_exactly_the_size_asked_for(tmp_path):
     import pictures
     import PIL.Image
@@ -106,7 +122,7 @@ def test_every_table_of_the_page_has_a_script_and_every_result_a_table():
     import render
 
     named = render.MARKED.findall(render.PAGE.read_text(encoding="utf-8"))
-    assert all((FOLDER / f"{name.removesuffix('_avx2')}.py").is_file() for name in named)
+    assert all((FOLDER / f"{re.sub('_(avx2|3GB)$', '', name)}.py").is_file() for name in named)
     assert {file.stem for file in (FOLDER / "results").glob("*.json")} <= set(named)
 
 

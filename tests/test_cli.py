@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from conftest import tiny_weights
-from impasto import images, weights
+from impasto import images, presets, weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.progress import share_done
 from impasto.cli.recipes import differences
@@ -23,7 +23,7 @@ from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.events import EpochDone, Started, Stepped
 from impasto.painting import Painting
 from impasto.recipe import Ingredient, Recipe
-from impasto.settings import PRESETS, Settings
+from impasto.settings import Settings
 
 REAL_LOAD = weights.load
 SHALLOW = ("--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2", "--device", "cpu")
@@ -32,6 +32,13 @@ QUICK = ("--size", "48", "--scales", "1", "--epochs", "2", "--steps-per-epoch", 
 TYPED = {
     "size": ("48", 48),
     "objective": ("gatys", "gatys"),
+    "strength": ("0.8", 0.8),
+    "style_loss": ("w2", "w2"),
+    "content_loss": ("self-similarity", "self-similarity"),
+    "style_scale": ("2", 2.0),
+    "mask_erosion": ("true", True),
+    "mask": ("sky.png,rest", ("sky.png", "rest")),
+    "style_mask": ("all,part.png", ("all", "part.png")),
     "content_weight": ("0.25", 0.25),
     "style_weight": ("7", 7.0),
     "style_weights": ("2,1", (2.0, 1.0)),
@@ -39,15 +46,21 @@ TYPED = {
     "style_layers": ("relu1_1, relu2_1", ("relu1_1", "relu2_1")),
     "content_layer_weights": ("3", (3.0,)),
     "layer_weights": ("1,2,3,4,5", (1.0, 2.0, 3.0, 4.0, 5.0)),
+    "color": ("keep", "keep"),
     "tv_weight": ("1e-3", 0.001),
     "pooling": ("average", "average"),
+    "padding": ("zero", "zero"),
     "weights": ("vgg.safetensors", "vgg.safetensors"),
     "optimizer": ("adam", "adam"),
     "learning_rate": ("0.1", 0.1),
     "epochs": ("3", 3),
     "steps_per_epoch": ("4", 4),
     "scales": ("2", 2),
+    "step_ratio": ("1.5", 1.5),
+    "detail": ("0.5", 0.5),
+    "negligible": ("0.02", 0.02),
     "init": ("noise", "noise"),
+    "init_noise": ("0.3", 0.3),
     "max_memory": ("3GB", "3GB"),
     "scratch": ("/var/tmp", "/var/tmp"),
     "tile": ("256", 256),
@@ -55,6 +68,8 @@ TYPED = {
     "seed": ("9", 9),
     "device": ("cuda:1", "cuda:1"),
     "engine": ("torch", "torch"),
+    "precision": ("bfloat16", "bfloat16"),
+    "compile": ("true", True),
     "max_pixels": ("1000", 1000),
 }
 """What may be typed for each knob and what it has to become: a new knob needs its line here."""
@@ -66,6 +81,7 @@ def _surroundings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(knobs.PREFIX)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
 
 
@@ -123,7 +139,8 @@ def test_every_knob_has_a_flag_that_is_tried_here_and_a_place_in_the_help():
 @pytest.mark.parametrize("knob", Settings.model_fields)
 def test_a_flag_reaches_its_setting_and_changes_nothing_else(knob, settings_of):
     text, value = TYPED[knob]
-    assert settings_of(f"--{knob.replace('_', '-')}", text) == Settings(**{knob: value})
+    flag = f"--{knob.replace('_', '-')}"
+    assert settings_of(*([flag] if value is True else [flag, text])) == Settings(**{knob: value})
     assert getattr(Settings(), knob) != value
 
 
@@ -142,12 +159,17 @@ def test_a_line_of_toml_reaches_its_setting(knob, settings_of, tmp_path):
     assert settings_of("--config", "mine.toml") == Settings(**{knob: value})
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_reaches_the_settings(name, settings_of):
-    assert settings_of("--preset", name) == Settings(**PRESETS[name])
+SKETCH = presets.load("sketch").knobs
 
 
-PLACES = {"flag": "100", "environment": "101", "file": "102", "preset": str(PRESETS["sketch"]["size"])}
+def test_a_preset_reaches_the_settings_by_name_and_as_a_file(settings_of, tmp_path):
+    for name in presets.paths():
+        assert settings_of("--preset", name) == Settings(**presets.load(name).knobs)
+    (tmp_path / "mine.toml").write_text('description = "Mine."\nsize = 99\n')
+    assert settings_of("--preset", "mine.toml") == settings_of("--config", "mine.toml") == Settings(size=99)
+
+
+PLACES = {"flag": "100", "environment": "101", "file": "102", "preset": str(SKETCH["size"])}
 
 
 @pytest.mark.parametrize(("stronger", "weaker"), [(a, b) for i, a in enumerate(PLACES) for b in list(PLACES)[i + 1 :]])
@@ -170,7 +192,7 @@ def test_knobs_from_all_places_come_together(settings_of, tmp_path, monkeypatch)
     monkeypatch.setenv("IMPASTO_SEED", "5")
     monkeypatch.setenv("IMPASTO_EPOCHS", "")
     merged = settings_of("--config", "mine.toml", "--preset", "sketch", "--tv-weight", "0.5")
-    assert merged == Settings(**PRESETS["sketch"], style_weights=(2, 1), style_weight=3, seed=5, tv_weight=0.5)
+    assert merged == Settings(**SKETCH, style_weights=(2, 1), style_weight=3, seed=5, tv_weight=0.5)
 
 
 @pytest.mark.parametrize(
@@ -379,8 +401,12 @@ def test_a_diverged_run_leaves_its_last_good_picture_and_code_1(photo, brush, ca
     assert len(pixels_of("a.png")) == 48 * 36 * 3
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_saves_the_newest_picture_without_recipe(number, code, photo, brush, capsys, monkeypatch):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interruption_saves_the_newest_picture_without_recipe(
+    number, code, photo, brush, capsys, monkeypatch, request
+):
+    usual = signal.signal(number, signal.default_int_handler)  # whatever nohup or a shell had made of it
+    request.addfinalizer(lambda: signal.signal(number, usual))
     paint = Painting.events
 
     def interrupt(self):
@@ -390,13 +416,16 @@ def test_an_interruption_saves_the_newest_picture_without_recipe(number, code, p
             yield event
 
     monkeypatch.setattr(Painting, "events", interrupt)
-    before = signal.getsignal(number)
     assert main(["paint", photo, brush, *QUICK, "--json", "--report", "figure.png"]) == code
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.default_int_handler
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert (result["finished"], result["steps"], result["report"]) == (False, 1, None)
-    assert err == "impasto: Interrupted at step 1: the picture so far is 'photo_brush_impasto.png'.\n"
+    assert result["run"] == "photo_brush_impasto.png.run"
+    assert err == (
+        "impasto: Interrupted at step 1: the picture so far is 'photo_brush_impasto.png'; "
+        "go on with impasto resume photo_brush_impasto.png.run.\n"
+    )
     assert pixels_of(result["output"]) != pixels_of(photo)
     assert images.read_note(result["output"]) is None
 
@@ -555,7 +584,8 @@ def test_help_shows_every_knob_with_its_default_and_range():
 def test_ctrl_c_in_a_real_process_saves_and_exits_with_130(photo, brush, tmp_path):
     endless = ["--size", "48", "--scales", "1", "--epochs", "9999", "--steps-per-epoch", "1", *SHALLOW]
     command = [sys.executable, "-m", "impasto", "paint", photo, brush, *endless, "-o", "a.png"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("epoch 1/9999")
     process.send_signal(signal.SIGINT)
@@ -564,6 +594,9 @@ def test_ctrl_c_in_a_real_process_saves_and_exits_with_130(photo, brush, tmp_pat
     assert out == "a.png\n"
     assert err.splitlines()[-1].startswith("impasto: Interrupted at step")
     assert pixels_of(tmp_path / "a.png")
+    assert (tmp_path / "a.png.run" / "state.safetensors").exists()
+    with pytest.raises(ProcessLookupError):  # nobody is left of its session
+        os.killpg(process.pid, 0)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.files import move_into_place, quoted, reason, write_atomically
+from impasto.files import move_into_place, quoted, reason, remove_drafts, write_atomically
 
 
 def test_the_module_brings_no_heavy_library_along():
@@ -47,6 +47,22 @@ def test_a_disk_that_is_full_when_syncing_leaves_the_old_file_and_nothing_else(t
         write_atomically(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_drafts_that_a_killed_process_left_are_removed_and_no_others(tmp_path, monkeypatch):
+    path, other, link = tmp_path / ("a" * 250 + ".bin"), tmp_path / "b.bin", tmp_path / "link"
+    link.symlink_to(path)
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        killed.setattr(Path, "replace", lambda *_: None)
+        for target in (path, link, other):
+            write_atomically(target, lambda file: file.write(b"half"))
+    assert len(list(tmp_path.glob(".impasto-*.tmp"))) == 3
+    remove_drafts(link)
+    assert len(list(tmp_path.glob(".impasto-*.tmp"))) == 1
+    remove_drafts(other)
+    remove_drafts(tmp_path / "missing" / "c.bin")
+    assert list(tmp_path.iterdir()) == [link]
 
 
 def test_an_existing_file_is_not_overwritten_even_if_it_appears_late(tmp_path):

@@ -263,17 +263,6 @@ def test_greys_out_of_range_are_refused(mode, value):
     assert is_one_sentence(error)
 
 
-def rgb16_png() -> bytes:
-    rows = b"".join(b"\0" + struct.pack(">12H", *range(y * 12000, y * 12000 + 12)) for y in range(3))
-    header = struct.pack(">IIBBBBB", 4, 3, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def test_sixteen_bit_colour_is_read_with_eight_bits():
-    shown = load(rgb16_png()).pixels
-    assert torch.allclose(shown[0, 0, :, 0], torch.tensor([0, 12000, 24000]) / 65535, atol=1 / 255)
-
-
 # Alpha
 
 

@@ -3,10 +3,31 @@
 import numpy as np
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 from conftest import scene
-from impasto.losses import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
-from impasto.moments import gram
+from impasto.errors import SettingsError
+from impasto.losses import (
+    content_loss,
+    directions,
+    gaussian_target,
+    gaussian_w2,
+    mean_std_loss,
+    mean_std_target,
+    moment_matching,
+    nearest_neighbour_loss,
+    projected_quantiles,
+    relaxed_emd,
+    self_similarity_loss,
+    sliced_wasserstein,
+    style_layer_loss,
+    total_loss,
+    total_variation,
+    weighted_sum,
+)
+from impasto.losses.gaussian import BLUR, gram_between
+from impasto.losses.matching import mean_and_covariance_of_rows, self_similarity
+from impasto.moments import averaged, channel_moments, counted_gram, from_mean_and_covariance, gram, moments
 
 
 def features(seed: int, channels: int = 4, height: int = 5, width: int = 6) -> torch.Tensor:
@@ -97,3 +118,262 @@ def test_style_gradient_is_equation_6_at_the_convolutions_output():
     closed_form = (flat.T @ (flat @ flat.T - a.numpy()[0])).T / (n**2 * m**2)
     expected = np.where(before_relu.detach().numpy().reshape(4, 30) > 0, closed_form, 0)
     np.testing.assert_allclose(gradient.numpy().reshape(4, 30), expected, rtol=1e-10, atol=1e-15)
+
+
+def flat(f: torch.Tensor) -> np.ndarray:
+    return f.numpy().reshape(f.shape[1], -1)
+
+
+def root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(np.sqrt(values.clip(min=0))) @ vectors.T
+
+
+def blur_of(f: np.ndarray) -> float:
+    return BLUR * f.var(axis=1).mean() + 1e-8 * (f**2).mean() + 1e-12
+
+
+def test_mean_std_loss_is_the_mean_squared_difference_of_both_in_numpy():
+    now, painting = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(painting)
+    e = blur_of(b)
+    expected = np.mean(
+        (a.mean(axis=1) - b.mean(axis=1)) ** 2 + (np.sqrt(a.var(axis=1) + e) - np.sqrt(b.var(axis=1) + e)) ** 2
+    )
+    found = mean_std_loss(channel_moments(now), mean_std_target(channel_moments(painting)))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():
+    now, painting = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(painting)
+    extra = blur_of(b) * np.eye(4)
+    ca, cb = np.cov(a, bias=True) + extra, np.cov(b, bias=True) + extra
+    cross = root(root(cb) @ ca @ root(cb))
+    expected = np.sum((a.mean(axis=1) - b.mean(axis=1)) ** 2) + np.trace(ca + cb - 2 * cross)
+    found = gaussian_w2(moments(now), gaussian_target(moments(painting)))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_gaussian_w2_of_independent_channels_is_that_of_their_means_and_deviations():
+    mean, std = torch.tensor([[0.0, 1.0, 5.0]]).double(), torch.tensor([[1.0, 2.0, 0.5]]).double()
+    mean_t, std_t = torch.tensor([[2.0, 1.0, 4.0]]).double(), torch.tensor([[3.0, 1.0, 0.5]]).double()
+    now, painting = (from_mean_and_covariance(m, torch.diag_embed(s**2)) for m, s in ((mean, std), (mean_t, std_t)))
+    assert gaussian_w2(now, gaussian_target(painting)).item() == pytest.approx(4 + 1 + 4 + 1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("measure", "prepare", "compare"),
+    [(moments, gaussian_target, gaussian_w2), (channel_moments, mean_std_target, mean_std_loss)],
+    ids=["w2", "mean and std"],
+)
+@pytest.mark.parametrize("height", [1, 5], ids=["fewer positions than channels", "more positions than channels"])
+def test_a_picture_is_at_no_distance_from_itself_and_nothing_pulls_at_it(measure, prepare, compare, height):
+    f = (100 * features(0, channels=12, height=height)).requires_grad_()
+    target = prepare(measure(f.detach()))
+    loss = compare(measure(f), target)
+    (gradient,) = torch.autograd.grad(loss, f)
+    assert loss.item() == pytest.approx(0, abs=1e-11 * f.square().sum().item())
+    assert gradient.abs().max() < 1e-6
+
+
+RANKS = {
+    "more positions than channels": lambda seed: features(seed),
+    "fewer positions than channels": lambda seed: features(seed, channels=12, height=2, width=2),
+    "one position": lambda seed: features(seed, channels=5, height=1, width=1),
+    "flat": lambda seed: torch.full((1, 4, 3, 3), 0.3 + seed, dtype=torch.float64),
+    "channels that are equal": lambda seed: features(seed, channels=1).expand(1, 4, 5, 6).contiguous(),
+    "equal eigenvalues": lambda seed: torch.eye(4, dtype=torch.float64)[None, :, :, None] * (1 + seed),
+}
+
+
+@pytest.mark.parametrize("now", RANKS.values(), ids=RANKS)
+@pytest.mark.parametrize("painting", RANKS.values(), ids=RANKS)
+def test_gaussian_gradients_equal_finite_differences_whatever_the_ranks(now, painting):
+    f, g = now(0), painting(1)
+    if f.shape[1] != g.shape[1]:
+        g = features(1, channels=f.shape[1])
+    w2, spread = gaussian_target(moments(g)), mean_std_target(channel_moments(g))
+    # Where covariances lack rank, rounding of w2 is 1e-11 of its size: the difference of two says no more than this.
+    near = {"eps": 1e-6, "rtol": 1e-3, "atol": 1e-4}
+    assert gradcheck(lambda f: gaussian_w2(moments(f), w2), f.clone().requires_grad_(), **near)
+    assert gradcheck(lambda f: mean_std_loss(channel_moments(f), spread), f.clone().requires_grad_(), **near)
+
+
+def test_w2_of_512_channels_from_four_positions_in_single_precision_descends_along_its_gradient():
+    generator = torch.Generator().manual_seed(0)
+    now, painting = (300 * torch.randn((1, 512, 2, 2), generator=generator).relu() for _ in range(2))
+    target = gaussian_target(moments(painting))
+    f = now.clone().requires_grad_()
+    loss = gaussian_w2(moments(f), target)
+    (gradient,) = torch.autograd.grad(loss, f)
+    assert gradient.isfinite().all()
+    step = 0.01 * f.norm() / gradient.norm()
+    after = gaussian_w2(moments(now - step * gradient), target)
+    expected = (step * gradient.double().square().sum()).item()
+    assert (loss - after).item() == pytest.approx(expected, rel=0.2)
+
+
+def test_along_a_channel_sliced_wasserstein_is_the_difference_of_sorted_values_in_numpy():
+    now, painting = features(0), features(1)
+    along = directions(4, torch.Generator().manual_seed(0), 3)
+    a, b = (np.sort(along.numpy() @ flat(f), axis=1) for f in (now, painting))
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    assert found.item() == pytest.approx(np.mean((a - b) ** 2))
+
+
+@pytest.mark.parametrize("height", [2, 3, 11])
+def test_paintings_of_other_sizes_are_read_at_the_canvass_ranks(height):
+    now, painting = features(0), features(1, height=height)
+    along = torch.eye(4, dtype=torch.float64)
+    a, b = np.sort(flat(now), axis=1), np.sort(flat(painting), axis=1)
+    ranks, own = ((np.arange(n) + 0.5) / n for n in (a.shape[1], b.shape[1]))
+    at = np.stack([np.interp(ranks, own, row) for row in b])
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    assert found.item() == pytest.approx(np.mean((a - at) ** 2))
+
+
+def test_sliced_wasserstein_sees_what_moments_dont_and_not_the_order_of_positions():
+    along = directions(1, torch.Generator().manual_seed(0))
+    two = torch.tensor([-1.0, 1.0] * 50, dtype=torch.float64).view(1, 1, 10, 10)
+    bell = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(100, dtype=torch.float64) + 0.5) / 100)
+    bell = (bell / bell.square().mean().sqrt()).view(1, 1, 10, 10)
+    torch.testing.assert_close(moments(two), moments(bell))
+    loss = sliced_wasserstein(projected_quantiles(two, along), projected_quantiles(bell, along))
+    assert loss > 0.1
+    turned = sliced_wasserstein(projected_quantiles(two, along), projected_quantiles(two.flip(3), along))
+    assert turned.item() == 0
+
+
+def test_directions_are_unit_vectors_at_right_angles_that_span_all_channels():
+    along = directions(6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(along @ along.T, torch.eye(6, dtype=torch.float64))
+    more = directions(6, torch.Generator().manual_seed(0), 10)
+    assert more.shape == (10, 6)
+    torch.testing.assert_close(more.norm(dim=1), torch.ones(10, dtype=torch.float64))
+
+
+def test_under_a_mask_only_white_positions_and_their_share_of_grey_ones_are_sorted():
+    f, along = features(0), torch.eye(4, dtype=torch.float64)
+    white = torch.zeros(1, 1, 5, 6, dtype=torch.float64)
+    white[..., 2:4, 1:5] = 1
+    torch.testing.assert_close(
+        projected_quantiles(f, along, white), projected_quantiles(f[..., 2:4, 1:5].contiguous(), along)
+    )
+    torch.testing.assert_close(projected_quantiles(f, along, torch.ones_like(white)), projected_quantiles(f, along))
+    assert projected_quantiles(f, along, torch.full_like(white, 0.4)).shape[-1] == 12
+    with pytest.raises(SettingsError, match="black"):
+        projected_quantiles(f, along, torch.zeros_like(white))
+
+
+def rows(seed: int, count: int = 7, width: int = 5) -> torch.Tensor:
+    return torch.randn((count, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.3
+
+
+def cosine_distances(x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+    return np.array([[1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in y.numpy()] for a in x.numpy()])
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (3, 4)])
+@pytest.mark.parametrize("counts", [(7, 7), (12, 3), (3, 12)])
+def test_relaxed_emd_is_the_greater_of_both_mean_least_distances_in_numpy(seeds, counts):
+    x, y = (rows(seed, count) for seed, count in zip(seeds, counts, strict=True))
+    c = cosine_distances(x, y)
+    expected = max(c.min(axis=1).mean(), c.min(axis=0).mean())
+    assert relaxed_emd(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_relaxed_emd_wants_every_part_of_the_painting_and_nearest_neighbours_dont():
+    painting = rows(0, 40)
+    part = painting[:20]
+    assert relaxed_emd(part, painting) > 0.01
+    x, y = part - part.mean(dim=0), painting - part.mean(dim=0)
+    assert nearest_neighbour_loss(part, torch.cat([part, 2 * part.mean(dim=0) - part])).item() < 1e-6
+    assert relaxed_emd(x, torch.cat([y, -y])) > 0.01
+
+
+def test_the_nearest_neighbour_loss_is_the_mean_least_distance_around_the_means_in_numpy():
+    x, y = rows(0), rows(1, 12)
+    expected = cosine_distances(x - x.mean(dim=0), y - y.mean(dim=0)).min(axis=1).mean()
+    assert nearest_neighbour_loss(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_moment_matching_is_the_mean_difference_of_means_and_of_covariances_in_numpy():
+    x, y = rows(0), rows(1, 12)
+    a, b = x.numpy(), y.numpy()
+    expected = np.abs(a.mean(axis=0) - b.mean(axis=0)).mean()
+    expected += np.abs(np.cov(a.T, bias=True) - np.cov(b.T, bias=True)).mean()
+    assert moment_matching(x, *mean_and_covariance_of_rows(y)).item() == pytest.approx(expected)
+
+
+def test_self_similarity_is_the_difference_of_normalised_distances_in_numpy():
+    x, photo = rows(0), rows(1)
+    d, p = cosine_distances(x, x), cosine_distances(photo, photo)
+    expected = np.abs(d / d.sum(axis=0) - p / p.sum(axis=0)).sum() / 7
+    assert self_similarity_loss(x, self_similarity(photo)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_self_similarity_doesnt_mind_a_change_that_all_places_share_and_a_flat_canvas_has_one():
+    photo = rows(0, 30)
+    kept = self_similarity(photo)
+    turned = photo @ torch.linalg.qr(rows(2, 5))[0]
+    assert self_similarity_loss(3 * turned, kept).item() == pytest.approx(0, abs=1e-6)
+    assert self_similarity_loss(photo[:1].expand(30, 5), kept).item() == pytest.approx(1, rel=3e-3)
+    assert self_similarity_loss(rows(3, 30), kept).item() > 0.1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: relaxed_emd(x, rows(1, 12)),
+        lambda x: relaxed_emd(x, rows(1, 4)),
+        lambda x: nearest_neighbour_loss(x, rows(1, 12)),
+        lambda x: moment_matching(x, *mean_and_covariance_of_rows(rows(1, 12))),
+        lambda x: self_similarity_loss(x, self_similarity(rows(1))),
+    ],
+    ids=["relaxed EMD", "relaxed EMD the other way", "nearest neighbour", "moments", "self-similarity"],
+)
+def test_gradients_on_hypercolumns_equal_finite_differences(loss):
+    assert gradcheck(loss, rows(0).requires_grad_(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("height", [5, 3])
+def test_the_gradient_of_sliced_wasserstein_equals_finite_differences(height):
+    along = directions(4, torch.Generator().manual_seed(0))
+    target = projected_quantiles(features(1, height=height), along)
+    assert gradcheck(lambda f: sliced_wasserstein(projected_quantiles(f, along), target), features(0).requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: relaxed_emd(x, rows(1)),
+        lambda x: nearest_neighbour_loss(x, rows(1)),
+        lambda x: self_similarity_loss(x, self_similarity(rows(1))),
+    ],
+)
+def test_rows_of_zeros_and_rows_that_are_all_alike_have_finite_gradients(loss):
+    for x in (torch.zeros(7, 5).double(), torch.ones(7, 5).double(), torch.cat([torch.zeros(1, 5), rows(0)[1:]])):
+        leaf = x.clone().requires_grad_()
+        found = loss(leaf)
+        (gradient,) = torch.autograd.grad(found, leaf)
+        assert found.isfinite()
+        assert gradient.isfinite().all()
+        assert gradient.abs().max() < 1e6
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("positions", [3, 200])
+def test_a_gram_target_on_the_way_leaves_the_rest_of_the_distance_and_is_a_gram_matrix(share, positions):
+    generator = torch.Generator().manual_seed(0)
+    start, target = (
+        counted_gram(torch.randn((1, 8, 1, positions), generator=generator, dtype=torch.float64).relu() * scale)
+        for scale in (1.0, 2.5)
+    )
+    there = gram_between(start, target, share)
+
+    def distance(a, b):
+        return style_layer_loss(averaged(a)[:, :-1, :-1], averaged(b)[:, :-1, :-1], m=1).sqrt().item()
+
+    assert distance(there, target) == pytest.approx((1 - share) * distance(start, target), rel=2e-3)
+    assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()

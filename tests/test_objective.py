@@ -5,7 +5,8 @@ import torch
 from conftest import scene
 from impasto.losses import content_loss, style_layer_loss
 from impasto.moments import gram
-from impasto.objective import Objective, Weighting, measure_targets, normalized
+from impasto.objective import Objective
+from impasto.targets import Weighting, measure_targets, normalized
 
 CONTENT = {"relu3_2": 0.7, "conv4_2": 0.3}
 STYLE = {"relu1_1": 0.2, "relu2_1": 0.5, "relu4_1": 0.3}
@@ -89,7 +90,7 @@ def test_normalized_content_is_relative_to_the_variance_of_the_photos_features(t
     targets = measure_targets(tiny, raw, photo, [photo.flip(3)])
     p = targets.content["relu3_2"]
     flat = p.mean(dim=(2, 3), keepdim=True).expand_as(p)
-    assert content_loss(flat, p).item() * normalized(raw, targets).content["relu3_2"] == pytest.approx(1)
+    assert content_loss(flat, p).item() / normalized(raw, targets).unit("content/relu3_2") == pytest.approx(1)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

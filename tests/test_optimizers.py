@@ -230,3 +230,39 @@ def test_a_spectrum_filtered_by_bands_equals_the_whole_one(size, narrow, tmp_pat
         again = picture.clone()
         assert banded(again, into=again) is again
         torch.testing.assert_close(again, whole, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", list(OptimizerName))
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_an_optimizer_restored_from_its_state_goes_on_to_the_bit(name, after):
+    bowl = Bowl(200, 0.5 + 0.4 * (scene(*SIZE) - 0.5))
+    optimizer = make(name, learning_rate=0.03, history=3)
+    canvas, _ = run(optimizer, bowl, scene(*SIZE, seed=1), after)
+    state = optimizer.state()
+    other = make(name, learning_rate=0.5, history=3).restored(state)
+    there, losses = run(optimizer, bowl, canvas, 6)
+    found, again = run(other, bowl, canvas, 6)
+    assert torch.equal(found, there)
+    assert again == losses
+    late, _ = run(make(name, learning_rate=0.5, history=3).restored(state), bowl, canvas, 6)
+    assert torch.equal(late, there), "going on must not change a state that was taken before"
+
+
+def test_gradient_descent_restored_doesnt_evaluate_the_same_canvas_again():
+    bowl, optimizer = Bowl(1, scene(*SIZE)), GradientDescent()
+    canvas, _ = run(optimizer, bowl, scene(*SIZE, seed=1), 1)
+    restored, before = GradientDescent().restored(optimizer.state()), bowl.evaluations
+    restored.length = 0.1
+    restored.step(canvas, bowl)
+    assert bowl.evaluations == before + 1
+
+
+@pytest.mark.parametrize("name", list(OptimizerName))
+def test_a_gentler_optimizer_has_no_past_and_moves_a_quarter_as_far_at_every_scale(name):
+    bowl, canvas = Bowl(3, 0.4 + 0.2 * scene(*SIZE)), 0.4 + 0.2 * scene(*SIZE, seed=1)
+    usual = make(name, learning_rate=0.02)
+    first, _ = make(name, learning_rate=0.02).step(canvas, bowl)
+    run(usual, bowl, canvas, 3)
+    for gentler in (usual.gentler(), usual.gentler().resized(SIZE)):
+        after, _ = gentler.step(canvas, bowl)
+        torch.testing.assert_close(after - canvas, (first - canvas) / 4)

@@ -1,11 +1,14 @@
+import weakref
+
 import numpy as np
 import PIL.Image
 import pytest
 
 import impasto
-from impasto import images, painting, weights
+from impasto import checkpoint, images, painting, weights
+from impasto.checkpoint import Checkpoint
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.events import Finished
+from impasto.events import Finished, Stepped
 from impasto.painting import Painting, from_recipe, open_style, stylize
 from impasto.recipe import Recipe
 from impasto.settings import Settings
@@ -107,6 +110,21 @@ def test_the_number_of_styles_and_of_their_weights_must_agree(photo, brush, give
 def test_settings_and_knobs_at_once_are_refused(photo, brush):
     with pytest.raises(SettingsError, match="Both settings and knobs"):
         stylize(photo, brush, settings=Settings(), size=64)
+
+
+def test_a_run_that_goes_on_lets_go_of_the_state_it_began_from(photo, brush, tmp_path):
+    job = Painting(photo, [brush], Settings(**QUICK | {"steps_per_epoch": 8, "history": 2}))
+    for event in job.events():
+        if isinstance(event, Stepped) and event.state is not None and event.step == 4:
+            checkpoint.write(tmp_path / "state", Checkpoint(job.recipe(), event.state(), {}, {}))
+    states = [checkpoint.read(tmp_path / "state").state]
+    held = [weakref.ref(tensor) for _, tensor in checkpoint.tensors_of(vars(states[0]))]
+    alive = []
+    for event in job.events(states.pop()):
+        if isinstance(event, Stepped):
+            alive.append(sum(ref() is not None for ref in held))
+    assert alive[0] > 0
+    assert alive[-1] == 0
 
 
 def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_path, photo, brush):

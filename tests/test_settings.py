@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from impasto.errors import SettingsError
-from impasto.settings import PRESETS, Settings, preset
+from impasto.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,6 @@ def test_settings_are_frozen_and_round_trip_through_json():
     with pytest.raises(ValidationError):
         settings.size = 4  # pyright: ignore[reportAttributeAccessIssue]
     assert Settings(**settings.model_dump(mode="json")) == settings
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_valid_and_differs_from_the_others(name):
-    settings = Settings(**preset(name))
-    assert all(settings != Settings(**preset(other)) for other in PRESETS if other != name)
-
-
-def test_an_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(SettingsError, match="--preset is 'nice', which isn't one: choose from balanced, "):
-        preset("nice")
 
 
 def test_every_knob_has_a_help_text_that_is_a_sentence():

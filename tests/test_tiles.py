@@ -5,16 +5,20 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto.objective import Objective, Weighting, measure_targets, normalized, survey
-from impasto.settings import Pooling
+from impasto.errors import SettingsError
+from impasto.loss_names import ContentLossName, StyleLossName
+from impasto.objective import Objective
+from impasto.settings import Padding, Pooling
+from impasto.storeys import network_pixels, storeys
+from impasto.targets import Gauge, Manner, Weighting, measure_targets, normalized, survey
 from impasto.tiles import halo, split
 from impasto.vgg import VGG19
 
 GATYS = dict.fromkeys(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), 0.2)
 
 
-def engine(pooling: str = "max") -> VGG19:
-    return VGG19(tiny_weights(), pooling=Pooling(pooling)).double()
+def engine(pooling: str = "max", padding: str = "zero") -> VGG19:
+    return VGG19(tiny_weights(), pooling=Pooling(pooling), padding=Padding(padding)).double()
 
 
 def objectives(network, size, tile, **changes):
@@ -27,10 +31,10 @@ def objectives(network, size, tile, **changes):
     return found
 
 
-@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize(("pooling", "padding"), [("max", "replicate"), ("average", "zero")])
 @pytest.mark.parametrize(("size", "tile"), [((200, 200), 64), ((203, 330), 96), ((50, 301), 48), ((177, 90), 100)])
-def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, size, tile):
-    whole, tiled = objectives(engine(pooling), size, tile)
+def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, padding, size, tile):
+    whole, tiled = objectives(engine(pooling, padding), size, tile)
     canvas = scene(*size, seed=3)
     assert len(split(size, tiled.weighting.layers, tile)) > 1
     expected, found = whole.evaluate(canvas), tiled.evaluate(canvas)
@@ -39,6 +43,28 @@ def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, size, t
     assert list(found.parts) == list(expected.parts)
     scale = expected.gradient.abs().max()
     assert (found.gradient - expected.gradient).abs().max() < 1e-9 * scale
+
+
+@pytest.mark.parametrize("style", [name for name in StyleLossName if name.additive])
+@pytest.mark.parametrize("content", list(ContentLossName))
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_additive_loss_is_exact_in_tiles_with_regions_or_without(style, content, masked):
+    network, size = engine(), (150, 203)
+    w = Weighting(0.05, 1.0, {"relu4_2": 0.6, "relu3_1": 0.4}, GATYS, strength=0.7)
+    photo, paintings = scene(*size, seed=1), [scene(100, 90, seed=2), scene(64, 90, seed=5)]
+    soft = scene(30, 40, seed=7).mean(dim=1, keepdim=True)
+    masks = {"masks": [soft, 1 - soft], "style_masks": [None, soft], "erode": False} if masked else {}
+    found = []
+    for side in (None, 64):
+        manner = Manner(style, content, **masks)
+        targets = measure_targets(network, w, photo, paintings, manner=manner, tile=side)
+        goal = Objective(network, normalized(w, targets), targets, tile=side)
+        found.append(goal.evaluate(scene(*size, seed=3)))
+    expected, tiled = found
+    assert tiled.loss == pytest.approx(expected.loss, rel=1e-8)
+    assert tiled.parts == pytest.approx(expected.parts, rel=1e-8)
+    scale = expected.gradient.abs().max()
+    assert (tiled.gradient - expected.gradient).abs().max() < 1e-8 * scale
 
 
 def test_the_whole_pictures_evaluation_equals_plain_autograd():
@@ -51,13 +77,14 @@ def test_the_whole_pictures_evaluation_equals_plain_autograd():
     torch.testing.assert_close(found.gradient, gradient)
 
 
-@pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1",)])
+@pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1", "pool3")])
 def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
     network, image = engine(), scene(170, 233)
-    grams, features = survey(network, image, layers, layers)
-    tiled_grams, tiled_features = survey(network, image, layers, layers, tile=64)
+    gauge = Gauge(Manner(), layers, (), (170, 233))
+    sums, features = survey(network, gauge, image, layers)
+    tiled_sums, tiled_features = survey(network, gauge, image, layers, tile=64)
     for name in layers:
-        torch.testing.assert_close(tiled_grams[name], grams[name], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(tiled_sums[f"style/{name}/0"], sums[f"style/{name}/0"], rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(tiled_features[name], features[name], rtol=1e-10, atol=1e-12)
 
 
@@ -67,6 +94,31 @@ def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
 )
 def test_halos_follow_from_the_geometry_of_the_deepest_layer(layer, expected):
     assert halo([layer, "relu1_1"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "below", "expected"), [(["pool3"], None, 24), (["relu5_1"], "pool3", 48), (["relu4_2"], "pool3", 16)]
+)
+def test_a_storey_needs_a_smaller_halo_than_the_whole_network(layers, below, expected):
+    assert halo(layers, below) == expected
+
+
+@pytest.mark.parametrize(("size", "most"), [((2048, 2048), 1.4), ((4096, 4096), 1.6), ((16384, 16384), 1.65)])
+def test_tiles_of_1024_px_cost_little_more_than_the_two_looks_themselves(size, most):
+    """1.5 evaluations are two looks and one way back; a canvas seen whole costs one."""
+    assert network_pixels(size, GATYS, None) == pytest.approx(size[0] * size[1])
+    assert network_pixels(size, GATYS, 1024) / (size[0] * size[1]) < most
+
+
+def test_a_network_without_deep_layers_is_not_cut():
+    assert len(storeys((300, 300), ["relu1_1", "relu3_1", "pool3"], 96)) == 1
+    lower, upper = storeys((300, 300), [*GATYS, "pool3"], 96)
+    assert (lower.layers, upper.layers) == (("relu1_1", "relu2_1", "relu3_1", "pool3"), ("relu4_1", "relu5_1"))
+
+
+def test_the_upper_storey_refuses_layers_below_it():
+    with pytest.raises(SettingsError, match="'relu2_1' is not a layer"):
+        engine().features(torch.zeros(1, 5, 8, 8, dtype=torch.float64), ["relu2_1"], below="pool3")
 
 
 @pytest.mark.parametrize("layer", ["relu2_1", "relu3_1", "relu4_1", "relu5_1"])

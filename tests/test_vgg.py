@@ -5,7 +5,7 @@ from torch import nn
 from conftest import scene, tiny_weights
 from impasto import weights as weight_sources
 from impasto.errors import SettingsError
-from impasto.settings import Pooling
+from impasto.settings import Padding, Pooling, Precision
 from impasto.vgg import AVERAGE_POOLING_GAIN, CHANNELS, LAYERS, VGG19, feature_size, smallest_side
 
 PAPER = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
@@ -64,6 +64,17 @@ def test_the_table_is_the_papers_configuration_e():
     written = " ".join("M" if layer.kind == "pool" else str(layer.channels) for layer in LAYERS if layer.kind != "relu")
     assert written == PAPER
     assert [CHANNELS[name] for name in ("fc6", "fc7", "fc8", "prob")] == [4096, 4096, 1000, 1000]
+
+
+def test_a_replicated_border_is_the_pictures_own_going_on_and_a_flat_picture_shows_no_frame():
+    plain, replicated = VGG19(tiny_weights()).double(), VGG19(tiny_weights(), padding=Padding.REPLICATE).double()
+    image = scene(18, 21)
+    surrounded = nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")
+    expected = plain.features(surrounded, ["conv1_1"])["conv1_1"][..., 1:-1, 1:-1]
+    torch.testing.assert_close(replicated.features(image, ["conv1_1"])["conv1_1"], expected)
+    flat = torch.full((1, 3, 18, 21), 0.9, dtype=torch.float64)
+    spread = [network.features(flat, ["relu1_1"])["relu1_1"].std((2, 3)).max() for network in (replicated, plain)]
+    assert spread[0] < 1e-10 < 0.01 < spread[1]
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
@@ -131,6 +142,31 @@ def test_average_pooling_keeps_deep_magnitudes_within_a_third_of_max_poolings(re
     with torch.no_grad():
         a, b = real.features(photo, ["relu5_1"])["relu5_1"], other.features(photo, ["relu5_1"])["relu5_1"]
     assert b.square().mean().sqrt() / a.square().mean().sqrt() == pytest.approx(1, abs=1 / 3)
+
+
+def test_bfloat16_computes_coarsely_and_hands_out_float32_with_a_gradient():
+    image = scene(48, 64, dtype=torch.float32).requires_grad_()
+    exact, coarse = (
+        VGG19(tiny_weights(dtype=torch.float32), precision=precision).features(image, ["relu3_1"])["relu3_1"]
+        for precision in (Precision.FLOAT32, Precision.BFLOAT16)
+    )
+    assert coarse.dtype == torch.float32
+    assert 1e-4 < (coarse - exact).norm() / exact.norm() < 0.03
+    a, b = (torch.autograd.grad(f.square().sum(), image)[0].flatten() for f in (exact, coarse))
+    assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.97
+
+
+@pytest.mark.slow
+def test_a_compiled_network_gives_the_same_features_and_gradient():
+    image = scene(48, 64, dtype=torch.float32).requires_grad_()
+    plain, compiled = (
+        VGG19(tiny_weights(dtype=torch.float32), compiled=compiled).features(image, ["relu1_1", "relu3_1"])
+        for compiled in (False, True)
+    )
+    for name, expected in plain.items():
+        torch.testing.assert_close(compiled[name], expected, rtol=1e-4, atol=1e-5)
+    a, b = (torch.autograd.grad(f["relu3_1"].square().sum(), image)[0] for f in (plain, compiled))
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from impasto.checkpoint import RunState
+
 
 @dataclass(frozen=True)
 class Started:
@@ -42,7 +44,8 @@ class Stepped:
 
     `loss` is the total at the canvas the step started from, `parts` its weighted terms by name
     ('content/relu4_2', 'style/relu1_1', 'tv'); `seconds` since the run started. `picture()` makes a copy of the
-    canvas as this step left it, (1, 3, h, w) sRGB in [0, 1].
+    canvas as this step left it, (1, 3, h, w) sRGB in [0, 1]. `state()` is what a later run needs to go on from here,
+    not a copy: save it before asking for the next event.
     """
 
     step: int
@@ -53,6 +56,19 @@ class Stepped:
     parts: Mapping[str, float]
     seconds: float
     picture: Callable[[], Tensor] = field(repr=False)
+    state: Callable[[], RunState] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """Step `step` met a loss, gradient or canvas that isn't finite: it is taken again from the best canvas, gentler.
+
+    `times` counts over the run; the one after `most` ends it with `DivergedError`.
+    """
+
+    step: int
+    times: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -82,4 +98,4 @@ class Finished:
     seconds: float
 
 
-Event = Started | Stepped | EpochDone | ScaleDone | Finished
+Event = Started | Stepped | Restarted | EpochDone | ScaleDone | Finished

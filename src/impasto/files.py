@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import BinaryIO
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
     """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`."""
     path = Path(os.path.realpath(path))  # a link stays one, its target is replaced; resolve() fails at circles
-    draft = path.with_name(f".impasto-{secrets.token_hex(8)}.tmp")
+    draft = path.with_name(f"{_draft_name(path)}{secrets.token_hex(8)}.tmp")
     try:
         with draft.open("xb") as file:
             write(file)
@@ -22,6 +23,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwri
         move_into_place(draft, path, overwrite=overwrite)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what a killed process left of its `write_atomically(path, …)`; for whoever alone may write there."""
+    path = Path(os.path.realpath(path))
+    with contextlib.suppress(OSError):
+        for draft in path.parent.glob(f"{_draft_name(path)}*.tmp"):
+            draft.unlink(missing_ok=True)
 
 
 def move_into_place(draft: Path, path: Path, *, overwrite: bool = True) -> None:
@@ -47,6 +56,11 @@ def reason(error: Exception) -> str:
 def quoted(path: Path) -> str:
     """A path for a message: in quotes, on one line whatever is in it."""
     return repr(str(path))
+
+
+def _draft_name(path: Path) -> str:
+    """How the names of all drafts of a file begin: short, however long the file's name is."""
+    return f".impasto-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
 def _move_without_overwriting(draft: Path, path: Path) -> None:

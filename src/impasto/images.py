@@ -1,6 +1,6 @@
 """Pictures in and out: file, bytes, PIL image or array ⇄ (1, 3, h, w) sRGB in [0, 1], the right way up.
 
-Pillow reads 16-bit *colour* as 8 bits a channel; 16-bit grey keeps its precision.
+What a file's samples mean, 8 or 16 bits, colours and profiles, is told in `decoding`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -24,7 +24,6 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageCms,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -33,15 +32,18 @@ from PIL import (
 from torch import Tensor
 
 from impasto import bigtiff
+from impasto.decoding import as_tensor, check_range, check_size, decode, opacity, srgb_profile
 from impasto.errors import ImageError
 from impasto.files import quoted, reason, write_atomically
 from impasto.scratch import MEMORY, Scratch, resample
+
+JPEG_MAGIC = b"\xff\xd8\xff"
 
 # The plugins are called by name, not through Image.open: nothing else (EPS, PSD, …) is ever tried, and
 # Image.open's pixel limit, a process-wide variable, stays out of the way of `max_pixels`. MPO comes as JPEG.
 OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-    b"\xff\xd8\xff": JpegImagePlugin.jpeg_factory,
+    JPEG_MAGIC: JpegImagePlugin.jpeg_factory,
     b"RIFF": WebPImagePlugin.WebPImageFile,
     b"II*\0": TiffImagePlugin.TiffImageFile,
     b"MM\0*": TiffImagePlugin.TiffImageFile,
@@ -71,15 +73,17 @@ FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP, ".tif": TIFF, ".tiff": TIFF, ".bmp": BMP,
 }  # fmt: skip
 
-IMAGE_DESCRIPTION, ORIENTATION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x010E, 0x0112, 0x0131, 0x8769, 0x9286
-TURNS = dict(enumerate((
-    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
-    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
-    Image.Transpose.ROTATE_90,
-), start=2))  # fmt: skip
-JPEG_MARKER_BYTES = 65533
+IMAGE_DESCRIPTION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x010E, 0x0131, 0x8769, 0x9286
 PRINT_PIXELS = 64_000_000
 """Pixels beyond which TIFF is written in tiles, straight from where the picture lives."""
+
+JPEG_MARKER_BYTES = 65533
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Anything but a stuffed or filling byte and the marks inside a scan."""
+
+MOST_SCANS = 100
+"""In a progressive JPEG: some ten are usual, 10,000 take as many passes over its pixels; libtiff has the same limit."""
+
 ASCII, UNICODE = b"ASCII\0\0\0", b"UNICODE\0"  # EXIF 2.3, 4.6.5: the first 8 bytes of UserComment
 
 _pillow_lock = threading.Lock()
@@ -115,7 +119,7 @@ def load(
     if isinstance(source, Image.Image):
         name = "The PIL image"
         with _pillow(name):
-            pixels, alpha = _decode(source, name, max_pixels)
+            pixels, alpha = decode(source, name, max_pixels, reopen=None)
             sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
         return Picture(pixels, alpha, sha256, "image", None)
     if isinstance(source, bytes):
@@ -187,7 +191,7 @@ def save(
     _check_shapes(pixels, alpha)
     kind = FORMATS[path.suffix.lower()]
     height, width = pixels.shape[-2:]
-    check_size(path, (height, width))
+    check_holds(path, (height, width))
     if kind is TIFF and height * width > PRINT_PIXELS:
         bands, has_alpha = _levels(pixels, alpha), alpha is not None
         profile = srgb_profile()
@@ -243,7 +247,7 @@ def read_note(path: str | os.PathLike[str]) -> str | None:
         return None
 
 
-def check_size(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+def check_holds(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """Refuse, with one `ImageError`, a picture (h, w) that the format doesn't hold or can't be written here."""
     path = Path(path)
     kind = FORMATS[path.suffix.lower()]
@@ -278,17 +282,13 @@ def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:
         raise ImageError(f"{name} can't be a file's name ({reason(error)}): choose another.") from error
 
 
-@cache
-def srgb_profile() -> bytes:
-    """The ICC profile that every saved picture carries, the same bytes at all times."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = bytes.fromhex("07e8 0001 0001 0000 0000 0000")  # LittleCMS writes now; ICC.1:2010, 7.2.8
-    return bytes(profile)
-
-
 def _from_stream(stream: BytesIO | BufferedReader, name: str, stem: str, path: str | None, max_pixels: int) -> Picture:
+    def reopen() -> Image.Image:
+        stream.seek(0)
+        return _identify(BytesIO(stream.read()), name)
+
     with _pillow(name):
-        pixels, alpha = _decode(_identify(stream, name), name, max_pixels)
+        pixels, alpha = decode(_identify(stream, name), name, max_pixels, reopen)
         stream.seek(0)
         return Picture(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path)
 
@@ -300,13 +300,13 @@ def _from_array(array: np.ndarray, max_pixels: int) -> Picture:
     peak = {"b1": 1, "u1": 255, "u2": 65535, "f2": 1, "f4": 1, "f8": 1}.get(f"{array.dtype.kind}{array.dtype.itemsize}")
     if peak is None:
         raise ImageError(f"{name} has no known range: convert it to uint8, uint16, bool, or float in [0, 1].")
-    _check_size((array.shape[1], array.shape[0]), name, max_pixels)
-    _check_range(array, peak, name)
+    check_size((array.shape[1], array.shape[0]), name, max_pixels)
+    check_range(array, peak, name)
     levels = array.reshape(*array.shape[:2], -1)
     colours = levels[..., :3] if levels.shape[2] >= 3 else levels.repeat(3, axis=2)
-    alpha = _opacity(_tensor(levels[..., 3:], peak)) if levels.shape[2] == 4 else None
+    alpha = opacity(as_tensor(levels[..., 3:], peak)) if levels.shape[2] == 4 else None
     sha256 = _digest(f"{array.shape} {array.dtype.str}", array.tobytes())
-    return Picture(_tensor(colours, peak), alpha, sha256, "array", None)
+    return Picture(as_tensor(colours, peak), alpha, sha256, "array", None)
 
 
 def _identify(stream: BinaryIO, name: str) -> Image.Image:
@@ -317,75 +317,24 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
     for magic, opener in OPENERS.items():
         if head.startswith(magic) and (magic != b"RIFF" or head.endswith(b"WEBP")):
             stream.seek(0)
+            if magic == JPEG_MAGIC:
+                _check_scans(stream.read(), name)
+                stream.seek(0)
             return opener(stream)
     raise ImageError(f"{name} is not a PNG, JPEG, WebP, TIFF, BMP or GIF picture: convert it to one of these.")
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> tuple[Tensor, Tensor | None]:
-    _check_size(image.size, name, max_pixels)
-    image.load()
-    orientation = None
-    with contextlib.suppress(Exception):  # broken EXIF, any of Pillow's exceptions: take the picture as it lies
-        orientation = image.getexif().get(ORIENTATION)
-    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
-    upright = image if turn is None else image.transpose(turn)
-    profile = image.info.get("icc_profile")
-    if upright.mode[0] in "IF":
-        return _deep_grey(upright, profile, name)
-    straight = _as(upright, {"La": "LA", "RGBa": "RGBA"}.get(upright.mode, upright.mode))
-    alpha = None
-    if straight.has_transparency_data:
-        straight = _as(straight, "LA" if straight.mode == "LA" else "RGBA")
-        alpha = _opacity(_tensor(np.asarray(straight.getchannel("A"))[..., None], 255))
-    # Dropping alpha keeps the colours below it, also where nothing shows of them.
-    flat = {"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(straight.mode, "RGB")
-    return _tensor(np.asarray(_to_srgb(_as(straight, flat), profile)), 255), alpha
-
-
-def _deep_grey(image: Image.Image, profile: bytes | None, name: str) -> tuple[Tensor, Tensor | None]:
-    """Modes I;16, I and F: colour management by way of a curve, as LittleCMS in Pillow works in 8 bits."""
-    levels, peak = np.asarray(image), 1 if image.mode == "F" else 65535
-    _check_range(levels, peak, name)
-    clear = image.info.get("transparency")
-    alpha = _opacity(_tensor(levels[..., None] != clear, 1)) if isinstance(clear, int) else None
-    if profile is None:
-        return _tensor(levels[..., None], peak).repeat(1, 3, 1, 1), alpha
-    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    curves = np.asarray(_to_srgb(ramp, profile))[0]  # (256, 3)
-    inputs = np.linspace(0, peak, 256)
-    return _tensor(np.stack([np.interp(levels, inputs, curve) for curve in curves.T], axis=-1), 255), alpha
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, RGB, CMYK or LAB -> RGB, through the embedded profile where there is one that works."""
-    if profile == srgb_profile():  # what was saved here comes back to the bit
-        return _as(image, "RGB")
-    if profile or image.mode == "LAB":
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            lab = image.mode == "LAB"
-            given = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(BytesIO(profile or b""))
-            flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-            if image.mode == "L":  # for grey LittleCMS's shortcut is off by up to 10 levels near black
-                flags |= ImageCms.Flags.NOOPTIMIZE
-            intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-            srgb = ImageCms.createProfile("sRGB")
-            transform = ImageCms.buildTransform(given, srgb, image.mode, "RGB", intent, flags)
-            return transform.apply(image)
-    return _as(image, "RGB")
-
-
-def _as(image: Image.Image, mode: str) -> Image.Image:
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _tensor(levels: np.ndarray, peak: int) -> Tensor:
-    """(h, w, c) in [0, peak] -> (1, c, h, w) float32 in [0, 1]."""
-    planes = np.moveaxis(levels, -1, 0).astype(np.float32, order="C")
-    return torch.from_numpy(planes)[None].div_(peak)
-
-
-def _opacity(alpha: Tensor) -> Tensor | None:
-    return None if bool((alpha == 1).all()) else alpha
+def _check_scans(jpeg: bytes, name: str) -> None:
+    """Refuse a JPEG that goes over its pixels more than `MOST_SCANS` times, walking as libjpeg does (T.81, B.1)."""
+    at, scans = 2, 0
+    while found := JPEG_MARKER.search(jpeg, at):
+        marker, at = found[0][1:], found.end()
+        if marker == b"\xd9":  # the first picture's end: others may follow, and films that phones hide there
+            return
+        scans += marker == b"\xda"
+        if scans > MOST_SCANS:
+            raise ImageError(f"{name} is a JPEG of more than {MOST_SCANS} scans, made to take hours: use another copy.")
+        at += 0 if marker in b"\xd8\x01" else int.from_bytes(jpeg[at : at + 2])
 
 
 def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
@@ -395,22 +344,6 @@ def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
         raise ImageError(
             f"Alpha of shape {tuple(alpha.shape)} doesn't fit pixels {tuple(pixels.shape)}: resize it first."
         )
-
-
-def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width}×{height} pixels, which is nothing: use another picture.")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is {width}×{height}, more than {max_pixels} pixels: make it smaller or raise max_pixels."
-        )
-
-
-def _check_range(levels: np.ndarray, peak: int, name: str) -> None:
-    low, high = levels.min(), levels.max()
-    if not (low >= 0 and high <= peak):  # NaN fails too
-        raise ImageError(f"{name} has values from {low:g} to {high:g}, not 0 to {peak}: scale them first.")
 
 
 def _digest(label: str, raw: bytes) -> str:

@@ -11,11 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto import palette
+from impasto.colour import oklab
 from impasto.images import fit, resize
 from impasto.losses import style_layer_loss
-from impasto.objective import Weighting, measure_targets, survey
+from impasto.moments import averaged
 from impasto.scratch import MEMORY
 from impasto.settings import Settings
+from impasto.targets import Gauge, Manner, Weighting, measure_targets, survey
 from impasto.vgg import ORDER, Engine, smallest_side
 
 CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
@@ -113,27 +116,6 @@ def colour_distance(a: Colours, b: Colours) -> float:
     return squared.clamp(min=0).sqrt().item()
 
 
-def oklab(image: Tensor) -> Tensor:
-    """Oklab of sRGB in [0, 1], both (n, 3, h, w): distances are about as large as they look. Ottosson 2020."""
-    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
-    to_lms = torch.tensor(
-        [
-            [0.4122214708, 0.5363325363, 0.0514459929],
-            [0.2119034982, 0.6806995451, 0.1073969566],
-            [0.0883024619, 0.2817188376, 0.6299787005],
-        ]
-    ).to(image)
-    to_lab = torch.tensor(
-        [
-            [0.2104542553, 0.7936177850, -0.0040720468],
-            [1.9779984951, -2.4285922050, 0.4505937099],
-            [0.0259040371, 0.7827717662, -0.8086757660],
-        ]
-    ).to(image)
-    lms = torch.einsum("ij,njhw->nihw", to_lms, linear).clamp(min=0) ** (1 / 3)
-    return torch.einsum("ij,njhw->nihw", to_lab, lms)
-
-
 @torch.no_grad()
 def measure_pictures(
     engine: Engine, settings: Settings, photo: Tensor, styles: Sequence[Tensor], result: Tensor
@@ -141,8 +123,9 @@ def measure_pictures(
     """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
 
     Everything is measured at the result's size, or `MEASURED` pixels where it is larger, and in the run's tiles;
-    paintings at the same longest side. Layers that a picture is too small for are left out. The paintings' own
-    structure, stretched to that size, says what mere chance would keep.
+    paintings at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
+    the pictures themselves. Layers that a picture is too small for are left out. The paintings' own structure,
+    stretched to that size, says what mere chance would keep.
     """
     full = (result.shape[-2], result.shape[-1])
     size = fit(full, min(max(full), MEASURED))
@@ -155,9 +138,11 @@ def measure_pictures(
     structure = _fitting(STRUCTURE_LAYERS, min(size))
 
     wanted = Weighting(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
-    targets = measure_targets(engine, wanted, photo, paintings, settings.style_weights, tile=tile)
-    grams, features = survey(engine, result, style, structure, tile=tile)
-    closed = {name: style_closed(grams[name], targets.start[name], targets.style[name]) for name in style}
+    colours = palette.make(settings.color, photo, paintings)
+    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights, tile=tile)
+    sums, features = survey(engine, targets.gauge, colours.shown(result), structure, tile=tile)
+    three = sums, targets.start, targets.style
+    closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
     optimised = [name for name in style if name in settings.style_layers]
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:
@@ -167,10 +152,11 @@ def measure_pictures(
             "contrast_structure": contrast_structure(image, photo),
         }
 
-    strangers = (resize(s.to(result), size) for s in styles)
-    chance = [kept(image, survey(engine, image, (), structure, tile=tile)[1]) for image in strangers]
-    palette = colours_of(paintings, settings.style_weights)
-    before, after = (colour_distance(colours_of([image]), palette) for image in (photo, result))
+    nothing = Gauge(Manner(), (), (), size)
+    strangers = (colours.shown(resize(s.to(result), size)) for s in styles)
+    chance = [kept(image, survey(engine, nothing, image, structure, tile=tile)[1]) for image in strangers]
+    painted = colours_of(paintings, settings.style_weights)
+    before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
     return {
         "size": {"width": full[1], "height": full[0]},
         "measured_at": {"width": size[1], "height": size[0]},

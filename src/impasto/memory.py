@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -15,7 +14,8 @@ import psutil
 from impasto.errors import SettingsError
 from impasto.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 from impasto.settings import OptimizerName, Settings
-from impasto.tiles import split, stride
+from impasto.storeys import Storey, storeys
+from impasto.tiles import stride
 from impasto.vgg import CHANNELS, LAYERS, ORDER, deepest, feature_size, poolings_before
 
 SHARE_OF_FREE = 0.7
@@ -30,8 +30,8 @@ HISTORIES_IN_FILES = (10, 6, 3, 2, 1)
 TILE_SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
 """Sides of tiles in pixels, from the fastest to the most frugal."""
 
-LEAST_SIDE = 256
-"""Tiles smaller than this take longer than files do: most of what the network sees is then their surroundings."""
+LEAST_SIDE = 192
+"""Tiles smaller than this take longer than files do: half of what the network sees is then their surroundings."""
 
 ROOM_TO_TAKE = 0.95
 """Part of a disk's free room that files may take."""
@@ -111,7 +111,7 @@ def make_plan(
             way.history,
             resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files),
             budget,
-            file_bytes(settings, size, way.history) if way.in_files else 0,
+            file_bytes(settings, size, way.tile, way.history) if way.in_files else 0,
             folder if way.in_files else None,
         )
         for way in _ways(settings, size)
@@ -154,6 +154,8 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[Way]:
     sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
     if settings.tile != "auto":
         sides = [settings.tile] if settings.tile else []
+    if not settings.style_loss.additive:
+        sides = []
     whole: list[int | None] = [None] if settings.tile in ("auto", 0) else []
     if settings.optimizer is not OptimizerName.LBFGS:
         histories = histories_in_files = (0,)
@@ -177,38 +179,45 @@ def estimate(
 ) -> int:
     """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
     layers = (*settings.content_layers, *settings.style_layers)
-    seen = largest_seen(size, layers, tile)
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
-        + seen * evaluation_bytes(layers) * ENGINE_FACTOR[engine][tile is not None]
+        + _storeys_demands(size, layers, tile)[0] * ENGINE_FACTOR[engine][tile is not None]
         + bands
-        + (0 if in_files else canvas_bytes(settings, size, history))
+        + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
+        + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
 
 
-@lru_cache(maxsize=64)
-def largest_seen(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> int:
-    """The most pixels that the network is shown at a time."""
-    return max((t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, tile))
+def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+    """Bytes of all that may be in files, as large as a canvas of (h, w) pixels: canvases, gradients, whole features."""
+    layers = (*settings.content_layers, *settings.style_layers)
+    handed = _storeys_demands(size, layers, tile)[1]
+    # The content's targets; what a storey hands up, and the gradient that it gets back for it.
+    wholes = [*settings.content_layers, *handed, *handed]
+    features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
+    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
 
 
-def canvas_bytes(settings: Settings, size: tuple[int, int], history: int) -> int:
-    """Bytes of all that is as large as a canvas of (h, w) pixels: canvases, gradients and the photo's features."""
-    targets = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in settings.content_layers)
-    return targets + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
-
-
-def file_bytes(settings: Settings, size: tuple[int, int], history: int) -> int:
+def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
     """The same in files, where L-BFGS needs room for a third of a canvas's spectrum too."""
     spectrum = prod(size) * CANVAS // 3 if settings.optimizer is OptimizerName.LBFGS else 0
-    return canvas_bytes(settings, size, history) + spectrum
+    return canvas_bytes(settings, size, tile, history) + spectrum
 
 
-def evaluation_bytes(layers: Iterable[str]) -> float:
-    """Bytes of the activations that a pixel shown to the network has at the ReLUs and poolings up to the deepest."""
-    seen = LAYERS[: ORDER[deepest(layers)] + 1]
-    return sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in seen if layer.kind != "conv")
+@lru_cache(maxsize=64)
+def _storeys_demands(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> tuple[float, list[str]]:
+    """Bytes of the activations of the dearest tile, and the layers that storeys hand up: a print has many tiles."""
+    rising = storeys(size, layers, tile)
+    return max(map(look_bytes, rising)), [storey.above for storey in rising if storey.above]
+
+
+def look_bytes(storey: Storey) -> float:
+    """Bytes of the activations at the ReLUs and poolings of a storey, for the largest of its tiles."""
+    first = 0 if storey.below is None else ORDER[storey.below] + 1
+    passed = LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]
+    a_pixel = sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in passed if layer.kind != "conv")
+    return a_pixel * max(tile.seen.pixels for tile in storey.tiles)
 
 
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
@@ -220,9 +229,8 @@ TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 
 ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 260 * MEGABYTE}
 """Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
 
-ENGINE_FACTOR = {"torch": (2.0, 2.0), "native": (2.0, 3.4)}
+ENGINE_FACTOR = {"torch": (2.0, 2.8), "native": (2.0, 2.7)}
 """Memory of an evaluation, gradients and losses included, relative to its activations: of a whole picture, of a tile.
 
-Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). The native engine keeps its buffers, and those
-for tiles of several sizes add up.
+Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). Buffers for tiles of several sizes add up.
 """

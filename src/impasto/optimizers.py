@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,8 +29,14 @@ class Evaluation:
 
 Evaluate = Callable[[Tensor], Evaluation]
 
+State = dict[str, Any]
+"""What an optimiser knows between two steps: numbers and tensors by name, in dicts and lists."""
+
 FIRST_MOVE = 0.02
 """Root mean square of the first step of `GradientDescent` and `LBFGS`, in units of the pixel range [0, 1]."""
+
+GENTLER = 0.25
+"""Length of a step after one that led to NaN or ∞, relative to what it was before."""
 
 
 class Optimizer(Protocol):
@@ -44,6 +50,18 @@ class Optimizer(Protocol):
         """The optimiser to go on with when the canvas is resized to (h, w) pixels."""
         ...
 
+    def gentler(self) -> Optimizer:
+        """The optimiser to begin again with after a step to where nothing is finite: `GENTLER`, and without a past."""
+        ...
+
+    def state(self) -> State:
+        """All that its next steps depend on, as `restored` takes it."""
+        ...
+
+    def restored(self, state: State) -> Optimizer:
+        """The optimiser of this kind that gave that `state`: its next steps are the same to the bit."""
+        ...
+
 
 class GradientDescent:
     """x ← x − t ∇L, clamped to [0, 1], with t found by backtracking so that the loss never rises.
@@ -55,7 +73,8 @@ class GradientDescent:
     SUFFICIENT_DECREASE = 1e-4
     MOST_TRIALS = 30
 
-    def __init__(self, scratch: Scratch = MEMORY) -> None:
+    def __init__(self, first_move: float = FIRST_MOVE, scratch: Scratch = MEMORY) -> None:
+        self.first_move = first_move
         self.scratch = scratch
         self.length: float | None = None
         self._here: tuple[Tensor, Evaluation] | None = None
@@ -67,7 +86,7 @@ class GradientDescent:
         if self.scratch.all(lambda g: ~g.any(), now.gradient):
             return canvas, now
         if self.length is None:
-            self.length = FIRST_MOVE / _rms(now.gradient, self.scratch)
+            self.length = self.first_move / _rms(now.gradient, self.scratch)
         for _ in range(self.MOST_TRIALS):
             t = self.length
             trial = self.scratch.map(lambda x, g, t=t: (x - t * g).clamp(0, 1), canvas, now.gradient)
@@ -82,7 +101,27 @@ class GradientDescent:
 
     def resized(self, size: tuple[int, int]) -> GradientDescent:
         """A new start: the best step length depends on the scale."""
-        return GradientDescent(self.scratch)
+        return GradientDescent(self.first_move, self.scratch)
+
+    def gentler(self) -> GradientDescent:
+        """A new start with a shorter first move."""
+        return GradientDescent(GENTLER * self.first_move, self.scratch)
+
+    def state(self) -> State:
+        """The step length to try, and the accepted trial, whose evaluation serves the next step."""
+        here = None
+        if self._here is not None:
+            canvas, now = self._here
+            here = {"canvas": canvas, "gradient": now.gradient, "loss": now.loss, "parts": dict(now.parts)}
+        return {"first_move": self.first_move, "length": self.length, "here": here}
+
+    def restored(self, state: State) -> GradientDescent:
+        """Gradient descent with that step length and trial."""
+        new = GradientDescent(state["first_move"], self.scratch)
+        new.length = state["length"]
+        if (here := state["here"]) is not None:
+            new._here = here["canvas"], Evaluation(here["loss"], here["parts"], here["gradient"])
+        return new
 
 
 class Adam:
@@ -129,6 +168,23 @@ class Adam:
             new.second = resample(self.second, size, "bilinear", self.scratch)
         return new
 
+    def gentler(self) -> Adam:
+        """A new start with a lower learning rate: the moments may not be finite any more."""
+        return Adam(GENTLER * self.learning_rate, self.scratch)
+
+    def state(self) -> State:
+        """The learning rate, the count of steps and copies of the two moments, which change in place."""
+        first, second = (None if m is None else m.clone() for m in (self.first, self.second))
+        return {"learning_rate": self.learning_rate, "steps": self.steps, "first": first, "second": second}
+
+    def restored(self, state: State) -> Adam:
+        """Adam with those moments."""
+        new = Adam(state["learning_rate"], self.scratch)
+        new.steps = state["steps"]
+        if state["first"] is not None:
+            new.first, new.second = (self.scratch.map(torch.clone, state[name]) for name in ("first", "second"))
+        return new
+
 
 class LBFGS:
     """Limited-memory BFGS, Nocedal & Wright 2006, algorithms 7.4 and 7.5, with one evaluation a step.
@@ -141,7 +197,8 @@ class LBFGS:
 
     RETREAT = 0.25
 
-    def __init__(self, history: int = 20, scratch: Scratch = MEMORY) -> None:
+    def __init__(self, history: int = 20, reach: float = 1.0, scratch: Scratch = MEMORY) -> None:
+        self.reach = reach
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
         self.scratch = scratch
         self.best: tuple[Tensor, float] | None = None  # the canvas and its loss
@@ -163,7 +220,28 @@ class LBFGS:
 
     def resized(self, size: tuple[int, int]) -> LBFGS:
         """A new start: curvature pairs of one scale don't fit the next one's objective."""
-        return LBFGS(self.pairs.maxlen or 1, self.scratch)
+        return LBFGS(self.pairs.maxlen or 1, self.reach, self.scratch)
+
+    def gentler(self) -> LBFGS:
+        """A new start that goes only part of each step."""
+        return LBFGS(self.pairs.maxlen or 1, GENTLER * self.reach, self.scratch)
+
+    def state(self) -> State:
+        """The curvature pairs with their products, and what it compares with; P follows from the size."""
+        return {
+            "reach": self.reach,
+            "pairs": [list(pair) for pair in self.pairs],
+            "best": None if self.best is None else list(self.best),
+            "last": None if self.last is None else list(self.last),
+        }
+
+    def restored(self, state: State) -> LBFGS:
+        """L-BFGS with those pairs."""
+        new = LBFGS(self.pairs.maxlen or 1, state["reach"], self.scratch)
+        new.pairs.extend((s, y, sy) for s, y, sy in state["pairs"])
+        new.best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        new.last = None if state["last"] is None else (state["last"][0], state["last"][1])
+        return new
 
     def _remember(self, canvas: Tensor, gradient: Tensor, canvas_before: Tensor, gradient_before: Tensor) -> None:
         moves = (canvas, canvas_before, gradient, gradient_before)
@@ -196,7 +274,7 @@ class LBFGS:
             for to, change in self.scratch.pieces(r, s):
                 to.add_(change, alpha=a - b)
         for (to,) in self.scratch.pieces(r):
-            to.neg_()
+            to.mul_(-self.reach)
         return r
 
 
@@ -249,8 +327,8 @@ def make(
     """The optimiser of that name, at its start."""
     match name:
         case OptimizerName.GD:
-            return GradientDescent(scratch)
+            return GradientDescent(scratch=scratch)
         case OptimizerName.ADAM:
             return Adam(learning_rate, scratch)
         case OptimizerName.LBFGS:
-            return LBFGS(history, scratch)
+            return LBFGS(history, scratch=scratch)

@@ -17,16 +17,19 @@ import torch
 from torch import Tensor
 
 from impasto import engines, images, swatches, weights
+from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Stylizer
+from impasto.stylizer import Measure, Prospect, Stylizer
+from impasto.targets import measure_targets
+from impasto.vgg import Engine
 
-Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray
-"""A picture: a path, a PIL image, or an array (h, w[, channels]); for a style also the name of a swatch."""
+Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
+"""A picture: a path, a PIL image, an array (h, w[, channels]), or one loaded; for a style also the name of a swatch."""
 
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
@@ -39,10 +42,34 @@ class Origin(NamedTuple):
     sha256: str
 
 
-class Painting:
-    """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it."""
+class Network(NamedTuple):
+    """VGG19, ready to run, and where its weights came from."""
 
-    def __init__(self, content: Source, styles: Sequence[Source], settings: Settings) -> None:
+    engine: Engine
+    origin: Origin
+
+
+def load_network(settings: Settings) -> Network:
+    """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
+    loaded = weights.load(settings.weights)
+    return Network(engines.make(settings, loaded), Origin(loaded.source, loaded.sha256))
+
+
+class Painting:
+    """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
+
+    Jobs may share a `network` that fits the settings of each, and a way to `measure` targets.
+    """
+
+    def __init__(
+        self,
+        content: Source,
+        styles: Sequence[Source],
+        settings: Settings,
+        *,
+        network: Network | None = None,
+        measure: Measure = measure_targets,
+    ) -> None:
         if not styles:
             raise SettingsError("No style was given: name at least one painting or swatch.")
         if settings.style_weights and len(settings.style_weights) != len(styles):
@@ -51,14 +78,17 @@ class Painting:
                 "give one per style."
             )
         self.settings = settings
-        self.content = images.load(content, max_pixels=settings.max_pixels)
+        self.content = open_picture(content, settings)
         self.styles = tuple(open_style(style, settings) for style in styles)
         self.init = None
         if settings.init_is_image:
-            self.init = images.load(settings.init, max_pixels=settings.max_pixels)
-        network = weights.load(settings.weights)
-        self.weights = Origin(network.source, network.sha256)
-        self.network = engines.make(settings, network)
+            self.init = open_picture(settings.init, settings)
+        if settings.mask_erosion and not (settings.mask or settings.style_mask):
+            raise SettingsError("--mask-erosion is set but there is no --mask: give one per style.")
+        self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), settings)
+        self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), settings)
+        self.network, self.weights = network or load_network(settings)
+        self.measure: Measure = measure
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
         self.plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
         self.scratch = Scratch(self.plan.folder)
@@ -66,12 +96,21 @@ class Painting:
             update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
         )
 
-    def events(self) -> Iterator[Event]:
+    def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
-        stylizer = Stylizer(self.settings, network=self.network)
+        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, measure=self.measure)
         start = None if self.init is None else self.init.pixels
+        events = stylizer.paint(
+            self.content.pixels,
+            [style.pixels for style in self.styles],
+            start,
+            masks=regions(self.masks),
+            style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
+            resume=resume,
+        )
+        del resume  # or its tensors would take memory until the end
         try:
-            yield from stylizer.paint(self.content.pixels, [style.pixels for style in self.styles], start)
+            yield from events
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(
                 error
@@ -82,6 +121,10 @@ class Painting:
                 "lower --max-memory."
             ) from error
 
+    def prospect(self) -> Prospect:
+        """The scales, the plan and the time of the run; takes a fraction of a second."""
+        return Stylizer(self.settings, network=self.network).prospect(_size(self.content))
+
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
         if self.content.alpha is None:
@@ -91,6 +134,9 @@ class Painting:
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again."""
         settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
+        for knob, pictures in (("mask", self.masks), ("style_mask", self.style_masks)):
+            given = zip(pictures, settings[knob], strict=True)
+            settings[knob] = [name if picture is None else picture.path for picture, name in given]
         settings["scratch"] = "auto"  # a folder of this machine, of which no pixel depends
         if self.init is not None:
             settings["init"] = self.init.path
@@ -100,6 +146,7 @@ class Painting:
             content=_ingredient(self.content),
             styles=tuple(_ingredient(style) for style in self.styles),
             init=None if self.init is None else _ingredient(self.init),
+            masks=tuple(_ingredient(mask) for mask in (*self.masks, *self.style_masks) if mask is not None),
             weights_sha256=self.weights.sha256,
             torch=torch.__version__,
             threads=torch.get_num_threads(),
@@ -129,6 +176,8 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
     pairs += [("style", mine, wanted) for mine, wanted in zip(painting.styles, recipe.styles, strict=True)]
     if painting.init is not None and recipe.init is not None:
         pairs.append(("init", painting.init, recipe.init))
+    mine = [mask for mask in (*painting.masks, *painting.style_masks) if mask is not None]
+    pairs += [("mask", mask, wanted) for mask, wanted in zip(mine, recipe.masks, strict=True)]
     for role, mine, wanted in pairs:
         if mine.sha256 != wanted.sha256:
             raise ImpastoError(
@@ -157,10 +206,15 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
     raise ImageError("The run ended without a picture.")  # unreachable: Finished is always the last event
 
 
+def open_picture(source: Source, settings: Settings) -> Picture:
+    """A picture from a file or from memory; one that was loaded before is taken as it is."""
+    return source if isinstance(source, Picture) else images.load(source, max_pixels=settings.max_pixels)
+
+
 def open_style(style: Source, settings: Settings) -> Picture:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
     if not isinstance(style, str) or Path(style).exists():
-        return images.load(style, max_pixels=settings.max_pixels)
+        return open_picture(style, settings)
     if style not in swatches.names():
         if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
             raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")
@@ -168,6 +222,33 @@ def open_style(style: Source, settings: Settings) -> Picture:
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
+
+
+def open_masks(
+    files: Sequence[str], knob: str, word: str, styles: int, settings: Settings
+) -> tuple[Picture | None, ...]:
+    """The pictures of masks, None for the `word` that stands for no file; raises `SettingsError` or `ImageError`."""
+    if files and len(files) != styles:
+        raise SettingsError(f"{knob} has {len(files)} values for {styles} styles: give one per style.")
+    return tuple(None if file == word else images.load(file, max_pixels=settings.max_pixels) for file in files)
+
+
+def whiteness(mask: Picture) -> Tensor:
+    """A mask (1, 1, h, w) in [0, 1] from a picture: its grey, and nothing where it is transparent."""
+    grey = mask.pixels.mean(dim=1, keepdim=True)
+    return grey if mask.alpha is None else grey * mask.alpha
+
+
+def regions(masks: Sequence[Picture | None]) -> list[Tensor]:
+    """The masks (1, 1, h, w) of a run's styles, of which one may be what the others leave of the canvas."""
+    given = {number: whiteness(mask) for number, mask in enumerate(masks) if mask is not None}
+    if len(given) == len(masks):
+        return list(given.values())
+    size = max((mask.shape[-2:] for mask in given.values()), key=lambda hw: hw[0] * hw[1])
+    left = torch.ones(1, 1, *size)
+    for mask in given.values():
+        left = left - images.resize(mask.expand(-1, 3, -1, -1), (size[0], size[1]))[:, :1]
+    return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
 
 
 def _size(picture: Picture) -> tuple[int, int]:

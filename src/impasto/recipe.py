@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from impasto.errors import ImageError
-from impasto.settings import Settings
+from impasto.errors import ImageError, SettingsError
+from impasto.settings import Settings, flag
 
 KEY = "impasto"
 """The recipe's own mark in a picture's metadata, so that a stranger's note isn't taken for one."""
@@ -35,6 +35,7 @@ class Recipe:
     torch: str
     threads: int
     machine: str
+    masks: tuple[Ingredient, ...] = ()
 
     @property
     def engine(self) -> str:
@@ -53,6 +54,7 @@ class Recipe:
             parts = {
                 "content": Ingredient(**fields.pop("content")),
                 "styles": tuple(Ingredient(**style) for style in fields.pop("styles")),
+                "masks": tuple(Ingredient(**mask) for mask in fields.pop("masks", ())),
                 "init": None if (init := fields.pop("init")) is None else Ingredient(**init),
             }
             return cls(**fields, **parts)
@@ -64,3 +66,52 @@ class Recipe:
     def checked_settings(self) -> Settings:
         """The settings, checked again; raises `SettingsError` where this version doesn't know them."""
         return Settings(**self.settings)
+
+    def continued(self, settings: Settings) -> Settings:
+        """`settings` with what they leave open as this recipe has it, to go on with a run.
+
+        Raises `SettingsError` with a sentence for each knob that would change the picture.
+        """
+        began, now = self.checked_settings().model_dump(mode="json"), settings.model_dump(mode="json")
+        open_now = {knob: began[knob] for knob in LEFT_OPEN if now[knob] == "auto"}
+        free = {*FREE, *(["init"] if settings.init_is_image and self.init is not None else [])}
+        if changed := [
+            f"{flag(knob)} was {_shown(began[knob])} when the run began and is {_shown(value)} now: "
+            f"give the old value, or {ANEW}."
+            for knob, value in (now | open_now).items()
+            if knob not in free and value != began[knob]
+        ]:
+            raise SettingsError("\n".join(changed))
+        return settings.model_copy(update={knob: getattr(self.checked_settings(), knob) for knob in open_now})
+
+    def changed_inputs(self, now: Recipe) -> list[str]:
+        """A sentence for each input of this recipe that is another one `now`, by its SHA-256."""
+        if len(self.styles) != len(now.styles):
+            return [
+                f"The run began with {len(self.styles)} styles and has {len(now.styles)} now: give the same, or {ANEW}."
+            ]
+        pairs = [("content image", self.content, now.content)]
+        pairs += [("style image", then, style) for then, style in zip(self.styles, now.styles, strict=True)]
+        if self.init is not None and now.init is not None:
+            pairs.append(("init image", self.init, now.init))
+        named = [(f"{role} {i.path or i.name!r}", then.sha256, i.sha256) for role, then, i in pairs]
+        named.append((f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256))
+        return [
+            f"The {name} is not what the run began with (SHA-256 {sha256[:12]}…, not {then[:12]}…): "
+            f"put the old one back, or {ANEW}."
+            for name, then, sha256 in named
+            if sha256 != then
+        ]
+
+
+LEFT_OPEN = ("engine", "tile", "history", "device")
+"""Knobs whose 'auto' goes on with what the run had settled."""
+
+FREE = ("max_memory", "max_pixels", "weights")
+"""Knobs that may differ when a run goes on: they don't change the picture, or are known by their hash."""
+
+ANEW = "start again with --overwrite instead of --resume"
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) or "not given" if isinstance(value, list) else str(value)

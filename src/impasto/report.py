@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError
@@ -18,8 +20,8 @@ from impasto.measures import Step, measure_pictures, measure_time
 from impasto.settings import Settings
 from impasto.vgg import Engine
 
-if TYPE_CHECKING:
-    pass
+EPOCHS = (1, 5, 10)
+"""Epochs that a figure shows, where the run has them."""
 
 SHOWN = 2048
 """Longest side in pixels of the epochs' pictures that are kept: a figure shows them smaller still."""
@@ -35,7 +37,7 @@ class Recorder:
         *,
         settings: Settings,
         network: Engine,
-        epochs: Sequence[int] = (1, 5, 10),
+        epochs: Sequence[int] = EPOCHS,
     ) -> None:
         self.content, self.styles = content, tuple(styles)
         self.settings, self.network = settings, network
@@ -59,6 +61,31 @@ class Recorder:
                 self._pictures[event.epoch] = resize(event.picture, fit(size, min(max(size), SHOWN)))
             case Finished():
                 self._finished = event
+
+    def record(self) -> dict[str, Any]:
+        """What was noted so far, for a checkpoint: pictures, and the steps as a table (n, 5 + parts) in float64."""
+        names = list(dict.fromkeys(name for step in self._steps for name in step.parts))
+        rows = [
+            [step.scale, *step.size, step.loss, step.seconds, *(step.parts.get(name, math.nan) for name in names)]
+            for step in self._steps
+        ]
+        table = torch.tensor(rows, dtype=torch.float64).view(len(rows), 5 + len(names))
+        pictures = {str(n): shot for n, shot in self._pictures.items()}
+        return {
+            "parts": names,
+            "steps": table,
+            "pictures": pictures,
+            "sizes": {str(n): s for n, s in self._sizes.items()},
+        }
+
+    def recall(self, record: dict[str, Any]) -> None:
+        """Begins with what another recorder of this run had noted, so that the report misses nothing."""
+        names = record["parts"]
+        for number, (scale, height, width, loss, seconds, *values) in enumerate(record["steps"].tolist(), start=1):
+            parts = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
+            self._steps.append(Step(number, int(scale), (int(height), int(width)), loss, parts, seconds))
+        self._pictures |= {int(epoch): shot for epoch, shot in record["pictures"].items()}
+        self._sizes |= {int(epoch): (height, width) for epoch, (height, width) in record["sizes"].items()}
 
     def report(self) -> Report:
         """Computes the measures, which takes about as long as a step; raises `ImpastoError` before the run's end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import SettingsError
+from impasto.loss_names import ContentLossName, StyleLossName
 
 LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|pool[1-5]")
 """The names a loss may use: VGG19's convolutions, ReLUs and poolings (Simonyan & Zisserman 2014, configuration E)."""
@@ -21,7 +23,7 @@ MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-INITS = ("content", "noise", "style")
+INITS = ("content", "noise", "style", "histogram")
 """The starts that need no image of their own."""
 
 
@@ -32,12 +34,30 @@ class Pooling(StrEnum):
     AVERAGE = "average"
 
 
+class Padding(StrEnum):
+    """What the first convolution sees outside the picture; deeper ones see zeros, which rectified features know.
+
+    `replicate`: the nearest pixels. `zero`: the network as trained, to which the mean colour is zero: a grey frame.
+    """
+
+    REPLICATE = "replicate"
+    ZERO = "zero"
+
+
 class EngineName(StrEnum):
     """What runs VGG19: `torch` on any device, `native` (our own C) on the CPU, or `auto`, the fastest that is there."""
 
     AUTO = "auto"
     TORCH = "torch"
     NATIVE = "native"
+
+
+class Precision(StrEnum):
+    """What the network's convolutions multiply in; losses and the picture are float32 always."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
 
 
 class ObjectiveName(StrEnum):
@@ -59,6 +79,18 @@ class OptimizerName(StrEnum):
     LBFGS = "lbfgs"
 
 
+class Color(StrEnum):
+    """Whose colours the picture has (Gatys et al. 2016, Preserving color in neural artistic style transfer).
+
+    `style`: the painting's. `keep`: the photo's, place by place; only lightness is painted. `match`: the photo's as a
+    whole, since the painting is given their mean and covariance before the run.
+    """
+
+    STYLE = "style"
+    KEEP = "keep"
+    MATCH = "match"
+
+
 Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
@@ -72,6 +104,14 @@ class Settings(BaseModel):
         ObjectiveName.NORMALIZED,
         description="What the weights multiply: the paper's raw losses ('gatys'), or those losses divided by what "
         "they measure on this pair of images ('normalized'), so that weights mean the same everywhere.",
+    )
+    strength: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="How far to go from the photo to the painting: 0 is the photo, 1 as strong as style gets; the same "
+        "on every pair and size. Only with --objective normalized.",
     )
     content_weight: Weight = Field(0.05, description="α: weight of the content loss (Gatys et al. 2015, eq. 7).")
     style_weight: Weight = Field(1.0, description="β: weight of the style loss.")
@@ -88,8 +128,33 @@ class Settings(BaseModel):
     layer_weights: tuple[Weight, ...] = Field(
         (), description="w_l: one weight per style layer. Default: all equal, summing to 1."
     )
+    color: Color = Field(
+        Color.STYLE,
+        description="Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted "
+        "('keep'), or the photo's colours for the painting before it is used ('match').",
+    )
+    style_loss: StyleLossName = Field(StyleLossName.GRAM, description="What is compared of photo and painting.")
+    content_loss: ContentLossName = Field(ContentLossName.FEATURES, description="What is kept of the photo.")
+    style_scale: float = Field(
+        1.0, ge=0.25, le=4, allow_inf_nan=False, description="Size of the strokes: the painting's to the output's size."
+    )
+    mask: tuple[str, ...] = Field(
+        (),
+        description="One picture per style, white where it is to be painted; 'rest' for what the others leave. The "
+        "photo stays where all are black.",
+    )
+    style_mask: tuple[str, ...] = Field(
+        (), description="One picture per style, white where the painting counts; 'all' for all of it."
+    )
+    mask_erosion: bool = Field(
+        False, description="Let a mask count only where the network sees nothing beyond it: regions mix less."
+    )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
     pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
+    padding: Padding = Field(
+        Padding.REPLICATE,
+        description="What VGG19 sees outside the picture: its border going on, or a grey frame ('zero'), as trained.",
+    )
     weights: str = Field("embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file.")
     optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
     learning_rate: float = Field(
@@ -100,16 +165,46 @@ class Settings(BaseModel):
     scales: int | Literal["auto"] = Field(
         "auto", description="Number of sizes from coarse to fine (1 to 12), each twice the last; 1 switches it off."
     )
+    step_ratio: float = Field(
+        0.6,
+        ge=0.05,
+        le=20,
+        allow_inf_nan=False,
+        description="Steps at a scale relative to the next coarser one: higher gives the finer scales more of them.",
+    )
+    detail: float | Literal["auto"] = Field(
+        "auto",
+        description="How much of the photo's fine detail the canvas gets back where a scale enlarges it, from 0 to 1; "
+        "'auto' is what --strength leaves of the photo.",
+    )
+    negligible: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="Leave out the deepest layers while they hold less than this share of the loss: faster, not exact.",
+    )
     init: str = Field(
         "content",
         min_length=1,
-        description="Start from 'content', 'noise', 'style' (its colours) or an image file.",
+        description="Start from 'content', 'noise', noise in the colours of the 'style' or exactly the photo's "
+        "('histogram'), or an image file.",
+    )
+    init_noise: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="Share of white noise that is mixed into the start."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of every random number in the run.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     engine: EngineName = Field(
         EngineName.AUTO,
         description="What runs the network: torch, native (twice as fast, CPU only), or the faster one there is.",
+    )
+    precision: Precision = Field(
+        Precision.FLOAT32,
+        description="What convolutions multiply in: 'tf32' (CUDA) and 'bfloat16' are faster and less exact.",
+    )
+    compile: bool = Field(
+        False, description="Compile the torch engine's network before the run (torch.compile): for long runs on CUDA."
     )
     max_memory: str = Field(
         "auto",
@@ -151,6 +246,19 @@ class Settings(BaseModel):
     @classmethod
     def _scales_in_range(cls, value: Any) -> int | str:
         return _auto_or_number(value, "a number from 1 to 12", lambda n: 1 <= n <= 12)
+
+    @field_validator("detail", mode="before")
+    @classmethod
+    def _detail_is_a_share(cls, value: Any) -> float | str:
+        if value == "auto":
+            return value
+        try:
+            share = float(value)
+        except (TypeError, ValueError):
+            share = math.nan
+        if isinstance(value, bool) or not 0 <= share <= 1:
+            raise ValueError("should be 'auto' or a number from 0 to 1")
+        return share
 
     @field_validator("max_memory")
     @classmethod
@@ -200,8 +308,28 @@ class Settings(BaseModel):
                 raise ValueError(f"{flag(weights)} has {given} values for {wanted} {flag(layers)}: give one each")
         if self.engine is EngineName.NATIVE and self.device not in ("auto", "cpu"):
             raise ValueError(f"--engine is 'native', which runs on the CPU, but --device is {self.device!r}: drop one")
+        if self.engine is EngineName.NATIVE and (self.precision is not Precision.FLOAT32 or self.compile):
+            knob = "--compile" if self.compile else f"--precision {self.precision.value}"
+            raise ValueError(f"--engine is 'native', which computes in float32 as it is, but {knob} is set: drop one")
+        if self.precision is Precision.TF32 and not self.device.startswith(("cuda", "auto")):
+            raise ValueError(f"--precision is 'tf32', which only CUDA has, but --device is {self.device!r}: drop one")
+        if self.init == "noise" and self.init_noise:
+            raise ValueError(f"--init is 'noise' already, but --init-noise is {self.init_noise:g}: drop one")
         if not (self.content_layers or self.style_layers):
             raise ValueError("--content-layers and --style-layers are both empty: name at least one layer")
+        if not self.style_loss.additive and self.tile not in ("auto", 0):
+            raise ValueError(
+                f"--style-loss is {self.style_loss.value!r}, which has to see the picture whole, but --tile is "
+                f"{self.tile}: drop one"
+            )
+        if self.objective is ObjectiveName.GATYS:
+            for knob in ("strength", "style_loss", "content_loss"):
+                if (value := getattr(self, knob)) != type(self).model_fields[knob].default:
+                    raise ValueError(
+                        f"--objective is 'gatys', the paper's losses, but {flag(knob)} is {value}: drop one"
+                    )
+        if self.mask.count("rest") > 1 or self.mask == ("rest",):
+            raise ValueError("--mask says 'rest' for every style or twice: give a picture for each other style")
         if self.style_weights and sum(self.style_weights) == 0:
             raise ValueError("--style-weights are all 0: give at least one style a positive weight")
         return self
@@ -239,26 +367,3 @@ def _sentence(fault: dict[str, Any]) -> str:
         if message.startswith("should")
         else f"{flag(name)} {message}."
     )
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "balanced": {},
-    "sketch": {"size": 256, "epochs": 5, "steps_per_epoch": 12},
-    "faithful": {
-        "objective": "gatys",
-        "content_weight": 1e-3,
-        "scales": 1,
-        "init": "noise",
-        "pooling": "average",
-        "epochs": 10,
-        "steps_per_epoch": 50,
-    },
-}
-"""Named starting points; knobs given beside a preset beat it."""
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The knobs of a named preset; raises `SettingsError` for a name that isn't one."""
-    if name not in PRESETS:
-        raise SettingsError(f"--preset is {name!r}, which isn't one: choose from {', '.join(PRESETS)}.")
-    return dict(PRESETS[name])

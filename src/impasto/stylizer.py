@@ -5,37 +5,67 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from impasto import optimizers
+from impasto.checkpoint import RunState
 from impasto.errors import DivergedError, SettingsError
-from impasto.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
+from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
-from impasto.objective import Objective, Weighting, measure_targets, normalized
-from impasto.optimizers import Evaluate, Evaluation
+from impasto.objective import Objective
+from impasto.run import Best, Run
+from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
-from impasto.settings import ObjectiveName, Settings
-from impasto.tiles import network_pixels
+from impasto.settings import ObjectiveName, Settings, flag
+from impasto.sparing import Sparing
+from impasto.starts import first_canvas
+from impasto.storeys import network_pixels
+from impasto.targets import Manner, Targets, Weighting, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 COARSEST = 128
 """Longest side in pixels that automatic scales don't go below."""
 
-FEWER_STEPS = 0.6
-"""Steps at a scale relative to the next coarser one: a finer scale costs four times as much and has less left to do."""
-
-
 PROBE = 128
 """Side in pixels of the picture on which the network's speed is measured."""
 
-NOISE = 0.2
-"""Standard deviation of the white noise that `init='noise'` starts from."""
+MOST_RESTARTS = 3
+"""How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
+
+STEERABLE = frozenset(
+    {"strength", "color", "content_weight", "style_weight", "tv_weight", "layer_weights", "content_layer_weights"}
+)
+"""Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
+
+CONTENT_RANGE = 5.0
+"""α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the photo."""
+
+
+class Measure(Protocol):
+    """How a run's targets are measured at one scale: `measure_targets`, or the same with a memory."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        weighting: Weighting,
+        content: Tensor,
+        styles: Iterable[Tensor],
+        shares: Sequence[float] = (),
+        *,
+        manner: Manner | None = None,
+        tile: int | None = None,
+        scratch: Scratch = MEMORY,
+    ) -> Targets:
+        """What the photo and the paintings ask for, see `measure_targets`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,52 +112,25 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
         if count > total:
             raise SettingsError(f"--scales is {count} but the run has {total} steps: use more steps or fewer scales.")
     longest = [max(1, round(max(size) / 2**k)) for k in range(count - 1, 0, -1)]
-    return tuple(
-        Scale(s, n) for s, n in zip([*(fit(size, n) for n in longest), size], _share(total, count), strict=True)
-    )
+    sizes = [*(fit(size, n) for n in longest), size]
+    return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
 
 
-def _share(total: int, count: int) -> list[int]:
-    weights = [FEWER_STEPS**k for k in range(count)]
-    steps = [max(1, int(total * w / sum(weights))) for w in weights]
-    steps[0] += total - sum(steps)
-    return steps
-
-
-def first_canvas(
-    settings: Settings, photo: Tensor, painting: Tensor, image: Tensor | None = None, scratch: Scratch = MEMORY
-) -> Tensor:
-    """The canvas that a run starts from, like `photo` (1, 3, h, w), in [0, 1], by `Settings.init`.
-
-    'content' is the photo; 'noise' is white noise around mid grey; 'style' is noise with the mean and covariance of
-    the painting's colours; a file's name means `image`, resized.
-    """
-    if settings.init_is_image:
-        assert image is not None, "the caller loads the image that Settings.init names"
-        return resize(image, (photo.shape[-2], photo.shape[-1]), scratch).to(photo)
-    if settings.init == "content":
-        return scratch.map(torch.clone, photo)
-    generator = torch.Generator().manual_seed(settings.seed)
-    noise = scratch.empty(photo.shape, photo)
-    for (piece,) in scratch.pieces(noise):
-        piece.copy_(torch.randn(piece.shape, generator=generator))
-    if settings.init == "noise":
-        return scratch.map(lambda z: (0.5 + NOISE * z).clamp(0, 1), noise)
-    colours = painting.flatten(2)[0]
-    covariance = torch.cov(colours) + 1e-6 * torch.eye(3).to(colours)
-    root, mean = torch.linalg.cholesky(covariance).to(photo), colours.mean(dim=1).view(1, 3, 1, 1).to(photo)
-    for rows in scratch.windows(photo.shape[-2], photo[..., 0, :].numel() * photo.element_size()):
-        mixed = torch.einsum("ij,njhw->nihw", root, noise[..., rows, :])
-        noise[..., rows, :] = (mean + mixed).clamp(0, 1)
-    return noise
+def _share(total: int, count: int, ratio: float) -> list[int]:
+    """Steps of each of `count` scales, at least 1, that add up to `total`, each `ratio` times the one before."""
+    weights = [ratio**k for k in range(count)]
+    shares = [1 + int((total - count) * w / sum(weights)) for w in weights]
+    shares[shares.index(max(shares))] += total - sum(shares)
+    return shares
 
 
 class Stylizer:
     """Paints by descending on the pixels, from a coarse picture to the final size."""
 
-    def __init__(self, settings: Settings, *, network: Engine) -> None:
+    def __init__(self, settings: Settings, *, network: Engine, measure: Measure = measure_targets) -> None:
         self.settings = settings
         self.network = network
+        self.measure: Measure = measure
         self.device = network.device
 
     def plan(self, size: tuple[int, int]) -> Plan:
@@ -161,70 +164,127 @@ class Stylizer:
             taken = min(taken, time.perf_counter() - began)
         return taken / PROBE**2
 
-    def paint(self, content: Tensor, styles: Sequence[Tensor], init: Tensor | None = None) -> Iterator[Event]:
+    def steer(self, **knobs: Any) -> None:
+        """Change knobs of `STEERABLE` between two events: the run goes on from its canvas with them.
+
+        Raises `SettingsError` for other knobs, or values that aren't allowed.
+        """
+        if fixed := sorted(knobs.keys() - STEERABLE):
+            free = ", ".join(sorted(map(flag, STEERABLE)))
+            raise SettingsError(f"{flag(fixed[0])} can't be changed while painting: start again, or change {free}.")
+        self.settings = Settings(**self.settings.model_dump() | knobs)
+
+    def paint(
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        init: Tensor | None = None,
+        *,
+        masks: Sequence[Tensor] = (),
+        style_masks: Sequence[Tensor | None] = (),
+        resume: RunState | None = None,
+    ) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
 
-        `init` is the image that `Settings.init` names, if it names one. Close the generator to stop. Raises
-        `DivergedError` with the last good picture when the loss or its gradient stops being finite.
+        `init` is the image that `Settings.init` names, if it names one; `masks` (1, 1, h, w) in [0, 1] are the regions
+        of the styles, of any size, `style_masks` the parts of them that count. `resume` is where a run with the same
+        inputs and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to
+        stop, call `steer` between events to change weights. Raises `DivergedError` with the last good picture when
+        loss, gradient or canvas stop being finite for good.
         """
-        began = time.perf_counter()
+        began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
         prospect = self.prospect((content.shape[-2], content.shape[-1]))
         scales, plan = prospect.scales, prospect.plan
-        size = plan.size
         sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
+        scratch = Scratch(plan.folder)
+        scene = Scene(content, tuple(styles), tuple(masks), tuple(style_masks), self.settings.color, plan, scratch)
+        s = self.settings
+        optimizer = optimizers.make(s.optimizer, learning_rate=s.learning_rate, history=plan.history, scratch=scratch)
+        if resume is None:
+            photo = resize(scene.photo, scales[0].size, scratch)
+            canvas = first_canvas(s, photo, scene.paintings[0], init, scratch)
+            run = Run(scene.colours.canvas(canvas).to(self.device), optimizer, scene.picture, scratch, began)
+            del photo, canvas
+        else:
+            run = Run(resume.canvas.to(self.device), optimizer, scene.picture, scratch, began)
+            run.go_on(resume.to(self.device), [(scale.size, scale.steps) for scale in scales])
+            del resume  # or its tensors would take memory until the end
         yield Started(
             sizes, steps, str(self.device), plan.tile, plan.history, plan.peak, prospect.seconds, plan.disk, plan.folder
         )
 
-        scratch = Scratch(plan.folder)
-        photo = resize(content, scales[0].size, scratch)
-        canvas = first_canvas(self.settings, photo, styles[0], init, scratch).to(self.device)
-        del photo
-        optimizer = optimizers.make(
-            self.settings.optimizer,
-            learning_rate=self.settings.learning_rate,
-            history=plan.history,
-            scratch=scratch,
-        )
-        best = Best(canvas, scratch)
-        step = 0
-        for number, scale in enumerate(scales, start=1):
-            objective = self._objective(
-                content, styles, scale.size, plan.tile, scratch, share_of_pixels=math.prod(scale.size) / math.prod(size)
-            )
-            canvas = resize(canvas, scale.size, scratch)
-            optimizer = optimizer.resized(scale.size)
-            best = Best(canvas, scratch)
-            evaluate = best.guarded(objective.evaluate)
-            for _ in range(scale.steps):
-                canvas, now = optimizer.step(canvas, evaluate)
-                step += 1
-                epoch = math.ceil(step / self.settings.steps_per_epoch)
-                seconds = time.perf_counter() - began
-                shot = partial(picture, canvas, scratch)
-                yield Stepped(step, epoch, number, scale.size, now.loss, now.parts, seconds, shot)
-                if step == epoch * self.settings.steps_per_epoch:
-                    yield EpochDone(epoch, picture(canvas, scratch))
-                del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            evaluate(canvas)
-            canvas = best.canvas
-            yield ScaleDone(number, picture(canvas, scratch))
-        yield Finished(picture(best.canvas, scratch), best.loss, best.parts, step, time.perf_counter() - began)
+        if run.step and run.step % s.steps_per_epoch == 0:  # the state was saved before this was told
+            yield EpochDone(run.step // s.steps_per_epoch, run.picture(run.canvas))
+        for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
+            if number > run.scale:
+                run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
+            yield from self._descend(run, scene, scale.size, sum(steps[:number]))
+            yield ScaleDone(number, run.picture(run.canvas))
+        best = run.best
+        yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
-    def _objective(
-        self,
-        content: Tensor,
-        styles: Sequence[Tensor],
-        size: tuple[int, int],
-        tile: int | None,
-        scratch: Scratch = MEMORY,
-        *,
-        share_of_pixels: float,
-    ) -> Objective:
+    def _detail(self, scene: Scene, canvas: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """What a photo shows at (h, w) pixels and not at the canvas's size, as much of it as `Settings.detail` says.
+
+        With all of it, a canvas that is the photo stays the photo: the step up in a Laplacian pyramid (Burt & Adelson
+        1983). 'auto' is what the strength leaves of the photo; nothing where the run doesn't start from it.
+        """
+        s, share = self.settings, self.settings.detail
+        if share == "auto":
+            from_photo = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
+            share = 1 - way(s.strength) if from_photo else 0.0
+        if not share:
+            return None
+        fine, coarse = (resize(scene.photo, at, scene.scratch) for at in (size, (canvas.shape[-2], canvas.shape[-1])))
+        detail = scene.scratch.map(lambda f, c: share * (f - c), fine, resize(coarse, size, scene.scratch))
+        return scene.colours.canvas_of_detail(detail).to(canvas)
+
+    def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
+        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        settings, objective = self.settings, self._objective(scene, size)
+        run.sparing = sparing = Sparing(objective, settings.negligible, run.sparing_state)
+        evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+        while run.step < last:
+            if self.settings is not settings:
+                settings, objective = self.settings, self._steered(run, scene, objective, settings)
+                run.sparing = sparing = Sparing(objective, settings.negligible)
+                evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+            try:
+                now = run.advance(evaluate)
+            except DivergedError:
+                if run.restarts == MOST_RESTARTS:
+                    raise
+                run.start_again()
+                yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
+                continue
+            epoch = math.ceil(run.step / settings.steps_per_epoch)
+            seconds = time.perf_counter() - run.began
+            shot, state = partial(run.picture, run.canvas), partial(run.state, seconds)
+            yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, shot, state)
+            del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
+            if run.step == epoch * settings.steps_per_epoch:
+                yield EpochDone(epoch, run.picture(run.canvas))
+        with suppress(DivergedError):  # then the last step wasn't the best
+            evaluate(run.canvas)
+        run.canvas = run.best.canvas
+        if settings.negligible:  # what was left out is part of the result
+            run.best = Best(run.canvas, run.picture, scene.scratch)
+            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
+
+    def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
+        """The objective under the settings as they are now; the run goes on from its canvas."""
+        size = (run.canvas.shape[-2], run.canvas.shape[-1])
+        if self.settings.color is before.color:
+            run.steered(run.canvas)
+            units = objective.weighting.units
+            return objective.reweighted(replace(self._weighting(size, scene), units=units))
+        picture = run.picture(run.canvas)
+        scene.recolour(self.settings.color)
+        run.steered(scene.colours.canvas(picture).to(self.device))
+        return self._objective(scene, size)
+
+    def _weighting(self, size: tuple[int, int], scene: Scene) -> Weighting:
         s = self.settings
-        photo = resize(content, size, scratch).to(self.device)
-        # A painting is brought to the canvas's longest side, so that strokes keep their size relative to the picture.
-        paintings = (resize(p, fit((p.shape[-2], p.shape[-1]), max(size)), scratch).to(self.device) for p in styles)
         weighting = Weighting(
             alpha=s.content_weight,
             beta=s.style_weight,
@@ -232,45 +292,51 @@ class Stylizer:
             style=layer_shares(s.style_layers, s.layer_weights),
             tv=s.tv_weight,
         )
-        shares = s.style_weights or [1.0] * len(styles)
-        targets = measure_targets(self.network, weighting, photo, paintings, shares, tile=tile, scratch=scratch)
-        match s.objective:
-            case ObjectiveName.NORMALIZED:
-                weighting = normalized(weighting, targets, scratch)
-            case ObjectiveName.GATYS:
-                # The paper's content loss sums over positions and its style loss averages: at a coarser scale α
-                # grows as the positions get fewer, so that every scale seeks the final size's balance.
-                weighting = replace(
-                    weighting, alpha=weighting.alpha / share_of_pixels, tv=weighting.tv / share_of_pixels
-                )
+        if s.objective is ObjectiveName.NORMALIZED:
+            alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
+            return replace(weighting, alpha=alpha, strength=way(s.strength))
+        # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
+        # positions get fewer, so that every scale seeks the final size's balance.
+        share = math.prod(size) / math.prod(scene.plan.size)
+        return replace(weighting, alpha=weighting.alpha / share, tv=weighting.tv / share)
+
+    def _objective(self, scene: Scene, size: tuple[int, int]) -> Objective:
+        s, scratch, tile = self.settings, scene.scratch, scene.plan.tile
+        photo = resize(scene.photo, size, scratch).to(self.device)
+        longest = max(1, round(s.style_scale * max(size)))
+        paintings = (self._painting(painting, longest, max(size), scratch) for painting in scene.paintings)
+        manner = Manner(
+            s.style_loss,
+            s.content_loss,
+            scene.masks_at(size),
+            [None if mask is None else mask.to(self.device) for mask in scene.style_masks],
+            s.mask_erosion,
+            s.seed,
+        )
+        weighting = self._weighting(size, scene)
+        shares = s.style_weights or [1.0] * len(scene.paintings)
+        seen = tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
+        targets = self.measure(
+            self.network, weighting, photo, paintings, shares, manner=manner, tile=seen, scratch=scratch
+        )
+        if s.objective is ObjectiveName.NORMALIZED:
+            weighting = normalized(weighting, targets, scratch)
         return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
 
+    def _painting(self, painting: Tensor, longest: int, whole: int, scratch: Scratch) -> Tensor:
+        """A painting at its longest side in pixels: strokes keep their size relative to the picture.
 
-class Best:
-    """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
-
-    def __init__(self, canvas: Tensor, scratch: Scratch = MEMORY) -> None:
-        self.canvas = canvas
-        self.scratch = scratch
-        self.loss = math.inf
-        self.parts: dict[str, float] = {}
-
-    def guarded(self, evaluate: Evaluate) -> Evaluate:
-        """The same objective, which notes each canvas and raises `DivergedError` with the best one on NaN or ∞."""
-
-        def evaluate_and_note(canvas: Tensor) -> Evaluation:
-            now = evaluate(canvas)
-            if not math.isfinite(now.loss) or not self.scratch.all(lambda g: g.isfinite().all(), now.gradient):
-                raise DivergedError(
-                    f"The loss became {now.loss} and the run stopped: the last good picture was kept; "
-                    "use smaller weights or another --optimizer.",
-                    picture(self.canvas, self.scratch),
-                )
-            if now.loss <= self.loss:
-                self.canvas, self.loss, self.parts = canvas, now.loss, now.parts
-            return now
-
-        return evaluate_and_note
+        One that is larger than the canvas is seen in tiles, or, by losses that can't be, as far as its middle. None is
+        made so small that a layer wouldn't see it.
+        """
+        full, least = (painting.shape[-2], painting.shape[-1]), smallest_side(self.settings.style_layers or ["relu1_1"])
+        longest = max(longest, math.ceil(least * max(full) / min(full)))
+        resized = resize(painting, fit(full, longest), scratch).to(self.device)
+        if longest <= whole or self.settings.style_loss.additive:
+            return resized
+        h, w = resized.shape[-2:]
+        top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
+        return resized[..., top : top + whole, left : left + whole]
 
 
 def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
@@ -278,6 +344,9 @@ def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, f
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
 
 
-def picture(canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
-    """A copy of the canvas that an event may own: on the CPU or in a file, detached, clamped to [0, 1]."""
-    return scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()
+def way(strength: float) -> float:
+    """How far from the photo's statistics to the painting's the targets of a strength lie: 0, .44, .75, .94, 1.
+
+    Steep at first, so that the middle of the knob is a painting and its end the last bit of one.
+    """
+    return 1 - (1 - strength) ** 2

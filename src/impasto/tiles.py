@@ -20,6 +20,11 @@ class Window:
     bottom: int
     right: int
 
+    @property
+    def pixels(self) -> int:
+        """How many pixels it holds."""
+        return (self.bottom - self.top) * (self.right - self.left)
+
     def of(self, image: Tensor) -> Tensor:
         """That part of an image (…, h, w), not a copy."""
         return image[..., self.top : self.bottom, self.left : self.right]
@@ -50,15 +55,16 @@ class Tile:
         return self.core.shrunk(poolings_before(layer)).of(features)
 
 
-def halo(layers: Iterable[str]) -> int:
-    """Pixels around a core that its features at `layers` depend on, rounded up to the pooling stride.
+def halo(layers: Iterable[str], below: str | None = None) -> int:
+    """Pixels around a core that its features at `layers` depend on, as seen from those at `below` (None: the pixels).
 
     Each 3×3 convolution reaches one position further, and a position behind p poolings is 2^p pixels wide: 80 px for
-    relu5_1, 32 px for relu4_1. A tile's corners must lie on multiples of the stride, so that its poolings take the
-    same pixels together as the whole picture's.
+    relu5_1, 32 px for relu4_1. It is rounded up to the pooling stride: a tile's corners must lie on its multiples, so
+    that its poolings take the same pixels together as the whole picture's.
     """
-    last = deepest(layers)
-    reach = sum(1 << poolings_before(layer.name) for layer in LAYERS[: ORDER[last] + 1] if layer.kind == "conv")
+    layers = tuple(layers)
+    passed = LAYERS[0 if below is None else ORDER[below] + 1 : ORDER[deepest(layers)] + 1]
+    reach = sum(1 << poolings_before(layer.name) for layer in passed if layer.kind == "conv")
     return -(-reach // stride(layers)) * stride(layers)
 
 
@@ -67,7 +73,9 @@ def stride(layers: Iterable[str]) -> int:
     return 1 << poolings_before(deepest(layers))
 
 
-def split(size: tuple[int, int], layers: Iterable[str], side: int | None = None) -> tuple[Tile, ...]:
+def split(
+    size: tuple[int, int], layers: Iterable[str], side: int | None = None, *, below: str | None = None
+) -> tuple[Tile, ...]:
     """Tiles whose cores cover a picture of `size` (h, w) once, at most `side` pixels high and wide.
 
     None, or a side that the picture fits in, gives one tile that sees everything. Sides are rounded down to the
@@ -78,22 +86,13 @@ def split(size: tuple[int, int], layers: Iterable[str], side: int | None = None)
     if side is None or max(size) <= side or not layers:
         everything = Window(0, 0, h, w)
         return (Tile(everything, everything),)
-    step, around = stride(layers), halo(layers)
+    step, around = stride(layers), halo(layers, below)
     tiles = []
     for top, bottom in _even(h, side, step):
         for left, right in _even(w, side, step):
             seen = Window(max(0, top - around), max(0, left - around), min(h, bottom + around), min(w, right + around))
             tiles.append(Tile(Window(top, left, bottom, right), seen))
     return tuple(tiles)
-
-
-def network_pixels(size: tuple[int, int], layers: Iterable[str], side: int | None) -> float:
-    """Pixels that one evaluation of a picture (h, w) in tiles sends through the network and back.
-
-    Every tile but the last is looked at twice, and looking alone is half of looking and coming back.
-    """
-    seen = [(t.seen.bottom - t.seen.top) * (t.seen.right - t.seen.left) for t in split(size, layers, side)]
-    return 1.5 * sum(seen) - 0.5 * seen[-1]
 
 
 def positions(layer: str, size: tuple[int, int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.errors import SettingsError
-from impasto.settings import EngineName, Pooling
+from impasto.settings import EngineName, Padding, Pooling, Precision
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
 
@@ -80,8 +80,23 @@ def smallest_side(layers: Iterable[str]) -> int:
     return 1 << poolings_before(deepest(layers))
 
 
-def check_request(image: Tensor, wanted: Collection[str], names: Collection[str]) -> None:
-    """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it."""
+def multiply_adds(layer: str | None) -> float:
+    """Multiplications and additions that a picture's pixel takes up to a convolutional layer (None: the picture, 0)."""
+    total, channels = 0.0, 3
+    for row in LAYERS[: 0 if layer is None else ORDER[layer] + 1]:
+        if row.kind == "conv":
+            total += 9 * channels * row.channels / 4 ** poolings_before(row.name)
+            channels = row.channels
+    return total
+
+
+def check_request(image: Tensor, wanted: Collection[str], names: Sequence[str], below: str | None = None) -> None:
+    """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it.
+
+    With `below`, the image is that layer's features, and only layers beyond it can be had.
+    """
+    if below is not None:
+        names = names[names.index(below) + 1 :]
     if unknown := sorted(set(wanted) - set(names)):
         cure = "build it with classifier=True" if unknown[0] in ORDER else f"choose from {', '.join(names)}"
         raise SettingsError(f"{unknown[0]!r} is not a layer of this network: {cure}.")
@@ -92,7 +107,7 @@ def check_request(image: Tensor, wanted: Collection[str], names: Collection[str]
                 f"The picture is {width}×{height} px but the fully connected layers take "
                 f"{CLASSIFIER_INPUT}×{CLASSIFIER_INPUT} px: resize or crop it."
             )
-    elif wanted and min(height, width) < smallest_side(wanted):
+    elif wanted and min(height, width) << (0 if below is None else poolings_before(below)) < smallest_side(wanted):
         raise SettingsError(
             f"The picture is {width}×{height} px but {deepest(wanted)} needs at least "
             f"{smallest_side(wanted)} px on each side: use a bigger size or shallower layers."
@@ -109,22 +124,37 @@ class Engine(Protocol):
         """Where pictures have to be, and where features are."""
         ...
 
-    def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w')."""
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
+        """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w').
+
+        With `below`, `image` is that pooling layer's features instead, and the network goes on from there.
+        """
         ...
 
 
 class VGG19(nn.Module):
     """The frozen network in plain torch; no weight ever asks for a gradient.
 
-    With `classifier=True` (and weights that have it) it ends in fc6, fc7, fc8 and prob.
+    With `classifier=True` (and weights that have it) it ends in fc6, fc7, fc8 and prob. With `precision` bfloat16
+    it multiplies in that and hands out float32; `compiled` leaves it to torch.compile, which takes its time first.
     """
 
     name = EngineName.TORCH
 
-    def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, classifier: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: Pooling = Pooling.MAX,
+        padding: Padding = Padding.ZERO,
+        classifier: bool = False,
+        precision: Precision = Precision.FLOAT32,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
-        self.pooling = Pooling(pooling)
+        self.precision = precision
+        self._run = torch.compile(self._compute_all) if compiled else self._compute_all
+        self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self.layers = (*LAYERS, *CLASSIFIER_LAYERS) if classifier else LAYERS
         for layer in self.layers:
             if layer.kind in ("conv", "linear"):
@@ -142,17 +172,24 @@ class VGG19(nn.Module):
         """Same as `features`."""
         return self.features(image, layers)
 
-    def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
         """Activations of an sRGB image (n, 3, h, w) in [0, 1] at each named layer; computing stops at the deepest.
 
-        Convolutional layers give (n, c, h', w'), the fully connected ones (n, c). Raises `SettingsError` for a
-        name that isn't a layer of this network or an image too small for it.
+        Convolutional layers give (n, c, h', w'), the fully connected ones (n, c). With `below`, `image` is that
+        pooling layer's features. Raises `SettingsError` for a name that isn't a layer of this network (or not one
+        beyond `below`) or an image too small for it.
         """
         wanted = set(layers)
-        check_request(image, wanted, [layer.name for layer in self.layers])
+        check_request(image, wanted, [layer.name for layer in self.layers], below)
+        autocast = torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision is Precision.BFLOAT16)
+        with autocast:
+            found = self._run(image, wanted, below)
+        return {name: f.to(image.dtype) for name, f in found.items()}
+
+    def _compute_all(self, image: Tensor, wanted: set[str], below: str | None) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        x = (image - self.get_buffer("mean")) / self.get_buffer("std")
-        for layer in self.layers:
+        x = image if below is not None else (image - self.get_buffer("mean")) / self.get_buffer("std")
+        for layer in self.layers[0 if below is None else ORDER[below] + 1 :]:
             if len(found) == len(wanted):
                 break
             x = self._compute(x, layer, keep_input=layer.kind == "relu" and found.keys() >= {_before_relu(layer)})
@@ -162,6 +199,8 @@ class VGG19(nn.Module):
 
     def _compute(self, x: Tensor, layer: Layer, *, keep_input: bool) -> Tensor:
         match layer.kind:
+            case "conv" if layer.name == "conv1_1" and self.padding is Padding.REPLICATE:
+                return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self._weight(layer), self._bias(layer))
             case "conv":
                 return F.conv2d(x, self._weight(layer), self._bias(layer), padding=1)
             case "relu":

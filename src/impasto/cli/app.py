@@ -12,8 +12,12 @@ from impasto.cli.demo import demo
 from impasto.cli.doctor import doctor
 from impasto.cli.paint import paint
 from impasto.cli.plan import plan
+from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
+from impasto.cli.reconstruct import reconstruct
+from impasto.cli.resume import resume
 from impasto.cli.swatches import swatches
+from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
@@ -30,7 +34,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-for command in (plan, swatches, weights, inspect, rerun, demo, doctor, bench):
+app.command(sweep, usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
+for command in (resume, reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 

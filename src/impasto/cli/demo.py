@@ -41,7 +41,7 @@ def demo(
     from impasto.painting import Painting
 
     painting = Painting(photo, [STYLE], settings)
-    return run(painting, files, with_recipe=True, as_json=json, quiet=quiet)
+    return run(painting, files, as_json=json, quiet=quiet)
 
 
 def photograph() -> Path:

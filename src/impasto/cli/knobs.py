@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -10,20 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_ori
 
 from cyclopts import Group, Parameter
 
+from impasto import presets
 from impasto.errors import SettingsError
-from impasto.files import reason
-from impasto.settings import PRESETS, Settings, flag, preset
+from impasto.settings import Settings, flag
 
 PREFIX = "IMPASTO_"
 
 GROUPS = {
-    "Picture": ("size", "init", "seed", "max_pixels"),
+    "Picture": ("size", "init", "init_noise", "seed", "max_pixels"),
     "Content and style": (
-        *("content_weight", "style_weight", "style_weights", "tv_weight", "objective"),
+        *("strength", "style_scale", "color", "style_loss", "content_loss", "objective"),
+        *("content_weight", "style_weight", "style_weights", "tv_weight"),
         *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
     ),
-    "Optimisation": ("optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales"),
-    "Network": ("weights", "pooling", "device", "engine"),
+    "Regions": ("mask", "style_mask", "mask_erosion"),
+    "Optimisation": (
+        *("optimizer", "learning_rate", "epochs", "steps_per_epoch"),
+        *("scales", "step_ratio", "detail", "negligible"),
+    ),
+    "Network": ("weights", "pooling", "padding", "device", "engine", "precision", "compile"),
     "Memory": ("max_memory", "scratch", "tile", "history"),
 }
 """Where the help shows each knob; one that is missing here is shown under 'More'."""
@@ -53,35 +57,25 @@ def from_shell(
     preset_name: str | None = None,
 ) -> Settings:
     """The settings of a command: its flags, its environment, its TOML file and its preset."""
-    layers = [Layer(environment(environ), "the environment"), Layer(flags)]
+    return settle(*layers(flags, environ, config, preset_name))
+
+
+def layers(
+    flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None, preset_name: str | None
+) -> list[Layer]:
+    """What a command's flags, environment, TOML file and preset set, the weakest first."""
+    found = [Layer(environment(environ), "the environment"), Layer(flags)]
     if config is not None:
-        layers.insert(0, Layer(read_config(config), str(config)))
+        found.insert(0, Layer(presets.read(config, "--config")[1], str(config)))
     if preset_name is not None:
-        layers.insert(0, Layer(preset(preset_name), f"the preset {preset_name!r}"))
-    return settle(*layers)
+        found.insert(0, Layer(presets.load(preset_name).knobs, f"the preset {preset_name!r}"))
+    return found
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The knobs set as IMPASTO_SIZE and the like; an empty one counts as not set."""
     found = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
     return {name: value for name, value in found.items() if value}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The knobs in a TOML file, `style-weight` or `style_weight`; raises `SettingsError`."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"--config {path} can't be read ({reason(error)}): check the path.") from None
-    except ValueError as error:  # both UnicodeDecodeError and TOMLDecodeError
-        raise SettingsError(f"--config {path} is not TOML ({error}): write lines like size = 512.") from None
-    knobs: dict[str, Any] = {}
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        if name in knobs:
-            raise SettingsError(f"--config {path} sets {name} twice, with - and with _: keep one.")
-        knobs[name] = value
-    return knobs
 
 
 def _parsed(name: str, value: Any) -> Any:
@@ -161,5 +155,9 @@ Config = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    Parameter(metavar="NAME", group=TOGETHER, help=f"A starting point that all else beats: {', '.join(PRESETS)}."),
+    Parameter(
+        metavar="NAME",
+        group=TOGETHER,
+        help="A starting point that all else beats: a name from 'impasto presets', or a TOML file.",
+    ),
 ]

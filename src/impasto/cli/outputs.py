@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from impasto.errors import ImageError, SettingsError
+from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.files import quoted
 from impasto.settings import Settings
 
@@ -20,12 +22,23 @@ FIGURES = (".png", ".pdf", ".svg")
 
 @dataclass(frozen=True)
 class Outputs:
-    """The picture of a run, its snapshots by epoch, and the figure with its measures, `overwrite` or not."""
+    """The picture of a run, its snapshots by epoch, and the figure with its measures, `overwrite` or not.
+
+    Finished pictures carry their recipe, or not. The run's state is saved `every` so many seconds: None leaves that to
+    `Keeper`, ∞ means never.
+    """
 
     picture: Path
     snapshots: Mapping[int, Path] = field(default_factory=dict)
     figure: Path | None = None
     overwrite: bool = False
+    with_recipe: bool = True
+    every: float | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's state is saved: a.png.run beside a.png."""
+        return self.picture.with_name(self.picture.name + ".run")
 
     def paths(self) -> list[Path]:
         """All of them, the picture first."""
@@ -35,6 +48,7 @@ class Outputs:
     def check(self, settings: Settings, inputs: Iterable[Path]) -> None:
         """Raise `SettingsError` or `ImageError` for whatever can be known to fail later."""
         from impasto import images
+        from impasto.keeper import STATE
 
         paths = self.paths()
         for number, path in enumerate(paths):
@@ -42,6 +56,11 @@ class Outputs:
                 raise SettingsError(f"{quoted(path)} would be written twice: give each output its own name.")
             if any(_same(path, source) for source in inputs):
                 raise SettingsError(f"{quoted(path)} is one of the inputs: give the output another name.")
+        if not self.overwrite and (self.folder / STATE).exists():
+            raise ImageError(
+                f"{quoted(self.folder)} holds an unfinished run: go on with {resume_command(self.folder)}, or start "
+                "again with --overwrite."
+            )
         for path in (self.picture, *self.snapshots.values()):
             images.check_writable(path, self.overwrite)
         longest = images.FORMATS[self.picture.suffix.lower()].longest
@@ -61,7 +80,7 @@ class Outputs:
         from impasto import images
 
         for path in (self.picture, *self.snapshots.values()):
-            images.check_size(path, plan.size)
+            images.check_holds(path, plan.size)
             height, width = plan.size
             streamed = images.FORMATS[path.suffix.lower()] is images.TIFF
             if plan.folder is not None and height * width > images.PRINT_PIXELS and not streamed:
@@ -69,6 +88,60 @@ class Outputs:
                     f"{quoted(path)} would be held in memory whole, and {width}×{height} px are painted in files since "
                     "memory is short: save it as .tif."
                 )
+
+    def noted(self) -> dict[str, Any]:
+        """What a resumed run has to know of them; names are relative to the folder that the picture is in."""
+
+        def name(path: Path) -> str:
+            return os.path.relpath(path.absolute(), self.picture.absolute().parent)
+
+        return {
+            "picture": self.picture.name,
+            "snapshots": {str(epoch): name(path) for epoch, path in self.snapshots.items()},
+            "figure": None if self.figure is None else name(self.figure),
+            "with_recipe": self.with_recipe,
+            "every": self.every,
+        }
+
+
+def recalled(noted: Mapping[str, Any], folder: Path) -> Outputs:
+    """The outputs of the run in that folder, which may have moved together with them; what is there is replaced.
+
+    Raises `ImpastoError` for a run that the command line didn't begin.
+    """
+    try:
+        return Outputs(
+            folder.parent / noted["picture"],
+            {int(epoch): folder.parent / name for epoch, name in noted["snapshots"].items()},
+            None if noted["figure"] is None else folder.parent / noted["figure"],
+            overwrite=True,
+            with_recipe=noted["with_recipe"],
+            every=noted["every"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ImpastoError(
+            f"{quoted(folder)} doesn't say where the picture goes, as its run wasn't begun on the command line: go on "
+            "with it from Python."
+        ) from None
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to go on with the run in a folder."""
+    return f"impasto resume {shlex.quote(str(folder))}"
+
+
+def parse_every(text: str) -> float | None:
+    """'auto' -> None, 'off' -> ∞, '30' -> 30 seconds; raises `SettingsError`."""
+    named: dict[str, float | None] = {"auto": None, "off": math.inf}
+    if text in named:
+        return named[text]
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(f"--checkpoint is {text!r} but should be 'auto', 'off' or a number of seconds.")
+    return seconds
 
 
 def default_picture(content: Path, styles: Sequence[str]) -> Path:

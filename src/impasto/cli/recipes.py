@@ -68,7 +68,7 @@ def rerun(
     painting = from_recipe(recipe, content=content, styles=style or ())
     for difference in differences(recipe, painting.recipe()):
         note(difference)
-    return run(painting, files, with_recipe=True, as_json=json, quiet=quiet)
+    return run(painting, files, as_json=json, quiet=quiet)
 
 
 def read(path: Path) -> Recipe:

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.outputs import Outputs, measures_of
+from impasto.cli.outputs import Outputs, measures_of, resume_command
 from impasto.cli.progress import following
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.errors import DivergedError, ImpastoError
-from impasto.events import EpochDone, Event, Finished, Started, Stepped
-from impasto.files import quoted, reason, write_atomically
+from impasto.events import EpochDone, Event, Finished, Restarted, Started, Stepped
+from impasto.files import quoted, reason, remove_drafts, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from impasto.keeper import Keeper
     from impasto.painting import Painting
-    from impasto.report import Report
+    from impasto.report import Recorder, Report
 
 
 class Interruption:
-    """Ctrl-C or SIGTERM while this is entered: the first is noted in `signal`, the second quits at once."""
+    """Ctrl-C, SIGTERM or SIGHUP while this is entered: the first is noted in `signal`, the second quits at once.
 
-    CAUGHT = (signal.SIGINT, signal.SIGTERM)
+    SIGHUP, which tells of a lost terminal, is left alone where nohup made it ignored.
+    """
+
+    CAUGHT = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def __enter__(self) -> Interruption:
-        self._before = {number: signal.signal(number, self._note) for number in self.CAUGHT}
+        self._before = {
+            number: signal.signal(number, self._note)
+            for number in self.CAUGHT
+            if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN
+        }
         return self
 
     def __exit__(
@@ -40,6 +52,11 @@ class Interruption:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @property
+    def code(self) -> int:
+        """The exit code that tells of the signal."""
+        return 128 + (self.signal or signal.SIGINT)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -76,93 +93,199 @@ class Progress:
         return None if self._newest is None else self._newest()
 
 
-def run(painting: Painting, outputs: Outputs, *, with_recipe: bool, as_json: bool, quiet: bool) -> int:
-    """Paint, write what `outputs` names, say where it is, and return the exit code.
+def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
+    """Paint, or go on from the run's saved state, write what `outputs` names, say where it is; returns the exit code.
 
-    The first Ctrl-C (SIGTERM) saves the newest picture and returns 130 (143). Only a finished picture carries its
-    recipe: no settings lead to any other one.
+    The first Ctrl-C (SIGTERM, SIGHUP) saves the newest picture and the run's state, and returns 130 (143, 129). Only a
+    finished picture carries its recipe: no settings lead to any other one.
     """
     outputs.check_plan(painting.plan)
-    recorder = None
-    if outputs.figure is not None:
-        from impasto.report import Recorder
-
-        styles = [style.pixels for style in painting.styles]
-        recorder = Recorder(painting.content.pixels, styles, settings=painting.settings, network=painting.network)
-    so_far = Progress()
-    written: list[Path] = []
     with Interruption() as interruption:
+        recorder = _recorder(painting, outputs)
+        with _keeper(painting, outputs, recorder, resume=resume) as keeper:
+            job = Job(painting, outputs, recorder, keeper)
+            if not resume:
+                job.forget()
+            events = _resumed(painting, outputs, recorder, quiet=quiet) if resume else painting.events()
+            job.paint(events, interruption, quiet=quiet)
+            if job.so_far.finished:
+                job.finish()
+            elif not job.interrupt():
+                return interruption.code
+            folder = None if keeper is None or not keeper.saved else keeper.folder
+    _tell(job, folder, as_json=as_json, quiet=quiet)
+    return 0 if job.so_far.finished else interruption.code
+
+
+@dataclass
+class Job:
+    """A run that is being driven: what is painted, where it goes, and what is known and written of it so far."""
+
+    painting: Painting
+    outputs: Outputs
+    recorder: Recorder
+    keeper: Keeper | None
+    so_far: Progress = field(default_factory=Progress)
+    written: list[Path] = field(default_factory=list)
+
+    def paint(self, events: Iterable[Event], interruption: Interruption, *, quiet: bool) -> None:
+        """Take the run's events, until their end or an interruption."""
         try:
-            with following(epochs=painting.settings.epochs, quiet=quiet) as show:
-                for event in painting.events():
-                    so_far.see(event)
-                    if recorder is not None:
-                        recorder.see(event)
-                    if isinstance(event, EpochDone) and event.epoch in outputs.snapshots:
-                        written.append(_save(painting, event.picture, so_far, outputs, outputs.snapshots[event.epoch]))
-                    show(event)
+            with following(epochs=self.painting.settings.epochs, quiet=quiet) as show:
+                for event in events:
+                    self.see(event)
                     if interruption.signal is not None:
                         break
+                    with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to stop
+                        show(event)
         except DivergedError as error:
-            path = _save(painting, error.picture, so_far, outputs, outputs.picture)
-            raise ImpastoError(f"{error}\nThe last good picture is {quoted(path)}.") from error
-        picture = so_far.picture()
-        if picture is None:
+            self.save(error.picture, self.outputs.picture)
+            self.forget()  # it would only end here again
+            raise ImpastoError(f"{error}\nThe last good picture is {quoted(self.outputs.picture)}.") from error
+
+    def see(self, event: Event) -> None:
+        """Take note of an event, and write what it brings along."""
+        self.so_far.see(event)
+        self.recorder.see(event)
+        match event:
+            case EpochDone(epoch=epoch) if epoch in self.outputs.snapshots:
+                self.save(event.picture, self.outputs.snapshots[epoch])
+                self.written.append(self.outputs.snapshots[epoch])
+            case Restarted():
+                note(
+                    f"Step {event.step} led to values that aren't finite: it is taken again from the best picture with "
+                    f"shorter steps ({event.times} of {event.most})."
+                )
+        if self.keeper is not None:
+            self.keeper.see(event)
+
+    def finish(self) -> None:
+        """Write the result and its report; the state isn't needed any more."""
+        recipe = self.painting.recipe().to_json() if self.outputs.with_recipe else None
+        self.save(self.so_far.picture(), self.outputs.picture, recipe)
+        if (figure := self.outputs.figure) is not None:
+            with self.resumable(figure):
+                report = self.recorder.report()
+                _write_report(report, figure, overwrite=self.outputs.overwrite)
+            if missing := sorted(set(self.recorder.epochs) - report.pictures.keys()):
+                shown = ", ".join(map(str, missing))
+                note(f"The figure lacks epoch {shown}: the run had not been told of --report by then.")
+        self.forget()
+
+    def interrupt(self) -> bool:
+        """Save the state and write the newest picture; whether there is one."""
+        if (picture := self.so_far.picture()) is None:
             note("Interrupted before there was a picture: nothing was written.")
-            return 128 + (interruption.signal or signal.SIGINT)
-        recipe = painting.recipe().to_json() if with_recipe and so_far.finished else None
-        _save(painting, picture, so_far, outputs, outputs.picture, recipe)
-    if recorder is not None and outputs.figure is not None and so_far.finished:
-        _write_report(recorder.report(), outputs.figure, outputs)
-    _tell(painting, so_far, outputs, written, as_json=as_json, quiet=quiet)
-    return 0 if so_far.finished else 128 + (interruption.signal or signal.SIGINT)
+            return False
+        if self.keeper is not None:
+            self.keeper.save()
+        self.save(picture, self.outputs.picture)
+        return True
+
+    def forget(self) -> None:
+        """Remove what is saved of the run's state."""
+        if self.keeper is not None:
+            self.keeper.discard()
+
+    def save(self, picture: Any, path: Path, recipe: str | None = None) -> None:
+        """Write a picture of any scale at the size of the result."""
+        from impasto import images
+
+        full = images.resize(picture, self.so_far.size, self.painting.scratch)
+        with self.resumable(path):
+            images.save(path, full, alpha=self.painting.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
+
+    @contextlib.contextmanager
+    def resumable(self, path: Path) -> Iterator[None]:
+        """Where an output can't be written, keep the run's state and say how to go on instead of the usual cure."""
+        try:
+            yield
+        except ImpastoError as error:
+            keeper, fault = self.keeper, str(error).rpartition(": ")[0]
+            if keeper is None or not (keeper.save(complain=False) or keeper.saved):
+                raise
+            what = ", which replaces what is there" if path.exists() else ""
+            raise ImpastoError(
+                f"{fault}: put that right, then go on with {resume_command(keeper.folder)}{what}."
+            ) from error
 
 
-def _save(
-    painting: Painting, picture: Any, so_far: Progress, outputs: Outputs, path: Path, recipe: str | None = None
-) -> Path:
-    """Write a picture of any scale at the size of the result."""
-    from impasto import images
+def _resumed(painting: Painting, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
+    """The rest of the run whose state is in the folder; nobody but its events holds on to the state's tensors."""
+    from impasto import checkpoint
+    from impasto.keeper import STATE
 
-    full = images.resize(picture, so_far.size, painting.scratch)
-    return images.save(path, full, alpha=painting.alpha(full), note=recipe, overwrite=outputs.overwrite)
+    saved = checkpoint.read(outputs.folder / STATE)
+    recorder.recall(saved.record)
+    if not quiet:
+        note(f"Going on after step {saved.state.step}.")
+    return painting.events(saved.state)
 
 
-def _write_report(report: Report, figure: Path, outputs: Outputs) -> None:
+def _recorder(painting: Painting, outputs: Outputs) -> Recorder:
+    """What notes the steps, as a report may be asked for when the run goes on, and a figure's pictures."""
+    from impasto.report import EPOCHS, Recorder
+
+    return Recorder(
+        painting.content.pixels,
+        [style.pixels for style in painting.styles],
+        settings=painting.settings,
+        network=painting.network,
+        epochs=() if outputs.figure is None else EPOCHS,
+    )
+
+
+@contextlib.contextmanager
+def _keeper(painting: Painting, outputs: Outputs, recorder: Recorder, *, resume: bool) -> Iterator[Keeper | None]:
+    """What saves the run's state, if it is to be saved; it has the outputs for itself, so drafts there are nobody's."""
+    if outputs.every == math.inf and not resume:
+        yield None
+        return
+    from impasto.keeper import Keeper
+
+    with Keeper(
+        outputs.folder, painting.recipe(), record=recorder.record, shell=outputs.noted(), every=outputs.every, warn=note
+    ) as keeper:
+        for path in outputs.paths():
+            remove_drafts(path)
+        yield keeper
+
+
+def _write_report(report: Report, figure: Path, *, overwrite: bool) -> None:
     report.figure(figure)
     text = report.to_json().encode()
     try:
-        write_atomically(measures_of(figure), lambda f: f.write(text), overwrite=outputs.overwrite)
+        write_atomically(measures_of(figure), lambda f: f.write(text), overwrite=overwrite)
     except OSError as error:
         raise ImpastoError(
-            f"The report {quoted(figure)} can't be written ({reason(error)}): the picture "
-            f"{quoted(outputs.picture)} is there, make room and run again with --overwrite."
+            f"The report {quoted(figure)} can't be written ({reason(error)}): make room and run again with --overwrite."
         ) from error
 
 
-def _tell(
-    painting: Painting, so_far: Progress, outputs: Outputs, written: list[Path], *, as_json: bool, quiet: bool
-) -> None:
+def _tell(job: Job, folder: Path | None, *, as_json: bool, quiet: bool) -> None:
+    so_far, outputs = job.so_far, job.outputs
     figure = outputs.figure if so_far.finished else None
     if as_json:
         tell_json(
             {
                 "output": str(outputs.picture),
                 "report": None if figure is None else str(figure),
-                "snapshots": [str(path) for path in written],
+                "snapshots": [str(path) for path in job.written],
                 "finished": so_far.finished,
+                "run": None if folder is None else str(folder),
                 "size": {"width": so_far.size[1], "height": so_far.size[0]},
                 "loss": so_far.loss,
                 "parts": dict(so_far.parts or {}),
                 "steps": so_far.steps,
                 "seconds": round(so_far.seconds, 3),
-                "settings": painting.settings.model_dump(mode="json"),
+                "settings": job.painting.settings.model_dump(mode="json"),
             }
         )
     else:
-        for path in (outputs.picture, *written, *([] if figure is None else [figure, measures_of(figure)])):
+        for path in (outputs.picture, *job.written, *([] if figure is None else [figure, measures_of(figure)])):
             tell(str(path))
     if not so_far.finished:
-        note(f"Interrupted at step {so_far.steps}: the picture so far is {quoted(outputs.picture)}.")
+        way = "" if folder is None else f"; go on with {resume_command(folder)}"
+        note(f"Interrupted at step {so_far.steps}: the picture so far is {quoted(outputs.picture)}{way}.")
     elif not quiet:
         note(f"{so_far.steps} steps in {duration(so_far.seconds)}.")

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,11 @@ def tell_json(result: Mapping[str, Any]) -> None:
 
 
 def note(text: str) -> None:
-    """What isn't the result, on stderr: every line begins with the program's name."""
-    for line in text.splitlines():
-        sys.stderr.write(f"impasto: {line}\n")
-    sys.stderr.flush()
+    """What isn't the result, on stderr: every line begins with the program's name. Where nobody listens, nothing."""
+    with suppress(OSError):  # a terminal that has gone away must not end what it was to hear of
+        for line in text.splitlines():
+            sys.stderr.write(f"impasto: {line}\n")
+        sys.stderr.flush()
 
 
 def prepare() -> None:

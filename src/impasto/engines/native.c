@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-#define VERSION 1 /* of the calls below: native.py refuses a library built from another */
+#define VERSION 2 /* of the calls below: native.py refuses a library built from another */
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -81,12 +81,12 @@ void impasto_transform(const float *g, float *u, int c, int k, int threads, int 
     (wide ? transform_avx512 : transform_avx2)(g, u, c, k, threads);
 }
 void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before, float *work,
-                   int h, int w, int k, int threads, int wide) {
-    (wide ? first_avx512 : first_avx2)(image, b, bias, y, before, work, h, w, k, threads);
+                   int h, int w, int k, int replicate, int threads, int wide) {
+    (wide ? first_avx512 : first_avx2)(image, b, bias, y, before, work, h, w, k, replicate, threads);
 }
 void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
-                        int threads, int wide) {
-    (wide ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, threads);
+                        int replicate, int threads, int wide) {
+    (wide ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, replicate, threads);
 }
 void impasto_pool(const float *x, float *y, int h, int w, int c, float mean, int threads, int wide) {
     (wide ? pool_avx512 : pool_avx2)(x, y, h, w, c, mean, threads);
@@ -318,20 +318,26 @@ static void NAME(conv)(const Conv *a) {
 }
 
 /* First layer, 3 channels: a product with the 27 neighbours of each pixel. The 9 values of a column (3 colours, 3 rows)
- * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on.
+ * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the
+ * picture are zeros, or with `replicate` the nearest pixels.
  * image (3, h, w); b (k / PANEL, 27, PANEL), in the order column, colour, row; work: 9 (w + 2) floats a thread. */
 static void NAME(first)(const float *image, const float *b, const float *bias, float *y, float *before, float *work,
-                        int h, int w, int k, int threads) {
+                        int h, int w, int k, int replicate, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         float *columns = work + omp_get_thread_num() * (w + 2L) * 9;
-        memset(columns, 0, (w + 2L) * 9 * sizeof(float)); /* left and right of the picture it stays so */
+        memset(columns, 0, (w + 2L) * 9 * sizeof(float)); /* left and right of the picture */
 #pragma omp for schedule(static)
         for (int row = 0; row < h; row++) {
             for (int q = 0; q < 9; q++) {
                 int yy = row + q % 3 - 1;
+                if (replicate) yy = MIN(MAX(yy, 0), h - 1);
                 const float *s = image + ((long)(q / 3) * h + yy) * w;
                 for (int x = 0; x < w; x++) columns[(x + 1) * 9 + q] = yy >= 0 && yy < h ? s[x] : 0;
+            }
+            if (replicate) {
+                memcpy(columns, columns + 9, 9 * sizeof(float));
+                memcpy(columns + (w + 1L) * 9, columns + w * 9L, 9 * sizeof(float));
             }
             long at = (long)row * w * k;
             NAME(product)(columns, 9, b, w, 27, y + at, k, k);
@@ -346,9 +352,10 @@ static void NAME(first)(const float *image, const float *b, const float *bias, f
 }
 
 /* Back through the first layer: each pixel's 27 parts, then added up by the neighbours. b (32 / PANEL, k, PANEL), of
- * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread. */
+ * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread. With `replicate` a pixel of the
+ * border also gets what went to its copies outside the picture. */
 static void NAME(first_back)(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
-                             int threads) {
+                             int replicate, int threads) {
 #pragma omp parallel num_threads(threads)
     {
         float *parts = work + omp_get_thread_num() * 96L * w; /* three rows, by row number modulo 3 */
@@ -359,13 +366,17 @@ static void NAME(first_back)(const float *dy, const float *b, float *dimage, flo
                 if (r >= 0) NAME(product)(dy + (long)r * w * k, k, b, w, k, parts + (long)(r % 3) * w * 32, 32, 32);
             for (int x = 0; x < w; x++) {
                 float sum[3] = {0, 0, 0};
-                for (int i = 0; i < 3; i++)
-                    for (int j = 0; j < 3; j++) {
-                        int yy = row + 1 - i, xx = x + 1 - j;
-                        if (yy < 0 || yy >= h || xx < 0 || xx >= w) continue;
-                        const float *p = parts + ((long)(yy % 3) * w + xx) * 32 + (i * 3 + j) * 3;
-                        for (int ch = 0; ch < 3; ch++) sum[ch] += p[ch];
-                    }
+                int above = replicate && row == 0, below = replicate && row == h - 1;
+                int left = replicate && x == 0, right = replicate && x == w - 1;
+                for (int from = row - above; from <= row + below; from++)
+                    for (int at = x - left; at <= x + right; at++)
+                        for (int i = 0; i < 3; i++)
+                            for (int j = 0; j < 3; j++) {
+                                int yy = from + 1 - i, xx = at + 1 - j;
+                                if (yy < 0 || yy >= h || xx < 0 || xx >= w) continue;
+                                const float *p = parts + ((long)(yy % 3) * w + xx) * 32 + (i * 3 + j) * 3;
+                                for (int ch = 0; ch < 3; ch++) sum[ch] += p[ch];
+                            }
                 for (int ch = 0; ch < 3; ch++) dimage[((long)ch * h + row) * w + x] = sum[ch];
             }
         }

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from impasto.engines.native_library import Conv, Unavailable, address, library, why_not
 from impasto.errors import SettingsError
-from impasto.settings import EngineName, Pooling
+from impasto.settings import EngineName, Padding, Pooling
 from impasto.vgg import AVERAGE_POOLING_GAIN, LAYERS, ORDER, check_request
 from impasto.weight_files import CONVOLUTIONS
 from impasto.weights import Weights
@@ -41,12 +41,19 @@ class NativeEngine:
     name = EngineName.NATIVE
     device = torch.device("cpu")
 
-    def __init__(self, weights: Weights, *, pooling: Pooling = Pooling.MAX, wide: bool | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: Pooling = Pooling.MAX,
+        padding: Padding = Padding.ZERO,
+        wide: bool | None = None,
+    ) -> None:
         if fault := why_not(weights):
             raise Unavailable(fault)
         self.library = library()
         self.wide = self.library.impasto_instructions() == 2 if wide is None else wide
-        self.pooling = Pooling(pooling)
+        self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self.memory = Memory()
         self.mean, self.std = (
             torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
@@ -61,13 +68,14 @@ class NativeEngine:
         taps = first.permute(0, 2, 3, 1).flatten(1)  # (k, 27): row, column, colour
         self.first_back = _panels(torch.nn.functional.pad(taps, (0, 5))[None], panel)
 
-    def features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
         """Activations of an sRGB image (1, 3, h, w) in [0, 1] at each named layer, in memory as (h', w', c).
 
-        Raises `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
+        With `below`, `image` is that pooling layer's features, and the network goes on from there. Raises
+        `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
         """
         wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
-        check_request(image, wanted, [layer.name for layer in LAYERS])
+        check_request(image, wanted, [layer.name for layer in LAYERS], below)
         if image.dtype != torch.float32 or image.shape[0] != 1 or image.device != self.device:
             raise SettingsError(
                 f"The native engine takes one float32 picture on the CPU, not {tuple(image.shape)} in {image.dtype} on "
@@ -75,10 +83,10 @@ class NativeEngine:
             )
         if not wanted:
             return {}
-        x = ((image - self.mean) / self.std).contiguous()
+        x = image if below is not None else (image - self.mean) / self.std
         if torch.is_grad_enabled() and x.requires_grad:
-            return dict(zip(wanted, _Differentiable.apply(x, self, wanted), strict=True))  # pyright: ignore[reportArgumentType]
-        return Pass(self, wanted, x, differentiable=False).features
+            return dict(zip(wanted, _Differentiable.apply(x, self, wanted, below), strict=True))  # pyright: ignore[reportArgumentType]
+        return Pass(self, wanted, x, below, differentiable=False).features
 
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
         """y = the convolution of x, pictures (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
@@ -156,15 +164,22 @@ class Memory:
 
 
 class Pass:
-    """One picture's way through the network; a differentiable one keeps every activation for the way back."""
+    """One picture's way through the network; a differentiable one keeps every activation for the way back.
 
-    def __init__(self, engine: NativeEngine, wanted: list[str], image: Tensor, *, differentiable: bool) -> None:
-        self.engine, self.size = engine, image.shape[2:]
-        self.steps = STEPS[: 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
+    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`.
+    """
+
+    def __init__(
+        self, engine: NativeEngine, wanted: list[str], image: Tensor, below: str | None, *, differentiable: bool
+    ) -> None:
+        self.engine, self.shape = engine, image.shape
+        first = 0 if below is None else STEPS.index(below) + 1
+        self.steps = STEPS[first : 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
         self._outputs: dict[str, Tensor] = {}  # (h, w, c) after each step, its ReLU included
         self._borrowed: list[Tensor] = []
         found: dict[str, Tensor] = {}
-        x, (h, w) = image, self.size
+        x = image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous()
+        h, w = image.shape[2:]
         for name in self.steps:
             if name.startswith("pool"):
                 h, w, c, after = h // 2, w // 2, x.shape[2], name
@@ -182,21 +197,33 @@ class Pass:
         self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
 
     def back(self, arrived: Mapping[str, Tensor]) -> Tensor:
-        """The gradient to the normalised image (1, 3, h, w), of gradients (h, w, c) that arrived at the features."""
-        image = torch.zeros(1, 3, *self.size)
+        """The gradient to what came in, (1, c, h, w), of gradients (h, w, c) that arrived at the features."""
         above, d = "", None  # the step above, and the gradient at its output before the ReLU: None as long as it is 0
         for name in reversed(self.steps):
             lower = self._before_relu(name, above, d, arrived)
             if d is not None:
                 self.engine.memory.give(d)
             above, d = name, lower
+        if self.steps[0] != STEPS[0]:
+            return self._to_features(d)
+        image = torch.zeros(self.shape)
         if d is not None:
             h, w, k = d.shape
             work = self.engine.memory.take(torch.get_num_threads() * 96 * w)
-            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k)
+            replicate = self.engine.padding is Padding.REPLICATE
+            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
             for tensor in (work, d):
                 self.engine.memory.give(tensor)
         return image
+
+    def _to_features(self, d: Tensor | None) -> Tensor:
+        """The gradient to the features that the first step, a convolution, was shown."""
+        _, c, h, w = self.shape
+        y = torch.zeros(h, w, c)
+        if d is not None:
+            self.engine.convolve(self.steps[0], d, y, back=True)
+            self.engine.memory.give(d)
+        return y.permute(2, 0, 1)[None]
 
     def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None) -> None:
         engine, (h, w, k) = self.engine, y.shape
@@ -205,7 +232,8 @@ class Pass:
         elif name == "conv1_1":
             work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
             bias = engine.convolutions[name].bias
-            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k)
+            replicate = engine.padding is Padding.REPLICATE
+            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k, replicate)
             engine.memory.give(work)
         else:
             engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before)
@@ -243,8 +271,10 @@ class Pass:
 
 class _Differentiable(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str]) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.way, ctx.wanted = Pass(engine, wanted, image, differentiable=True), wanted
+    def forward(
+        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
+    ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
         ctx.set_materialize_grads(False)
         features = ctx.way.features
         ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
@@ -252,13 +282,13 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         arrived = {
             name: gradient[0].permute(1, 2, 0).contiguous()
             for name, gradient in zip(ctx.wanted, gradients, strict=True)
             if gradient is not None
         }
-        return ctx.way.back(arrived), None, None
+        return ctx.way.back(arrived), None, None, None
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:

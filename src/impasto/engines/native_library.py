@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.weight_files import CONVOLUTIONS
 from impasto.weights import Weights
 
-VERSION = 1
+VERSION = 2
 """Of the calls in native.c."""
 
 CHANNEL_MULTIPLE = 32
@@ -51,8 +51,8 @@ def library() -> ctypes.CDLL:
     p, i, f = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
     found.impasto_workspace.restype = ctypes.c_long
     found.impasto_transform.argtypes = [p, p, i, i, i, i]
-    found.impasto_first.argtypes = [p] * 6 + [i] * 5
-    found.impasto_first_back.argtypes = [p] * 4 + [i] * 5
+    found.impasto_first.argtypes = [p] * 6 + [i] * 6
+    found.impasto_first_back.argtypes = [p] * 4 + [i] * 6
     found.impasto_pool.argtypes = [p, p, i, i, i, f, i, i]
     found.impasto_pool_back.argtypes = [p] * 5 + [i, i, i, f, i, i]
     return found

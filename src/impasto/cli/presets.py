@@ -1,0 +1,83 @@
+"""`impasto presets`: the named starting points, and making one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from impasto import presets as store
+from impasto.cli import knobs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.terminal import tell, tell_json
+from impasto.errors import SettingsError
+
+presets = App(name="presets", help="List the named starting points, show one, or save one of your own.")
+
+Named = Annotated[str, Parameter(help="A preset, or a TOML file of settings.")]
+
+
+@presets.default
+def list_presets(*, json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False) -> None:
+    """The named starting points; yours are in the folder shown last."""
+    known = store.paths()
+    found = {name: _described(name) for name in known}
+    if json:
+        tell_json({name: {"description": text, "path": str(known[name])} for name, text in found.items()})
+        return
+    width = max(map(len, known))
+    for name, text in found.items():
+        yours = "" if known[name].parent == store.BUNDLED else " (yours)"
+        tell(f"{name:<{width}}  {text}{yours}")
+    tell(f"\nYours: {store.folder()}")
+
+
+@presets.command
+def show(name: Named, /) -> None:
+    """Print a preset as TOML, checked."""
+    preset = store.load(name)
+    tell(store.to_toml({store.DESCRIPTION: preset.description} | _checked(preset)).rstrip("\n"))
+
+
+@presets.command
+def save(
+    name: Annotated[str, Parameter(help="Letters, digits, - and _.")],
+    /,
+    *,
+    description: Annotated[str, Parameter(group=OUTPUT, metavar="TEXT", help="A line for the list.")] = "",
+    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace a preset of that name.")] = False,
+    config: knobs.Config = None,
+    preset: knobs.Preset = None,
+    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+) -> None:
+    """Save settings under a name: those of the flags, the file and the preset given here; no IMPASTO_… variable."""
+    given = knobs.layers(flags or {}, {}, config, preset)
+    settings = knobs.settle(*given)
+    chosen = {knob: None for layer in given for knob in layer.values}
+    if not chosen:
+        raise SettingsError(f"No setting is given for the preset {name!r}: name at least one, such as --size 768.")
+    values = settings.model_dump(mode="json")
+    tell(str(store.save(name, {k: _anywhere(k, values[k]) for k in chosen}, description, overwrite=overwrite)))
+
+
+def _described(name: str) -> str:
+    try:
+        preset = store.load(name)
+        _checked(preset)
+    except SettingsError as error:
+        return f"BROKEN: {error}"
+    return preset.description
+
+
+def _checked(preset: store.Preset) -> dict[str, object]:
+    """The knobs as `Settings` has them; raises `SettingsError` that names the preset."""
+    settings = knobs.settle(knobs.Layer(preset.knobs, f"the preset {preset.name!r}"))
+    values = settings.model_dump(mode="json")
+    return {knob: values[knob] for knob in preset.knobs}
+
+
+def _anywhere(knob: str, value: object) -> object:
+    """A file's name such that it is found from any folder."""
+    is_file = knob in ("init", "weights") and isinstance(value, str) and Path(value).is_file()
+    return str(Path(value).absolute()) if is_file and isinstance(value, str) else value

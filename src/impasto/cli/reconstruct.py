@@ -1,0 +1,57 @@
+"""`impasto reconstruct`: what each layer of the network knows of a picture."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from impasto import grid
+from impasto.cli import knobs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
+from impasto.errors import SettingsError
+from impasto.settings import Settings, flag
+
+LAYERS = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+
+KNOBS: dict[str, Any] = {"size": 256, "init": "noise", "scales": 1, "objective": "gatys", "pooling": "average"}
+"""The paper's way, small; whatever is given beats it."""
+
+SET_HERE = ("content_layers", "style_layers", "content_layer_weights", "layer_weights", "style_weights")
+
+
+def reconstruct(
+    image: Annotated[str, Parameter(help="The picture.")],
+    /,
+    *,
+    of: Annotated[Literal["content", "style", "both"], Parameter(help="What to reconstruct.")] = "both",
+    layers: Annotated[
+        str, Parameter(metavar="A,B,…", help="Content: each of these alone. Style: up to each of these.")
+    ] = LAYERS,
+    output: Sheet = None,
+    keep: Keep = None,
+    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")] = False,
+    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    config: knobs.Config = None,
+    preset: knobs.Preset = None,
+    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+) -> int:
+    """Paint a picture anew from noise by what one layer knows of its content, or layers up to one of its style.
+
+    As figure 1 of Gatys, Ecker & Bethge 2015: two rows on one sheet. Default here: 256 px, one size, average pooling.
+    """
+    if strays := [knob for knob in SET_HERE if knob in (flags or {})]:
+        raise SettingsError(f"{flag(strays[0])} is set by reconstruct itself: drop it and use --layers.")
+    names = [name.strip() for name in layers.split(",")]
+    given = [knobs.Layer(KNOBS), *knobs.layers(flags or {}, os.environ, config, preset)]
+
+    def settle(changes: dict[str, Any]) -> Settings:
+        fixed = {"content_weight": 1.0, "style_weight": 1.0} | dict.fromkeys(SET_HERE, ())
+        return knobs.settle(*given, knobs.Layer(fixed | changes, "--layers"))
+
+    cells = grid.reconstructions(names, settle, ("content", "style") if of == "both" else (of,))
+    files = Files(output or default_sheet(image, (), "reconstruction"), cells, keep, overwrite)
+    return paint_sheet(image, [image], cells, files, config, as_json=json, quiet=quiet)

@@ -1,0 +1,199 @@
+"""Painting many pictures for one labelled sheet, from the shell: what `sweep` and `reconstruct` share."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+from cyclopts import Parameter
+
+from impasto.cli import outputs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.running import Interruption
+from impasto.cli.terminal import duration, note, tell, tell_json
+from impasto.cli.weights import fetch_if_missing
+from impasto.errors import DivergedError, ImpastoError
+from impasto.events import Finished
+from impasto.files import quoted, reason
+from impasto.grid import Cell
+from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from impasto.sweep import Sweep
+
+Sheet = Annotated[
+    Path | None,
+    Parameter(
+        ("--output", "-o"),
+        metavar="SHEET",
+        group=OUTPUT,
+        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp. Default: a .png beside the photo.",
+    ),
+]
+Keep = Annotated[
+    Path | None, Parameter(metavar="FOLDER", group=OUTPUT, help="Also write every picture, with its recipe.")
+]
+
+
+def default_sheet(content: str, styles: Sequence[str], what: str) -> Path:
+    """CONTENT_STYLE_sweep.png and the like, beside the content."""
+    names = [Path(name).stem for name in (content, "+".join(Path(style).stem for style in styles)) if name]
+    return Path(content).with_name("_".join([*names, what]) + ".png")
+
+
+def paint_sheet(
+    content: str,
+    styles: Sequence[str],
+    cells: Sequence[Cell],
+    files: Files,
+    config: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Check everything, paint the cells, write what `files` names, and return the exit code."""
+    if Path(content).exists():  # if not, that is the first thing to say, and Sweep says it
+        files.check([Path(content), *map(Path, styles), *([] if config is None else [config])])
+    for source in sorted({cell.settings.weights for cell in cells}):
+        fetch_if_missing(source, quiet=quiet)
+    from impasto.sweep import Sweep
+
+    return _run(Sweep(content, styles, cells), files, as_json=as_json, quiet=quiet)
+
+
+class Files:
+    """The files of a sheet: their names, and the checks that they can be written, made before the work."""
+
+    def __init__(self, sheet: Path, cells: Sequence[Cell], folder: Path | None, overwrite: bool) -> None:
+        self.sheet, self.folder, self.overwrite = sheet, folder, overwrite
+        self.pictures: list[Path] = []
+        if folder is not None:
+            digits = len(str(len(cells)))
+            names = [f"{n:0{digits}}_{_file_name(cell.labels)}.png" for n, cell in enumerate(cells, start=1)]
+            self.pictures = [folder / name for name in names]
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Raise `SettingsError` or `ImageError` for whatever can be known to fail later; makes the folder."""
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)}): choose another.") from None
+        everything = outputs.Outputs(self.sheet, dict(enumerate(self.pictures)), overwrite=self.overwrite)
+        everything.check(Settings(), inputs)
+
+
+def _file_name(labels: Sequence[str]) -> str:
+    """'content-weight-0.05_size-256': whatever a file's name may hold anywhere."""
+    return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip("-.")[:60] for label in labels)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a cell: its last picture; where it diverged, that is the last good one, and there is no loss."""
+
+    picture: Tensor
+    seconds: float
+    loss: float | None = None
+
+
+def _run(sweep: Sweep, files: Files, *, as_json: bool, quiet: bool) -> int:
+    """Paint the cells, write what `files` names, say where it is, and return the exit code.
+
+    The first Ctrl-C (SIGTERM) leaves a sheet of what is done and returns 130 (143).
+    """
+    if not quiet:
+        note(f"{len(sweep.cells)} pictures, about {duration(sweep.seconds)}.")
+    results: dict[int, Result] = {}
+    began = time.perf_counter()
+    with Interruption() as interruption, closing(sweep.events()) as events:
+        for number, event in events:
+            taken = time.perf_counter() - began - sum(result.seconds for result in results.values())
+            if isinstance(event, Finished):
+                results[number] = Result(event.picture, taken, event.loss)
+            elif isinstance(event, DivergedError):
+                results[number] = Result(cast("Tensor", event.picture), taken)
+            if isinstance(event, Finished | DivergedError):
+                _keep(sweep, files, number, results[number])
+                if not quiet:
+                    note(_progress(sweep, results, number))
+            if interruption.signal is not None:
+                break
+        if not results:
+            note("Interrupted before there was a picture: no sheet was written.")
+            return 128 + (interruption.signal or signal.SIGINT)
+        _write_sheet(sweep, files, results)
+    _tell(sweep, files, results, as_json=as_json)
+    if len(results) < len(sweep.cells):
+        note(f"Interrupted after {len(results)} of {len(sweep.cells)} pictures: the sheet has those.")
+        return 128 + (interruption.signal or signal.SIGINT)
+    return 0
+
+
+def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
+    """Write the picture of a cell if asked to; only a finished one carries its recipe."""
+    if not files.pictures:
+        return
+    from impasto import images
+
+    painting = sweep.paintings[number]
+    recipe = None if result.loss is None else painting.recipe().to_json()
+    alpha = painting.alpha(result.picture)
+    images.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
+
+
+def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
+    """'2/6  size 256: 12 s, about 1 min 05 s left.', at the pace so far."""
+    done = sum(sweep.prospects[n].seconds for n in results)
+    left = sum(result.seconds for result in results.values()) * (sweep.seconds / done - 1)
+    result = results[number]
+    what = ", ".join(sweep.cells[number].labels) + (" diverged" if result.loss is None else "")
+    rest = f", about {duration(left)} left" if len(results) < len(sweep.cells) else ""
+    return f"{len(results)}/{len(sweep.cells)}  {what}: {duration(result.seconds)}{rest}."
+
+
+def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> None:
+    from impasto import images
+    from impasto.sheet import Shot, draw, wrapped
+
+    shots: list[Shot | None] = []
+    for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.paintings, strict=True)):
+        if (result := results.get(number)) is None:
+            shots.append(None)
+            continue
+        labels = [*cell.labels, *["diverged"] * (result.loss is None)]
+        shots.append(Shot(result.picture, labels, painting.alpha(result.picture)))
+    columns = 1 + max(cell.column for cell in sweep.cells)
+    one_axis = len(sweep.cells) == columns
+    rows = wrapped(shots) if one_axis else [shots[n : n + columns] for n in range(0, len(shots), columns)]
+    first = sweep.paintings[0]
+    others = [style.name for style in first.styles if style.sha256 != first.content.sha256]
+    title = first.content.name + (f" as {' + '.join(others)}" if others else "")
+    images.save(files.sheet, images.load(draw(rows, title)).pixels, overwrite=files.overwrite)
+
+
+def _tell(sweep: Sweep, files: Files, results: Mapping[int, Result], *, as_json: bool) -> None:
+    if not as_json:
+        for path in (files.sheet, *(files.pictures[n] for n in sorted(results) if files.pictures)):
+            tell(str(path))
+        return
+    cells = []
+    for number, result in sorted(results.items()):
+        settings = sweep.cells[number].settings.model_dump(mode="json")
+        cells.append(
+            {
+                "varied": {knob: settings[knob] for knob in sweep.cells[number].changes},
+                "loss": result.loss,
+                "seconds": round(result.seconds, 3),
+                "picture": str(files.pictures[number]) if files.pictures else None,
+            }
+        )
+    tell_json({"output": str(files.sheet), "finished": len(results) == len(sweep.cells), "cells": cells})

@@ -1,0 +1,57 @@
+"""`impasto sweep`: one photo over a grid of settings, on one sheet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto import grid
+from impasto.cli import knobs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
+from impasto.errors import SettingsError
+from impasto.grid import Cell
+from impasto.settings import flag
+
+
+def sweep(
+    content: Annotated[str, Parameter(help="The photo.")],
+    style: Annotated[list[str], Parameter(metavar="STYLE…", help="Paintings, or names from 'impasto swatches'.")],
+    /,
+    *,
+    vary: Annotated[
+        list[str],
+        Parameter(
+            metavar="KNOB=VALUES",
+            help="A setting and its values: a,b,c or from:to:count, with :log for equal ratios. "
+            "Once or twice: the first goes across, the second down.",
+        ),
+    ],
+    output: Sheet = None,
+    keep: Keep = None,
+    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")] = False,
+    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    config: knobs.Config = None,
+    preset: knobs.Preset = None,
+    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+) -> int:
+    """Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.
+
+    Try: impasto sweep photo.jpg dots --size 256 --vary content-weight=0.01:1:5:log --vary pooling=max,average
+    """
+    cells = _cells([grid.parse_axis(text) for text in vary], flags or {}, config, preset)
+    sheet = output or default_sheet(content, style, "sweep")
+    files = Files(sheet, cells, keep, overwrite)
+    return paint_sheet(content, style, cells, files, config, as_json=json, quiet=quiet)
+
+
+def _cells(axes: Sequence[grid.Axis], flags: Mapping[str, Any], config: Path | None, preset: str | None) -> list[Cell]:
+    if both := [axis.knob for axis in axes if axis.knob in flags]:
+        raise SettingsError(f"{flag(both[0])} is given and varied too: drop one.")
+    layers = knobs.layers(flags, os.environ, config, preset)
+    return grid.cells(axes, lambda changes: knobs.settle(*layers, knobs.Layer(changes, "--vary")))

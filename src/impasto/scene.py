@@ -1,0 +1,82 @@
+"""What a run looks at: photo and paintings in the colours that the network sees, and the regions of the styles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto import palette
+from impasto.images import resize
+from impasto.memory import Plan
+from impasto.optimizers import Evaluate, Evaluation
+from impasto.scratch import Scratch
+from impasto.settings import Color
+
+
+class Scene:
+    """A photo and paintings (1, 3, h, w) in [0, 1] with masks (1, 1, h, w), all of any size, for one run's plan."""
+
+    def __init__(
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        masks: Sequence[Tensor],
+        style_masks: Sequence[Tensor | None],
+        color: Color,
+        plan: Plan,
+        scratch: Scratch,
+    ) -> None:
+        self.content, self.styles = content, tuple(styles)
+        self.masks, self.style_masks = tuple(masks), tuple(style_masks)
+        self.plan, self.scratch = plan, scratch
+        self.recolour(color)
+
+    def recolour(self, color: Color) -> None:
+        """Treat colour in another way from here on."""
+        self.colours = palette.make(color, self.content, self.styles)
+        self.photo, self.paintings = self.colours.photo, self.colours.paintings
+
+    def masks_at(self, size: tuple[int, int]) -> list[Tensor]:
+        """The regions of a canvas of `size` (h, w)."""
+        return [_resized(mask, size).to(self.photo) for mask in self.masks]
+
+    def coverage(self, size: tuple[int, int]) -> Tensor | None:
+        """Where a canvas of `size` is painted at all, (1, 1, h, w) in [0, 1]; None for everywhere."""
+        if not self.masks:
+            return None
+        covered = sum(self.masks_at(size)[1:], start=self.masks_at(size)[0]).clamp(0, 1)
+        return None if covered.min() == 1 else covered
+
+    def seen(self, evaluate: Evaluate, size: tuple[int, int]) -> Evaluate:
+        """An objective of pictures as one of canvases of `size`: the photo shows where no region is."""
+        evaluate = self.colours.seen(evaluate)
+        covered = self.coverage(size)
+        if covered is None:
+            return evaluate
+
+        def evaluate_composite(canvas: Tensor) -> Evaluation:
+            now = evaluate(self._composite(canvas))
+            return replace(now, gradient=now.gradient * covered.to(canvas))
+
+        return evaluate_composite
+
+    def picture(self, canvas: Tensor) -> Tensor:
+        """A copy of a canvas that an event may own, see `Palette.picture`, with the photo where no region is."""
+        return self.colours.picture(self._composite(canvas), self.scratch)
+
+    def _composite(self, canvas: Tensor) -> Tensor:
+        size = (canvas.shape[-2], canvas.shape[-1])
+        covered = self.coverage(size)
+        if covered is None:
+            return canvas
+        photo = self.colours.canvas(resize(self.photo, size, self.scratch)).to(canvas)
+        return photo.lerp(canvas, covered.to(canvas))
+
+
+def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    if mask.shape[-2:] == size:
+        return mask
+    return F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -1,0 +1,155 @@
+"""The network cut into storeys, so that tiles need small halos; a picture's way up and its gradient's way down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from impasto.scratch import MEMORY, Scratch
+from impasto.tiles import Tile, cropped, split
+from impasto.vgg import ORDER, Engine, deepest, feature_size, multiply_adds, poolings_before
+
+CUT = "pool3"
+"""Where the network is cut: features of a whole picture take 16 bytes a pixel here, few for what the cut saves."""
+
+WIDER = 2
+"""Sides of the upper storey's tiles relative to the lower one's: up there a pixel takes a seventh of the memory."""
+
+
+@dataclass(frozen=True)
+class Storey:
+    """A part of the network that is walked through tile by tile, from the features at `below` (None: the picture).
+
+    `layers` are those wanted of it; with `above` it also hands that layer's features to the next storey. The tiles are
+    windows of the picture, in pixels.
+    """
+
+    below: str | None
+    layers: tuple[str, ...]
+    above: str | None
+    tiles: tuple[Tile, ...]
+
+    def shown(self, tile: Tile, whole: Tensor) -> Tensor:
+        """What the network is shown of the whole picture's features (1, c, h, w) at `below`; not a copy."""
+        return tile.seen.shrunk(0 if self.below is None else poolings_before(self.below)).of(whole)
+
+
+def storeys(size: tuple[int, int], layers: Iterable[str], side: int | None = None) -> tuple[Storey, ...]:
+    """The network for a picture of `size` (h, w) seen in tiles of at most `side` pixels, from the bottom up.
+
+    Tiles of a network cut in two need halos of 24 and 48 px instead of 80 px for relu5_1, and so little is computed
+    twice. A picture that isn't larger than a tile is seen by all of the network at once.
+    """
+    layers = tuple(sorted(set(layers), key=ORDER.__getitem__))
+    deep = tuple(name for name in layers if ORDER[name] > ORDER[CUT])
+    if side is None or max(size) <= side or not deep:
+        return (Storey(None, layers, None, split(size, layers, side)),)
+    return (
+        Storey(None, tuple(name for name in layers if name not in deep), CUT, split(size, [CUT], side)),
+        Storey(CUT, deep, None, split(size, deep, WIDER * side, below=CUT)),
+    )
+
+
+def network_pixels(size: tuple[int, int], layers: Iterable[str], side: int | None) -> float:
+    """Work of one evaluation of a picture (h, w) in tiles, in pixels sent through all of the network and back.
+
+    Every tile but the last of the last storey is looked at twice, and looking alone is half of looking and coming back.
+    """
+    layers = tuple(layers)
+    if not layers:
+        return 0.0
+    rising = storeys(size, layers, side)
+    ends = [None, *(storey.above or deepest(layers) for storey in rising)]
+    work = [multiply_adds(end) - multiply_adds(start) for start, end in pairwise(ends)]
+    looks = sum(1.5 * w * tile.seen.pixels for w, storey in zip(work, rising, strict=True) for tile in storey.tiles)
+    return (looks - 0.5 * work[-1] * rising[-1].tiles[-1].seen.pixels) / sum(work)
+
+
+@dataclass
+class Look:
+    """What the network showed of one tile: the features (1, c, h, w) of its core by layer, of `shown`, a leaf.
+
+    `sums` has room for what is measured on them.
+    """
+
+    storey: Storey
+    tile: Tile
+    shown: Tensor
+    features: Mapping[str, Tensor]
+    sums: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Walk:
+    """A picture (1, 3, h, w) on its way up through the storeys, tile by tile, and its gradient on the way down."""
+
+    def __init__(self, engine: Engine, rising: Sequence[Storey], picture: Tensor, scratch: Scratch = MEMORY) -> None:
+        self.engine = engine
+        self.scratch = scratch
+        self.storeys = rising
+        self.size = (picture.shape[-2], picture.shape[-1])
+        self.floors = [picture]
+        self._last: Look | None = None
+
+    def up(self, *, keep_last: bool = False) -> Iterator[Look]:
+        """Every tile of every storey, without gradient but for the very last, if it is to be kept for the way down."""
+        top, final = self.storeys[-1], self.storeys[-1].tiles[-1]
+        for storey in self.storeys:
+            handed: Tensor | None = None
+            for tile in storey.tiles:
+                keep = keep_last and storey is top and tile is final
+                look = self._look(storey, tile, self.floors[-1], grad=keep)
+                if storey.above is not None:
+                    if handed is None:
+                        handed = room_for(storey.above, look.features[storey.above], self.size, self.scratch)
+                    self.scratch.put(tile.place(storey.above, handed), look.features[storey.above])
+                if keep:
+                    self._last = look
+                yield look
+                del look  # the memory is needed for the next tile
+            if handed is not None:
+                self.floors.append(handed)
+
+    def down(self, share: Callable[[Look], Tensor]) -> Tensor:
+        """The gradient to the picture of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
+        from_above: Tensor | None = None
+        for storey, floor in zip(reversed(self.storeys), reversed(self.floors), strict=True):
+            gradient = zeros_like(floor, self.scratch)
+            for tile in reversed(storey.tiles):
+                look, self._last = self._last or self._look(storey, tile, floor, grad=True), None
+                loss = share(look)
+                if storey.above is not None and from_above is not None:
+                    asked = self.scratch.take(tile.place(storey.above, from_above))
+                    loss = loss + (asked * look.features[storey.above]).sum()
+                (part,) = torch.autograd.grad(loss, look.shown)
+                self.scratch.put(storey.shown(tile, gradient), part, add=True)
+                del look, loss, part  # the memory is needed for the next tile
+            from_above = gradient
+        assert from_above is not None, "there is at least one storey"
+        return from_above
+
+    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool) -> Look:
+        shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
+        names = {*storey.layers, *([storey.above] if storey.above else [])}
+        with torch.set_grad_enabled(grad):
+            features = self.engine.features(shown, names, below=storey.below)
+            return Look(storey, tile, shown, cropped(tile, features))
+
+
+def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:
+    """An empty tensor for a layer's features of a whole picture (h, w), for parts like `features` (1, c, h', w').
+
+    A position's channels lie side by side: a tile is then few pieces of a file.
+    """
+    n, c = features.shape[:2]
+    return scratch.empty((n, *feature_size(layer, size), c), features).permute(0, 3, 1, 2)
+
+
+def zeros_like(whole: Tensor, scratch: Scratch) -> Tensor:
+    """Zeros in the shape of a picture or of a whole picture's features, in the same order in memory."""
+    if whole.stride(1) == 1:
+        return zeros_like(whole.permute(0, 2, 3, 1), scratch).permute(0, 3, 1, 2)
+    return scratch.zeros(whole.shape, whole)
