@@ -30,6 +30,7 @@ def knobs(size: tuple[int, int]) -> dict[str, Any]:
         "content_weight": 0.02 / (512 * (height // 8) * (width // 8)),
         "style_weight": 1.0,
         "layer_weights": tuple(40 / channels**2 for channels in STYLE.values()),
+        "padding": "zero",
         "size": max(size),
         "device": "cpu",
     }

@@ -87,7 +87,8 @@ def measured(side: int, content: str, style: str, steps: int, max_memory: str) -
     from impasto.painting import Painting
     from impasto.settings import Settings
 
-    settings = Settings(size=side, scales=1, epochs=1, steps_per_epoch=steps + 1, max_memory=max_memory)
+    # As long a history as these steps fill: memory that is planned for more would not be taken yet.
+    settings = Settings(size=side, scales=1, epochs=1, steps_per_epoch=steps + 1, history=steps, max_memory=max_memory)
     clocks, plan = [], None
     for event in Painting(content, [style], settings).events():
         if isinstance(event, Started):

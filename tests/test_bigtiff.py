@@ -92,10 +92,10 @@ def test_an_existing_print_is_kept(picture, tmp_path):
 def test_without_pyvips_a_print_is_refused_with_the_cure(picture, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyvips", None)
     for refused in (
-        lambda: images.check_size(tmp_path / "print.tif", SIZE),
+        lambda: images.check_holds(tmp_path / "print.tif", SIZE),
         lambda: images.save(tmp_path / "print.tif", picture),
     ):
         with pytest.raises(ImageError, match=r"pip install 'impasto\[print\]'\.$"):
             refused()
-    images.check_size(tmp_path / "print.png", SIZE)
-    images.check_size(tmp_path / "small.tif", (20, 30))
+    images.check_holds(tmp_path / "print.png", SIZE)
+    images.check_holds(tmp_path / "small.tif", (20, 30))

@@ -57,6 +57,20 @@ def test_a_canvas_is_never_changed_in_place_and_stays_a_picture(name):
     assert (canvas - outside.clamp(0, 1)).abs().mean() < 0.05
 
 
+@pytest.mark.parametrize("factor", [1e-28, 1e-20, 1e20, 1e26])
+@pytest.mark.parametrize("name", ["gd", "lbfgs"])
+def test_objectives_whose_squares_leave_float32_are_descended_all_the_same(name, factor):
+    bowl, canvas = Bowl(3, scene(*SIZE).float()), scene(*SIZE, seed=1).float()
+
+    def scaled(x: torch.Tensor) -> Evaluation:
+        there = bowl(x)
+        return Evaluation(there.loss * factor, {}, (there.gradient * factor).float())
+
+    canvas, losses = run(make(OptimizerName(name)), scaled, canvas, 12)
+    assert canvas.isfinite().all()
+    assert losses[-1] < losses[0]
+
+
 def test_gradient_descent_never_lets_the_loss_rise_however_badly_its_step_is_guessed(tiny):
     optimizer = GradientDescent()
     optimizer.length = 1e9

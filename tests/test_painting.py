@@ -11,7 +11,7 @@ from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Finished, Stepped
 from impasto.painting import Painting, from_recipe, open_style, stylize
 from impasto.recipe import Recipe
-from impasto.settings import Settings
+from impasto.settings import Color, Settings
 
 QUICK = {
     "size": 48,
@@ -127,10 +127,11 @@ def test_a_run_that_goes_on_lets_go_of_the_state_it_began_from(photo, brush, tmp
     assert alive[-1] == 0
 
 
-def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_path, photo, brush):
+@pytest.mark.parametrize("color", Color)
+def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_path, photo, brush, color):
     start = tmp_path / "start.png"
     PIL.Image.new("RGB", (20, 20), (200, 30, 90)).save(start)
-    job = Painting(photo, [brush, "dots"], Settings(**QUICK, init=str(start), style_weights=(2.0, 1.0)))
+    job = Painting(photo, [brush, "dots"], Settings(**QUICK, init=str(start), style_weights=(2.0, 1.0), color=color))
     first = finish(job).picture
     out = images.save(tmp_path / "out.png", first, note=job.recipe().to_json())
     recipe = Recipe.from_json(images.read_note(out), str(out))

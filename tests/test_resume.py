@@ -438,7 +438,10 @@ def test_a_folder_that_loses_its_permission_is_one_sentence_and_the_run_goes_on_
     folder = Path(tempfile.mkdtemp())
     try:
         make_inputs(folder)
-        os.chown(folder, 65534, 65534)
+        try:
+            os.chown(folder, 65534, 65534)
+        except OSError as error:
+            pytest.skip(f"NOT TRIED: there is no other user in this namespace ({error})")
         folder.chmod(0o755)
         at_step(4, lambda: lock(folder, 0o555))
         capsys.readouterr()

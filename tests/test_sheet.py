@@ -34,6 +34,11 @@ def test_a_smaller_picture_is_shown_as_large_as_the_largest_and_keeps_its_shape(
     assert (c[2] - c[0], c[3] - c[1]) == (200, 200)
 
 
+def test_a_row_is_as_high_as_its_highest_picture():
+    low, high = Shot(plain(0.2, 100, 300), ["a"]), Shot(plain(0.4, 300, 300), ["b"])
+    assert draw([[low, low], [high, high]], "").height == draw([[high, high], [high, high]], "").height - 200
+
+
 def test_a_sheet_that_would_be_too_large_shows_its_pictures_smaller(monkeypatch):
     monkeypatch.setattr(sheet, "LONGEST", 900)
     image = draw([[Shot(plain(0.2), ["a"])] * 6], "")

@@ -534,6 +534,15 @@ def test_a_run_that_went_on_in_memory_and_a_restarted_one_end_in_the_same_pixels
         assert torch.equal(resumed(state, scales=1)[-1].picture, whole[-1].picture)
 
 
+def test_the_state_after_the_end_is_small_and_leads_to_the_same_end():
+    *events, last = Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING])
+    state = [event.state() for event in events if isinstance(event, Stepped) and event.state is not None][-1]
+    assert len({id(tensor) for _, tensor in checkpoint.tensors_of(vars(state))}) <= 2
+    again = resumed(state)
+    assert [type(event).__name__ for event in again] == ["Started", "EpochDone", "ScaleDone", "Finished"]
+    assert torch.equal(again[-1].picture, last.picture)
+
+
 def test_seconds_go_on_where_they_were_saved():
     state = next(e.state() for e in paint() if isinstance(e, Stepped) and e.step == 6)
     late = replace(state, seconds=1000.0)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -398,7 +399,38 @@ def test_one_flipped_bit_in_the_numbers_is_refused_where_the_format_has_a_checks
         assert words in refusal(path)
 
 
-@pytest.mark.parametrize("header", [2**63, 10**12, 99_000_000])
+@pytest.mark.parametrize("name", ["mine.pth", "mine.safetensors", "mine.h5", "mine.bin"])
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors", "keras", "picture", "text"])
+def test_one_kind_of_file_under_anothers_suffix_is_refused(tmp_path: Path, small: None, kind: str, name: str) -> None:
+    path, state = tmp_path / name, torchvision_like()
+    match kind:
+        case "zip" | "legacy":
+            saved(path, state, zipped=kind == "zip")
+        case "safetensors":
+            safetensors.torch.save_file(state, path)
+        case "keras":
+            keras_file(path, FORMS[0])
+        case _:
+            path.write_bytes(b"\x89PNG\r\n\x1a\n" if kind == "picture" else b"hello world\n" * 99)
+    if (kind, path.suffix) in (("zip", ".pth"), ("legacy", ".pth"), ("safetensors", ".safetensors"), ("keras", ".h5")):
+        assert weights.load(str(path), classifier=True).classifier
+    else:
+        assert str(path) in refusal(path)
+
+
+def test_numbers_that_a_legacy_file_only_claims_are_refused(tmp_path: Path, small: None) -> None:
+    """10 GB of them, in a file of some kilobytes."""
+    path = tmp_path / "mine.pth"
+    saved(path, torchvision_like(), zipped=False)
+    data = path.read_bytes()
+    count = re.search(rb"cpuq.K", data)  # the first tensor's device, then how many numbers its storage has
+    assert count is not None
+    claim = b"\x8a\x05" + (10 * 2**30 // 4).to_bytes(5, "little")  # a long integer, as pickle writes it
+    path.write_bytes(data[: count.end() - 1] + claim + data[count.end() + 1 :])
+    assert str(path) in refusal(path)
+
+
+@pytest.mark.parametrize("header", [2**63, 10**12, 10 * 2**30, 99_000_000])
 def test_a_giant_safetensors_header_is_refused(tmp_path: Path, header: int) -> None:
     path = tmp_path / "mine.safetensors"
     path.write_bytes(header.to_bytes(8, "little") + b'{"a":{}}')
@@ -526,6 +558,8 @@ class Server(ThreadingHTTPServer):
     body = b""
     ranges = True
     cut: int | None = None  # close the connection after so many bytes, once
+    stall: int | None = None  # send nothing after so many bytes, once, until `resume` is set
+    resume = threading.Event()
     asked: list[str | None]
 
     @property
@@ -552,6 +586,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         end, self.server.cut = self.server.cut, None
+        stall, self.server.stall = self.server.stall, None
+        if stall is not None:
+            self.wfile.write(body[start : start + stall])
+            self.server.resume.wait(300)
+            return
         self.wfile.write(body[start:end])
 
     def log_message(self, format: str, *args: object) -> None:
@@ -681,6 +720,37 @@ def test_two_processes_downloading_at_once_make_one_good_file(server: Server) ->
         assert other.wait(60) == 0
     assert cached()[0].read_bytes() == server.body
     assert server.asked == [None]
+
+
+DOWNLOADER = """
+import sys
+from dataclasses import replace
+from impasto import weights as w
+
+w.URL = sys.argv[1]
+w.NAMED["torchvision"] = replace(w.NAMED["torchvision"], sha256=sys.argv[2])
+w.download(progress=lambda done, _: print(done, flush=True))
+"""
+
+
+def test_a_download_that_was_killed_is_resumed_and_leaves_no_lock_behind(server: Server) -> None:
+    server.stall = 10_000  # so much is sent, then nothing more
+    command = [sys.executable, "-c", DOWNLOADER, server.url, weights.NAMED["torchvision"].sha256]
+    path, part = cached()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
+        deadline = time.monotonic() + 120
+        while not (part.is_file() and part.stat().st_size >= 8192):  # what Python's buffer lets through
+            assert other.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        other.kill()
+    server.resume.set()
+    kept = part.stat().st_size
+    assert 0 < kept <= 10_000
+    assert not path.exists()
+    assert weights.download().read_bytes() == server.body
+    assert server.asked == [None, f"bytes={kept}-"]
+    assert not part.exists()
 
 
 def test_without_a_network_one_sentence_names_the_file_the_address_and_the_folder(

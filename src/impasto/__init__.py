@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from impasto.painting import stylize as stylize
     from impasto.settings import Settings as Settings
     from impasto.stylizer import Stylizer as Stylizer
+    from impasto.texture import Texture as Texture
+    from impasto.texture import synthesize as synthesize
     from impasto.vgg import VGG19 as VGG19
 
 _HOMES = {
@@ -28,6 +30,8 @@ _HOMES = {
     "stylize": "painting",
     "Settings": "settings",
     "Stylizer": "stylizer",
+    "Texture": "texture",
+    "synthesize": "texture",
     "VGG19": "vgg",
 }
 

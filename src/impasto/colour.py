@@ -158,7 +158,7 @@ def _power(covariance: Tensor, exponent: float, least: float = 0.0) -> Tensor:
 
 
 def _mixed(matrix: Tensor, image: Tensor) -> Tensor:
-    return torch.einsum("ij,njhw->nihw", matrix.to(image), image)
+    return torch.einsum("ij,njhw->nihw", matrix.to(image.dtype).to(image.device), image)  # no float64 on MPS
 
 
 def _by_rows(change: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:

@@ -87,6 +87,10 @@ MOST_SCANS = 100
 ASCII, UNICODE = b"ASCII\0\0\0", b"UNICODE\0"  # EXIF 2.3, 4.6.5: the first 8 bytes of UserComment
 
 _pillow_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child must not find it taken by a thread that it doesn't have
+    os.register_at_fork(
+        before=_pillow_lock.acquire, after_in_parent=_pillow_lock.release, after_in_child=_pillow_lock.release
+    )
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def estimate(
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
-        + _storeys_demands(size, layers, tile)[0] * ENGINE_FACTOR[engine][tile is not None]
+        + largest_look(size, layers, tile) * ENGINE_FACTOR[engine][tile is not None]
         + bands
         + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
@@ -192,7 +192,7 @@ def estimate(
 def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
     """Bytes of all that may be in files, as large as a canvas of (h, w) pixels: canvases, gradients, whole features."""
     layers = (*settings.content_layers, *settings.style_layers)
-    handed = _storeys_demands(size, layers, tile)[1]
+    handed = handed_up(size, layers, tile)
     # The content's targets; what a storey hands up, and the gradient that it gets back for it.
     wholes = [*settings.content_layers, *handed, *handed]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
@@ -206,10 +206,15 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
 
 
 @lru_cache(maxsize=64)
-def _storeys_demands(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> tuple[float, list[str]]:
-    """Bytes of the activations of the dearest tile, and the layers that storeys hand up: a print has many tiles."""
-    rising = storeys(size, layers, tile)
-    return max(map(look_bytes, rising)), [storey.above for storey in rising if storey.above]
+def largest_look(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> float:
+    """Bytes of the activations of the largest part of a picture (h, w) that the network is shown at a time."""
+    return max(map(look_bytes, storeys(size, layers, tile)))
+
+
+@lru_cache(maxsize=64)
+def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> list[str]:
+    """The layers whose features of a whole picture (h, w) one storey leaves to the next."""
+    return [storey.above for storey in storeys(size, layers, tile) if storey.above]
 
 
 def look_bytes(storey: Storey) -> float:

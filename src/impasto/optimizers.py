@@ -246,7 +246,7 @@ class LBFGS:
     def _remember(self, canvas: Tensor, gradient: Tensor, canvas_before: Tensor, gradient_before: Tensor) -> None:
         moves = (canvas, canvas_before, gradient, gradient_before)
         sy = self.scratch.sum(lambda x, x0, g, g0: torch.dot(x - x0, g - g0), *moves)
-        if sy > 1e-10 * self.scratch.sum(lambda g, g0: (g - g0).square().sum(), gradient, gradient_before):
+        if sy > 1e-10 * self.scratch.sum(lambda g, g0: (g - g0).square().sum(), gradient, gradient_before) > 0:
             if len(self.pairs) == self.pairs.maxlen:
                 self.pairs.popleft()  # makes room before more is taken
             s, y = self.scratch.map(torch.sub, *moves[:2]), self.scratch.map(torch.sub, *moves[2:])
@@ -318,7 +318,15 @@ class Spectrum:
 
 
 def _rms(tensor: Tensor, scratch: Scratch) -> float:
-    return (scratch.sum(lambda part: part.square().sum(), tensor) / tensor.numel()) ** 0.5
+    """Root mean square, also of gradients so large or small (extreme weights) that their squares leave float32."""
+    return (scratch.sum(_energy, tensor) / tensor.numel()) ** 0.5
+
+
+def _energy(part: Tensor) -> Tensor:
+    largest = part.abs().max()
+    if largest == 0 or not largest.isfinite():
+        return largest
+    return (part / largest).square().sum().double() * largest.double().square()
 
 
 def make(

@@ -6,6 +6,7 @@ import difflib
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ from impasto.images import Picture
 from impasto.recipe import Ingredient, Recipe
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Measure, Prospect, Stylizer
+from impasto.stylizer import Measure, Prospect, Stylizer, check_paintings, plan_scales
 from impasto.targets import measure_targets
 from impasto.vgg import Engine
 
@@ -87,10 +88,13 @@ class Painting:
             raise SettingsError("--mask-erosion is set but there is no --mask: give one per style.")
         self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), settings)
         self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), settings)
+        # What can't be painted is refused before the network is loaded.
+        size = images.fit(_size(self.content), settings.size)
+        check_paintings(settings, plan_scales(settings, size), [(style.name, _size(style)) for style in self.styles])
         self.network, self.weights = network or load_network(settings)
         self.measure: Measure = measure
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
-        self.plan = Stylizer(settings, network=self.network).plan(images.fit(_size(self.content), settings.size))
+        self.plan = Stylizer(settings, network=self.network).plan(size)
         self.scratch = Scratch(self.plan.folder)
         self.settings = settings.model_copy(
             update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
@@ -109,17 +113,8 @@ class Painting:
             resume=resume,
         )
         del resume  # or its tensors would take memory until the end
-        try:
+        with fitting(self.settings):
             yield from events
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(
-                error
-            ):  # torch has no error of its own on CPUs
-                raise
-            raise ImpastoError(
-                f"Painting {self.settings.size} px took more memory than there was: close other programs or give a "
-                "lower --max-memory."
-            ) from error
 
     def prospect(self) -> Prospect:
         """The scales, the plan and the time of the run; takes a fraction of a second."""
@@ -211,14 +206,28 @@ def open_picture(source: Source, settings: Settings) -> Picture:
     return source if isinstance(source, Picture) else images.load(source, max_pixels=settings.max_pixels)
 
 
+@contextmanager
+def fitting(settings: Settings) -> Iterator[None]:
+    """Raises `ImpastoError` where memory runs out in spite of the plan."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
+            raise
+        raise ImpastoError(
+            f"Painting {settings.size} px took more memory than there was: close other programs or give a "
+            "lower --max-memory."
+        ) from error
+
+
 def open_style(style: Source, settings: Settings) -> Picture:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
     if not isinstance(style, str) or Path(style).exists():
-        return open_picture(style, settings)
+        return _seen(open_picture(style, settings))
     if style not in swatches.names():
         if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
             raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")
-        return images.load(style, max_pixels=settings.max_pixels)
+        return images.load(style, max_pixels=settings.max_pixels)  # which says that there is no such file
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = images.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
@@ -249,6 +258,12 @@ def regions(masks: Sequence[Picture | None]) -> list[Tensor]:
     for mask in given.values():
         left = left - images.resize(mask.expand(-1, 3, -1, -1), (size[0], size[1]))[:, :1]
     return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
+
+
+def _seen(style: Picture) -> Picture:
+    if style.alpha is not None and not style.alpha.any():
+        raise ImageError(f"The style {style.name!r} is transparent all over, so it shows no manner: use another.")
+    return style
 
 
 def _size(picture: Picture) -> tuple[int, int]:

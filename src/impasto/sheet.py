@@ -43,26 +43,27 @@ class Shot(NamedTuple):
 
 def draw(rows: Sequence[Sequence[Shot | None]], title: str) -> PIL.Image.Image:
     """Rows of pictures, all shown as large as the largest of them; None leaves a place empty."""
-    shots = [shot for row in rows for shot in row if shot is not None]
-    columns = max(map(len, rows))
-    height, width = _shown_size([shot.picture for shot in shots], len(rows), columns)
-    letters = min(max(round(LETTER * max(height, width)), LETTERS[0]), LETTERS[1])
-    font, gap = _font(letters), max(4, round(GAP * max(height, width)))
-    line = round(1.4 * letters)
-    caption = line * max(len(shot.lines) for shot in shots) + round(0.3 * letters)
-    room = max(width, NARROWEST)
-    sheet_width = gap + columns * (room + gap)
-    sheet = PIL.Image.new("RGB", (sheet_width, 2 * line + len(rows) * (caption + height + gap)), PAPER)
+    largest = _largest([shot.picture for row in rows for shot in row if shot is not None], rows)
+    shown = [[None if shot is None else _shown(shot, largest) for shot in row] for row in rows]
+    letters = min(max(round(LETTER * max(largest)), LETTERS[0]), LETTERS[1])
+    font, gap, line = _font(letters), max(4, round(GAP * max(largest))), round(1.4 * letters)
+    caption = line * max(len(shot.lines) for row in rows for shot in row if shot) + round(0.3 * letters)
+    heights = [max((image.height for image in row if image), default=0) for row in shown]
+    room = max(largest[1], NARROWEST)
+    width = gap + max(map(len, rows)) * (room + gap)
+    sheet = PIL.Image.new("RGB", (width, 2 * line + sum(caption + height + gap for height in heights)), PAPER)
     page = PIL.ImageDraw.Draw(sheet)
-    page.text((gap, round(0.5 * line)), _cut(title, font, sheet_width - 2 * gap), GREY, font)
-    for i, row in enumerate(rows):
-        for j, shot in enumerate(row):
-            if shot is None:
+    page.text((gap, round(0.5 * line)), _cut(title, font, width - 2 * gap), GREY, font)
+    y = 2 * line
+    for row, images, height in zip(rows, shown, heights, strict=True):
+        for n, (shot, image) in enumerate(zip(row, images, strict=True)):
+            if shot is None or image is None:
                 continue
-            x, y = gap + j * (room + gap), 2 * line + i * (caption + height + gap)
-            for n, text in enumerate(shot.lines):
-                page.text((x, y + n * line), _cut(text, font, room), INK, font)
-            _paste(sheet, shot, (x, y + caption), (height, width))
+            x = gap + n * (room + gap)
+            for i, text in enumerate(shot.lines):
+                page.text((x, y + i * line), _cut(text, font, room), INK, font)
+            sheet.paste(image, (x, y + caption))
+        y += caption + height + gap
     return sheet
 
 
@@ -74,21 +75,22 @@ def wrapped(shots: Sequence[Shot | None]) -> list[list[Shot | None]]:
     return [list(shots[n : n + columns]) for n in range(0, len(shots), columns)]
 
 
-def _shown_size(pictures: Sequence[Tensor], rows: int, columns: int) -> tuple[int, int]:
-    height, width = max(((p.shape[-2], p.shape[-1]) for p in pictures), key=max)
-    room = LONGEST / max(rows * height, columns * width)
+def _largest(pictures: Sequence[Tensor], rows: Sequence[Sequence[object]]) -> tuple[int, int]:
+    """(h, w) that every picture is fitted into: the greatest there are, or less where the sheet would be too large."""
+    height, width = max(p.shape[-2] for p in pictures), max(p.shape[-1] for p in pictures)
+    room = LONGEST / max(len(rows) * height, max(map(len, rows)) * width)
     return (height, width) if room >= 1 else fit((height, width), max(1, int(room * max(height, width))))
 
 
-def _paste(sheet: PIL.Image.Image, shot: Shot, at: tuple[int, int], size: tuple[int, int]) -> None:
+def _shown(shot: Shot, largest: tuple[int, int]) -> PIL.Image.Image:
     """What is transparent shows the paper; a picture of another shape keeps it."""
     own = (shot.picture.shape[-2], shot.picture.shape[-1])
-    shown = fit(own, round(max(own) * min(size[0] / own[0], size[1] / own[1])))
-    image = resize(shot.picture, shown)
+    size = fit(own, round(max(own) * min(largest[0] / own[0], largest[1] / own[1])))
+    image = resize(shot.picture, size)
     if shot.alpha is not None:
-        alpha = resize(shot.alpha, shown)
+        alpha = resize(shot.alpha, size)
         image = image * alpha + (1 - alpha)
-    sheet.paste(to_pil(image), at)
+    return to_pil(image)
 
 
 def _font(height: int) -> PIL.ImageFont.FreeTypeFont:

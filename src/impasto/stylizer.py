@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Sta
 from impasto.images import fit, resize
 from impasto.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.objective import Objective
+from impasto.optimizers import Evaluate
 from impasto.run import Best, Run
 from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
@@ -44,6 +45,9 @@ STEERABLE = frozenset(
     {"strength", "color", "content_weight", "style_weight", "tv_weight", "layer_weights", "content_layer_weights"}
 )
 """Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
+
+MOST_ENLARGED = 4
+"""How much larger than the coarsest canvas a painting may be made so that its layers see something."""
 
 CONTENT_RANGE = 5.0
 """α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the photo."""
@@ -116,6 +120,25 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
     return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
 
 
+def check_paintings(
+    settings: Settings, scales: Sequence[Scale], paintings: Sequence[tuple[str, tuple[int, int]]]
+) -> None:
+    """Refuse paintings, a name and (h, w) each, that are so thin that layers need them far larger than the canvas.
+
+    Raises `SettingsError`.
+    """
+    if not settings.style_layers:
+        return
+    smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
+    for name, size in paintings:
+        if min(fit(size, MOST_ENLARGED * longest)) < smallest:
+            raise SettingsError(
+                f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each "
+                f"side where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger "
+                "--size or shallower --style-layers."
+            )
+
+
 def _share(total: int, count: int, ratio: float) -> list[int]:
     """Steps of each of `count` scales, at least 1, that add up to `total`, each `ratio` times the one before."""
     weights = [ratio**k for k in range(count)]
@@ -149,9 +172,13 @@ class Stylizer:
         """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
         target = fit(size, self.settings.size)
         scales, plan = plan_scales(self.settings, target), self.plan(target)
+        return Prospect(scales, plan, self.seconds(scales, plan))
+
+    def seconds(self, scales: Iterable[Scale], plan: Plan) -> float:
+        """The time that all steps may take, by the network's speed on this machine now."""
         layers = (*self.settings.content_layers, *self.settings.style_layers)
         work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile) for scale in scales)
-        return Prospect(scales, plan, work * self._seconds_per_pixel(layers))
+        return work * self._seconds_per_pixel(layers)
 
     def _seconds_per_pixel(self, layers: Sequence[str]) -> float:
         """Seconds that a pixel takes through the network and back, measured on a small picture."""
@@ -220,6 +247,7 @@ class Stylizer:
                 run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
             yield from self._descend(run, scene, scale.size, sum(steps[:number]))
             yield ScaleDone(number, run.picture(run.canvas))
+        run.optimizer = optimizer  # as it began: what it has learnt takes memory and isn't needed any more
         best = run.best
         yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
@@ -240,36 +268,57 @@ class Stylizer:
         return scene.colours.canvas_of_detail(detail).to(canvas)
 
     def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
-        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's."""
+        """The steps of a scale towards what the settings ask for, also where they change meanwhile."""
         settings, objective = self.settings, self._objective(scene, size)
         run.sparing = sparing = Sparing(objective, settings.negligible, run.sparing_state)
-        evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+
+        def changed() -> Evaluate | None:
+            nonlocal settings, objective
+            if self.settings is settings:
+                return None
+            settings, objective = self.settings, self._steered(run, scene, objective, settings)
+            run.sparing = again = Sparing(objective, settings.negligible)
+            return scene.seen(again.evaluate, size)
+
+        yield from self.descend(run, scene.seen(sparing.evaluate, size), size, last, changed)
+        if settings.negligible:  # what was left out is part of the result
+            run.best = Best(run.canvas, run.picture, scene.scratch)
+            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
+
+    def descend(
+        self,
+        run: Run,
+        evaluate: Evaluate,
+        size: tuple[int, int],
+        last: int,
+        changed: Callable[[], Evaluate | None] = lambda: None,
+    ) -> Iterator[Event]:
+        """The steps of a scale, up to the run's step `last`; then the best canvas is the run's.
+
+        `changed` gives another objective where there is one from the next step on.
+        """
+        guarded, per_epoch = run.best.guarded(evaluate), self.settings.steps_per_epoch
         while run.step < last:
-            if self.settings is not settings:
-                settings, objective = self.settings, self._steered(run, scene, objective, settings)
-                run.sparing = sparing = Sparing(objective, settings.negligible)
-                evaluate = run.best.guarded(scene.seen(sparing.evaluate, size))
+            if (other := changed()) is not None:
+                guarded = run.best.guarded(other)
             try:
-                now = run.advance(evaluate)
+                now = run.advance(guarded)
             except DivergedError:
                 if run.restarts == MOST_RESTARTS:
                     raise
                 run.start_again()
                 yield Restarted(run.step + 1, run.restarts, MOST_RESTARTS)
                 continue
-            epoch = math.ceil(run.step / settings.steps_per_epoch)
+            epoch = math.ceil(run.step / per_epoch)
             seconds = time.perf_counter() - run.began
             shot, state = partial(run.picture, run.canvas), partial(run.state, seconds)
             yield Stepped(run.step, epoch, run.scale, size, now.loss, now.parts, seconds, shot, state)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            if run.step == epoch * settings.steps_per_epoch:
+            if run.step == epoch * per_epoch:
                 yield EpochDone(epoch, run.picture(run.canvas))
         with suppress(DivergedError):  # then the last step wasn't the best
-            evaluate(run.canvas)
+            guarded(run.canvas)
         run.canvas = run.best.canvas
-        if settings.negligible:  # what was left out is part of the result
-            run.best = Best(run.canvas, run.picture, scene.scratch)
-            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
 
     def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
         """The objective under the settings as they are now; the run goes on from its canvas."""
@@ -330,7 +379,8 @@ class Stylizer:
         made so small that a layer wouldn't see it.
         """
         full, least = (painting.shape[-2], painting.shape[-1]), smallest_side(self.settings.style_layers or ["relu1_1"])
-        longest = max(longest, math.ceil(least * max(full) / min(full)))
+        if min(fit(full, longest)) < least:
+            longest = math.ceil(least * max(full) / min(full))
         resized = resize(painting, fit(full, longest), scratch).to(self.device)
         if longest <= whole or self.settings.style_loss.additive:
             return resized

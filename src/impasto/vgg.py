@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto import forks
 from impasto.errors import SettingsError
 from impasto.settings import EngineName, Padding, Pooling, Precision
 from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.weights import Weights
+
+forks.make_safe()
 
 AVERAGE_POOLING_GAIN = {"pool1": 1.14, "pool2": 1.56, "pool3": 1.36, "pool4": 1.88, "pool5": 1.59}
 """What average-pooled values are multiplied by, so that deeper layers see magnitudes like those they were trained on.
@@ -200,7 +203,7 @@ class VGG19(nn.Module):
     def _compute(self, x: Tensor, layer: Layer, *, keep_input: bool) -> Tensor:
         match layer.kind:
             case "conv" if layer.name == "conv1_1" and self.padding is Padding.REPLICATE:
-                return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self._weight(layer), self._bias(layer))
+                return F.conv2d(_framed(x), self._weight(layer), self._bias(layer))
             case "conv":
                 return F.conv2d(x, self._weight(layer), self._bias(layer), padding=1)
             case "relu":
@@ -224,3 +227,9 @@ class VGG19(nn.Module):
 
 def _before_relu(layer: Layer) -> str:
     return layer.name.replace("relu", "conv")
+
+
+def _framed(x: Tensor) -> Tensor:
+    """An image (n, c, h, w) whose border pixels go on for one more, as F.pad's 'replicate', which doesn't compile."""
+    x = torch.cat([x[..., :1, :], x, x[..., -1:, :]], dim=-2)
+    return torch.cat([x[..., :1], x, x[..., -1:]], dim=-1)

@@ -19,6 +19,7 @@ from impasto.cli.resume import resume
 from impasto.cli.swatches import swatches
 from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
+from impasto.cli.texture import texture
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
 
@@ -35,7 +36,7 @@ app = App(
 )
 app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
 app.command(sweep, usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
-for command in (resume, reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
+for command in (resume, texture, reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
     app.command(command)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_origin
@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 from impasto import presets
 from impasto.errors import SettingsError
 from impasto.settings import Settings, flag
+from impasto.texture_settings import OWN
 
 PREFIX = "IMPASTO_"
 
@@ -130,20 +131,26 @@ def _shown(value: Any) -> str:
     return _number(value) if isinstance(value, int | float) else str(value)
 
 
-def _flags() -> dict[str, Any]:
+def _flags(without: Iterable[str] = ()) -> dict[str, Any]:
     titles = {name: title for title, names in GROUPS.items() for name in names}
     groups = {title: Group.create_ordered(title) for title in (*GROUPS, "More")}
-    return {name: _flag(name, groups[titles.get(name, "More")]) for name in Settings.model_fields}
+    return {
+        name: _flag(name, groups[titles.get(name, "More")])
+        for name in Settings.model_fields
+        if name not in set(without)
+    }
 
 
 OUTPUT = Group.create_ordered("Output")
 TOGETHER = Group.create_ordered("Many settings at once")
 
 if TYPE_CHECKING:
-    Knobs = dict[str, str | bool]
+    Knobs = TextureKnobs = dict[str, str | bool]
 else:
     Knobs = TypedDict("Knobs", _flags(), total=False)
     """The knobs typed as flags, as text, without those that were not typed."""
+    TextureKnobs = TypedDict("TextureKnobs", _flags(without=(*OWN, "size")), total=False)
+    """Those that a texture has."""
 
 Config = Annotated[
     Path | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from impasto.keeper import Keeper
     from impasto.painting import Painting
     from impasto.report import Recorder, Report
+    from impasto.settings import Settings
 
 
 class Interruption:
@@ -113,7 +114,7 @@ def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, res
             elif not job.interrupt():
                 return interruption.code
             folder = None if keeper is None or not keeper.saved else keeper.folder
-    _tell(job, folder, as_json=as_json, quiet=quiet)
+    tell_result(job.so_far, outputs, painting.settings, job.written, folder, as_json=as_json, quiet=quiet)
     return 0 if job.so_far.finished else interruption.code
 
 
@@ -262,15 +263,24 @@ def _write_report(report: Report, figure: Path, *, overwrite: bool) -> None:
         ) from error
 
 
-def _tell(job: Job, folder: Path | None, *, as_json: bool, quiet: bool) -> None:
-    so_far, outputs = job.so_far, job.outputs
+def tell_result(
+    so_far: Progress,
+    outputs: Outputs,
+    settings: Settings,
+    written: Sequence[Path] = (),
+    folder: Path | None = None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Say where a picture is, what else was `written`, and how to go on if it isn't finished."""
     figure = outputs.figure if so_far.finished else None
     if as_json:
         tell_json(
             {
                 "output": str(outputs.picture),
                 "report": None if figure is None else str(figure),
-                "snapshots": [str(path) for path in job.written],
+                "snapshots": [str(path) for path in written],
                 "finished": so_far.finished,
                 "run": None if folder is None else str(folder),
                 "size": {"width": so_far.size[1], "height": so_far.size[0]},
@@ -278,11 +288,11 @@ def _tell(job: Job, folder: Path | None, *, as_json: bool, quiet: bool) -> None:
                 "parts": dict(so_far.parts or {}),
                 "steps": so_far.steps,
                 "seconds": round(so_far.seconds, 3),
-                "settings": job.painting.settings.model_dump(mode="json"),
+                "settings": settings.model_dump(mode="json"),
             }
         )
     else:
-        for path in (outputs.picture, *job.written, *([] if figure is None else [figure, measures_of(figure)])):
+        for path in (outputs.picture, *written, *([] if figure is None else [figure, measures_of(figure)])):
             tell(str(path))
     if not so_far.finished:
         way = "" if folder is None else f"; go on with {resume_command(folder)}"

@@ -1,0 +1,100 @@
+"""`impasto texture`: a painting's manner alone, on a canvas of any size."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli import knobs
+from impasto.cli.knobs import OUTPUT
+from impasto.cli.outputs import Outputs
+from impasto.cli.progress import following
+from impasto.cli.running import Interruption, Progress, tell_result
+from impasto.cli.weights import fetch_if_missing
+from impasto.errors import SettingsError
+from impasto.texture_settings import texture_settings
+
+if TYPE_CHECKING:
+    from impasto.texture import Texture
+
+
+def texture(
+    style: Annotated[str, Parameter(help="A painting, or a name from 'impasto swatches'.")],
+    /,
+    *,
+    size: Annotated[str, Parameter(metavar="WxH", group=OUTPUT, help="Width and height in pixels.")] = "512x512",
+    seamless: Annotated[
+        bool, Parameter(group=OUTPUT, help="Let copies side by side show no seam: sides are multiples of 16 px then.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            ("--output", "-o"),
+            metavar="OUT",
+            group=OUTPUT,
+            help="Where the texture goes. Default: STYLE_texture_impasto.png beside the painting.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace a file that exists.")] = False,
+    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
+    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    config: knobs.Config = None,
+    preset: knobs.Preset = None,
+    flags: Annotated[knobs.TextureKnobs | None, Parameter(name="*")] = None,
+) -> int:
+    """Fill a canvas with the texture of a painting, from noise, without a photo.
+
+    What a preset, a file or the environment says of photos, colours and starts doesn't matter here. The painting is
+    used in its own pixels, or shrunk to the canvas: a bigger canvas gets more of it. A texture carries no recipe:
+    'impasto rerun' can't repeat it, but the same command does.
+    """
+    width, height = parse_size(size)
+    wanted = knobs.from_shell(flags or {}, os.environ, config, preset)
+    settings = texture_settings(wanted, (height, width))
+    files = Outputs(output or default_texture(Path(style)), overwrite=overwrite)
+    inputs = [Path(style), Path(settings.weights), *([] if config is None else [config])]
+    files.check(settings, inputs)
+    fetch_if_missing(settings.weights, quiet=quiet)
+    from impasto.texture import Texture
+
+    made = Texture(style, (width, height), settings, seamless=seamless)
+    files.check_plan(made.plan)
+    return _make(made, files, as_json=json, quiet=quiet)
+
+
+def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
+    """Make the texture, write it, say where it is, and return the exit code; the first Ctrl-C saves what there is."""
+    from impasto import images
+
+    so_far = Progress()
+    with Interruption() as interruption:
+        with following(epochs=made.settings.epochs, quiet=quiet) as show:
+            for event in made.events():
+                so_far.see(event)
+                if interruption.signal is not None:
+                    break
+                show(event)
+        picture = so_far.picture()
+        if picture is None:
+            return interruption.code
+        full = images.resize(picture, so_far.size, made.scratch)
+        images.save(files.picture, full, overwrite=files.overwrite)
+    tell_result(so_far, files, made.settings, as_json=as_json, quiet=quiet)
+    return 0 if so_far.finished else interruption.code
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'512x256' -> (512, 256), width and height, and '512' -> (512, 512); raises `SettingsError`."""
+    found = re.fullmatch(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", text, re.IGNORECASE)
+    if found is None:
+        raise SettingsError(f"--size is {text!r} but should be width and height in pixels, such as 512x512.")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def default_texture(style: Path) -> Path:
+    """STYLE_texture_impasto.png beside the painting; here, if it is a swatch."""
+    return style.with_name(f"{style.stem}_texture_impasto.png")
