@@ -77,12 +77,13 @@ def test_a_canvas_larger_than_memory_is_put_into_files_with_large_tiles_and_a_us
 
 
 def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
-    without = plan((2048, 2048), max_memory="1.8GB")
+    size, tight = (2048, 2048), "1.8GB"
+    without = plan(size, max_memory=tight)
     assert (without.folder, without.tile) == (None, 128)
-    found = plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**12)
-    assert (found.folder, found.tile) == (DISK, 512)
-    assert plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**8) == without
-    assert plan((2048, 2048), max_memory="1.8GB", folder=DISK, room=10**12, tile=128).folder is None
+    found = plan(size, max_memory=tight, folder=DISK, room=10**12)
+    assert (found.folder, found.tile, found.history) == (DISK, 512, 10)
+    assert plan(size, max_memory=tight, folder=DISK, room=10**8) == without
+    assert plan(size, max_memory=tight, folder=DISK, room=10**12, tile=128).folder is None
 
 
 def test_less_room_on_the_disk_shortens_the_history():
@@ -106,9 +107,15 @@ def test_files_take_the_place_of_canvases_and_nothing_else():
     size, settings = (4096, 4096), Settings(size=4096)
     whole, files = (estimate(settings, size, 512, 10, "native", in_files=in_files) for in_files in (False, True))
     assert whole - files == canvas_bytes(settings, size, 512, 10)
-    assert file_bytes(Settings(optimizer="adam"), size, None, 0) == canvas_bytes(
-        Settings(optimizer="adam"), size, None, 0
-    )
+    adam = Settings(optimizer="adam")
+    assert file_bytes(adam, size, 512, 0) == canvas_bytes(adam, size, 512, 0)
+
+
+def test_masks_are_in_memory_even_where_canvases_are_in_files():
+    size, settings = (4096, 4096), Settings(size=4096)
+    masked = settings.model_copy(update={"mask": ("sky.png",)})
+    found = [estimate(one, size, 512, 10, "native", in_files=True) for one in (settings, masked)]
+    assert found[1] - found[0] == 8 * 4096 * 4096
 
 
 def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, monkeypatch):

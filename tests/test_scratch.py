@@ -145,6 +145,16 @@ def test_work_by_bands_is_the_work_on_the_whole(place, narrow, tmp_path):
     assert len(spans) == 10
 
 
+@pytest.mark.parametrize("place", ["memory", "files"])
+def test_work_by_rows_is_the_work_on_the_whole(place, narrow, tmp_path):
+    where = Scratch(tmp_path if place == "files" else None)
+    image, mask = scene(40, 30), scene(40, 30, seed=1)[:, :1]
+    assert torch.equal(where.map_rows(torch.mul, 3, image, mask), image * mask)
+    grey = where.map_rows(lambda x: x.sum(dim=1, keepdim=True), 1, image)
+    assert torch.equal(grey, image.sum(dim=1, keepdim=True))
+    assert where.most > 0 or place == "memory"
+
+
 def test_in_memory_one_band_is_the_functions_own_result():
     a = scene(40, 30)
     given = []

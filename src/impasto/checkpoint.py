@@ -23,6 +23,7 @@ from impasto.errors import ImageError, ImpastoError
 from impasto.files import quoted, reason, write_atomically
 from impasto.optimizers import State
 from impasto.recipe import Recipe
+from impasto.scratch import MEMORY, Scratch
 
 FORMAT = 1
 """Number of the arrangement described here: another one is refused rather than guessed at."""
@@ -88,13 +89,15 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     write_atomically(path, lambda file: _fill(file, header, tensors.values()))
 
 
-def read(path: Path) -> Checkpoint:
-    """A checkpoint, on the CPU; raises `ImpastoError` where there is none, it is damaged or of an unknown format."""
+def read(path: Path, scratch: Scratch = MEMORY) -> Checkpoint:
+    """A checkpoint, its tensors where canvases live, on the CPU.
+
+    Raises `ImpastoError` where there is none, it is damaged or of an unknown format.
+    """
     with _readable(path):
         _verify(path)
         with safe_open(path, framework="pt") as file:
-            # Copies, since bits may depend on where in memory a tensor begins, and the file's aren't aligned.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys() if name != CHECKSUM}  # noqa: SIM118
+            tensors = _tensors(path, scratch)
             tree = _tree(file.metadata()[NOTE], path, tensors.__getitem__)
         recipe = Recipe.from_json(json.dumps(tree["recipe"]), str(path))
         return Checkpoint(recipe, _checked(RunState(**tree["state"])), tree["record"], tree["shell"])
@@ -145,10 +148,31 @@ def _fill(file: BinaryIO, header: bytes, tensors: Iterable[Tensor]) -> None:
     file.write(header)
     checksum = zlib.crc32(header)
     for tensor in tensors:
-        data = tensor.detach().cpu().contiguous().numpy().reshape(-1).view(np.uint8).data
-        file.write(data)
-        checksum = zlib.crc32(data, checksum)
+        for (piece,) in MEMORY.pieces(tensor.detach()):
+            data = piece.cpu().numpy().view(np.uint8).data
+            file.write(data)
+            checksum = zlib.crc32(data, checksum)
     file.write(checksum.to_bytes(CHECKSUM_BYTES, "little"))
+
+
+def _tensors(path: Path, scratch: Scratch) -> dict[str, Tensor]:
+    """What is in a file that was verified, by name, read piece by piece.
+
+    Not mapped from it: bits may depend on where in memory a tensor begins, and the file's aren't aligned.
+    """
+    types = {name: dtype for dtype, name in TYPES.items()}
+    found: dict[str, Tensor] = {}
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        for name in header.keys() - {"__metadata__", CHECKSUM}:
+            entry = header[name]
+            found[name] = scratch.empty(entry["shape"], torch.empty(0, dtype=types[entry["dtype"]]))
+            file.seek(8 + length + entry["data_offsets"][0])
+            for (piece,) in scratch.pieces(found[name]):
+                if file.readinto(piece.numpy().view(np.uint8).data) != piece.nbytes:
+                    raise ValueError("it is damaged")
+    return found
 
 
 def _verify(path: Path) -> None:

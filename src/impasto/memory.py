@@ -30,8 +30,8 @@ HISTORIES_IN_FILES = (10, 6, 3, 2, 1)
 TILE_SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
 """Sides of tiles in pixels, from the fastest to the most frugal."""
 
-LEAST_SIDE = 256
-"""Tiles smaller than this take longer than files do: most of what the network sees is then their surroundings."""
+LEAST_SIDE = 192
+"""Tiles smaller than this take longer than files do: half of what the network sees is then their surroundings."""
 
 ROOM_TO_TAKE = 0.95
 """Part of a disk's free room that files may take."""
@@ -184,19 +184,19 @@ def estimate(
         ENGINE_BASE[engine]
         + largest_look(size, layers, tile) * ENGINE_FACTOR[engine][tile is not None]
         + bands
+        + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
 
 
 def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
-    """Bytes of all that is as large as a canvas of (h, w) pixels: canvases, gradients and features of the whole."""
+    """Bytes of all that may be in files, as large as a canvas of (h, w) pixels: canvases, gradients, whole features."""
     layers = (*settings.content_layers, *settings.style_layers)
-    handed = [storey.above for storey in storeys(size, layers, tile) if storey.above]
+    handed = handed_up(size, layers, tile)
     # The content's targets; what a storey hands up, and the gradient that it gets back for it.
     wholes = [*settings.content_layers, *handed, *handed]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
-    masks = 8 * len(settings.mask) * prod(size)  # and as much again for a mask's guides at the layers
-    return features + masks + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
+    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
 
 
 def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
@@ -209,6 +209,12 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
 def largest_look(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> float:
     """Bytes of the activations of the largest part of a picture (h, w) that the network is shown at a time."""
     return max(map(look_bytes, storeys(size, layers, tile)))
+
+
+@lru_cache(maxsize=64)
+def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> list[str]:
+    """The layers whose features of a whole picture (h, w) one storey leaves to the next."""
+    return [storey.above for storey in storeys(size, layers, tile) if storey.above]
 
 
 def look_bytes(storey: Storey) -> float:

@@ -174,7 +174,7 @@ class Adam:
 
     def state(self) -> State:
         """The learning rate, the count of steps and copies of the two moments, which change in place."""
-        first, second = (None if m is None else m.clone() for m in (self.first, self.second))
+        first, second = (None if m is None else self.scratch.map(torch.clone, m) for m in (self.first, self.second))
         return {"learning_rate": self.learning_rate, "steps": self.steps, "first": first, "second": second}
 
     def restored(self, state: State) -> Adam:

@@ -26,9 +26,9 @@ class Palette:
     paintings: tuple[Tensor, ...]
     chroma: Tensor | None = None
 
-    def canvas(self, start: Tensor) -> Tensor:
+    def canvas(self, start: Tensor, scratch: Scratch = MEMORY) -> Tensor:
         """What is optimised, beginning with an image (1, 3, h, w)."""
-        return start if self.chroma is None else colour.grey(start)
+        return start if self.chroma is None else scratch.map_rows(colour.grey, 1, start)
 
     def canvas_of_detail(self, detail: Tensor) -> Tensor:
         """A difference of two images that the network is shown, as one of canvases."""
@@ -38,14 +38,14 @@ class Palette:
         """What the network would be shown of an image (1, 3, h, w): all of it, or its lightness alone."""
         return image if self.chroma is None else _channels(colour.grey(image))
 
-    def seen(self, evaluate: Evaluate) -> Evaluate:
+    def seen(self, evaluate: Evaluate, scratch: Scratch = MEMORY) -> Evaluate:
         """An objective of images as one of canvases: the three channels of a grey share their value."""
         if self.chroma is None:
             return evaluate
 
         def evaluate_grey(canvas: Tensor) -> Evaluation:
             now = evaluate(_channels(canvas))
-            return replace(now, gradient=now.gradient.sum(dim=1, keepdim=True))
+            return replace(now, gradient=scratch.map_rows(lambda g: g.sum(dim=1, keepdim=True), 1, now.gradient))
 
         return evaluate_grey
 
@@ -54,12 +54,8 @@ class Palette:
         image = scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()
         if self.chroma is None:
             return image
-        h, w = image.shape[-2:]
-        chroma = resize(self.chroma, (h, w), scratch)
-        result = scratch.empty((1, 3, h, w), image)
-        for rows in scratch.windows(h, 3 * w * image.element_size()):
-            result[..., rows, :] = colour.recoloured(_channels(image[..., rows, :]), chroma[..., rows, :])
-        return result
+        chroma = resize(self.chroma, (image.shape[-2], image.shape[-1]), scratch)
+        return scratch.map_rows(lambda x, c: colour.recoloured(_channels(x), c), 3, image, chroma)
 
 
 def make(color: Color, photo: Tensor, paintings: Sequence[Tensor]) -> Palette:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -52,14 +53,15 @@ class Scene:
 
     def seen(self, evaluate: Evaluate, size: tuple[int, int]) -> Evaluate:
         """An objective of pictures as one of canvases of `size`: the photo shows where no region is."""
-        evaluate = self.colours.seen(evaluate)
+        evaluate = self.colours.seen(evaluate, self.scratch)
         covered = self.coverage(size)
         if covered is None:
             return evaluate
 
         def evaluate_composite(canvas: Tensor) -> Evaluation:
             now = evaluate(self._composite(canvas))
-            return replace(now, gradient=now.gradient * covered.to(canvas))
+            gradient = self.scratch.map_rows(torch.mul, canvas.shape[1], now.gradient, covered.to(canvas))
+            return replace(now, gradient=gradient)
 
         return evaluate_composite
 
@@ -72,8 +74,8 @@ class Scene:
         covered = self.coverage(size)
         if covered is None:
             return canvas
-        photo = self.colours.canvas(resize(self.photo, size, self.scratch)).to(canvas)
-        return photo.lerp(canvas, covered.to(canvas))
+        photo = self.colours.canvas(resize(self.photo, size, self.scratch), self.scratch).to(canvas)
+        return self.scratch.map_rows(torch.lerp, canvas.shape[1], photo, canvas, covered.to(canvas))
 
 
 def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:

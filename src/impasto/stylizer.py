@@ -230,7 +230,7 @@ class Stylizer:
         if resume is None:
             photo = resize(scene.photo, scales[0].size, scratch)
             canvas = first_canvas(s, photo, scene.paintings[0], init, scratch)
-            run = Run(scene.colours.canvas(canvas).to(self.device), optimizer, scene.picture, scratch, began)
+            run = Run(scene.colours.canvas(canvas, scratch).to(self.device), optimizer, scene.picture, scratch, began)
             del photo, canvas
         else:
             run = Run(resume.canvas.to(self.device), optimizer, scene.picture, scratch, began)
@@ -329,7 +329,7 @@ class Stylizer:
             return objective.reweighted(replace(self._weighting(size, scene), units=units))
         picture = run.picture(run.canvas)
         scene.recolour(self.settings.color)
-        run.steered(scene.colours.canvas(picture).to(self.device))
+        run.steered(scene.colours.canvas(picture, scene.scratch).to(self.device))
         return self._objective(scene, size)
 
     def _weighting(self, size: tuple[int, int], scene: Scene) -> Weighting:

@@ -216,7 +216,7 @@ def _resumed(painting: Painting, outputs: Outputs, recorder: Recorder, *, quiet:
     from impasto import checkpoint
     from impasto.keeper import STATE
 
-    saved = checkpoint.read(outputs.folder / STATE)
+    saved = checkpoint.read(outputs.folder / STATE, painting.scratch)
     recorder.recall(saved.record)
     if not quiet:
         note(f"Going on after step {saved.state.step}.")
