@@ -36,8 +36,14 @@ WAYS = [
     *(["--optimizer", optimizer, "--size", "48"] for optimizer in ("gd", "adam", "lbfgs")),
     *(["--optimizer", optimizer, "--size", "96", "--tile", "64"] for optimizer in ("gd", "adam", "lbfgs")),
 ]
+LENGTH = {False: "4", True: "60"}
+"""Steps in each of four epochs."""
+
+MOMENTS = {False: (0.0, 1.1), True: (0.45, 1.0)}
+"""When kills come, as parts of a run's time; a real process takes two seconds before its first step."""
+
 USUAL = [
-    *("--scales", "2", "--epochs", "4", "--steps-per-epoch", "4", "--snapshots", "1,3", "--checkpoint", "0"),
+    *("--scales", "2", "--epochs", "4", "--snapshots", "1,3", "--checkpoint", "0"),
     *("--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2", "--device", "cpu", "--quiet"),
 ]
 OUTPUTS = {"a.png", "a_epoch-01.png", "a_epoch-03.png"}
@@ -53,12 +59,19 @@ class Driver:
     kills: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def paint(self) -> list[str]:
+        """What is typed, but for the way."""
+        return ["paint", "photo.png", "brush.png", "-o", "a.png", *USUAL, "--steps-per-epoch", LENGTH[self.real]]
 
     def begin(self, arguments: list[str]) -> int:
         """Start impasto; its process id."""
         log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         if self.real:
-            child = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=log, stderr=log).pid
+            self.process = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=log, stderr=log)
+            child = self.process.pid
         elif (child := os.fork()) == 0:
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -67,18 +80,18 @@ class Driver:
         return child
 
     def run(self, arguments: list[str], most: float | None) -> int | None:
-        """Run impasto and kill it after a random time up to `most` seconds; its exit code, None where it was killed."""
+        """Run impasto and kill it at a random moment of its `most` seconds; its exit code, None where it was killed."""
         child = self.begin(arguments)
         if most is not None:
-            time.sleep(self.random.uniform(0, most))
+            time.sleep(most * self.random.uniform(*MOMENTS[self.real]))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         return None if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
     def survive(self, way: list[str], whole: dict[str, bytes], seconds: float) -> None:
         """One run, killed once or several times."""
-        paint = ["paint", "photo.png", "brush.png", "-o", "a.png", *USUAL, *way]
-        command, most, killed = paint, 1.1 * seconds, 0
+        paint = [*self.paint, *way]
+        command, most, killed = paint, seconds, 0
         while True:
             code = self.run(command, most)
             if code is None:
@@ -89,10 +102,11 @@ class Driver:
             else:
                 self.faults.append(f"{way}: {command[0]} ended with {code}: {Path('log').read_text().strip()}")
                 break
-            most = 1.1 * seconds if killed < 4 and self.random.random() < 0.4 else None
+            most = seconds if killed < 4 and self.random.random() < 0.4 else None
             command = ["resume", "a.png.run", "--quiet"] if self.random.random() < 0.5 else [*paint, "--resume"]
             if not STATE.exists():
-                self.counts[f"killed {'after' if Path('a.png').exists() else 'before'} there was a state"] += 1
+                when = "after the result was there" if Path("a.png").exists() else "before a state was saved"
+                self.counts[f"killed {when}"] += 1
                 command = [*paint, "--resume"]
         self.kills += killed
         found = {name: picture(name) for name in OUTPUTS}
@@ -140,7 +154,7 @@ def drive(kills: int, seed: int, *, real: bool) -> Driver:
                 PIL.Image.fromarray(pixels).save(name)
             if str(way) not in reference:
                 # In this process, so that children find all that is loaded on the way.
-                paint = ["paint", "photo.png", "brush.png", "-o", "a.png", *USUAL, *way]
+                paint = [*driver.paint, *way]
                 first = driver.run(paint, None) if real else main(paint)
                 began = time.monotonic()
                 code = first or driver.run([*paint, "--overwrite"], None)
