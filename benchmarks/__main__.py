@@ -18,6 +18,7 @@ RUNS = (
     ("roofline.py", "--isa", "avx2", "--rounds", "4"),
     ("memory.py",),
     ("time_to_loss.py",),
+    ("losses.py",),
 )
 QUICK = tuple((name, "--quick") for name in sorted({run[0] for run in RUNS}))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "losses")
 
 
 @pytest.fixture(autouse=True)
