@@ -21,6 +21,7 @@ RUNS = (
     ("growth.py", "--sides", "1024", "2048", "4096", "--max-memory", "3GB", "--steps", "1"),
     ("time_to_loss.py",),
     ("checkpoints.py",),
+    ("losses.py",),
 )
 QUICK = tuple((name, "--quick") for name in sorted({run[0] for run in RUNS}))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints", "print_size", "strength")
+SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints", "print_size", "strength", "losses")
 
 
 @pytest.fixture(autouse=True)

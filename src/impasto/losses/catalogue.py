@@ -164,7 +164,7 @@ def _content_columns(samples: Sequence[Tensor], weights: Sequence[float]) -> Con
 
 
 def _relaxed(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
-    """ℓ_r + ℓ_m of STROTSS; without its ℓ_p for colours (1/16 there), which relu1_1 and `--color` look after here."""
+    """ℓ_r + ℓ_m of STROTSS; without its ℓ_p for colours (1/α there), which relu1_1 and `--color` look after here."""
     columns = _joined(samples, target.scales)
     return relaxed_emd(columns, target.columns) + moment_matching(columns, target.mean, target.covariance)
 
