@@ -85,26 +85,6 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
     )
 
 
-def check_paintings(
-    settings: Settings, scales: Sequence[Scale], paintings: Sequence[tuple[str, tuple[int, int]]]
-) -> None:
-    """Refuse paintings, a name and (h, w) each, that the coarsest scale would make too small for their deepest layer.
-
-    Raises `SettingsError`.
-    """
-    if not settings.style_layers:
-        return
-    smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
-    for name, size in paintings:
-        height, width = fit(size, longest)
-        if min(height, width) < smallest:
-            raise SettingsError(
-                f"The style {name!r} is {size[1]}×{size[0]} px, which makes it {width}×{height} px at the coarsest "
-                f"scale, but the layers need at least {smallest} px on each side: crop it, or use fewer --scales, a "
-                "bigger --size or shallower --style-layers."
-            )
-
-
 def _share(total: int, count: int) -> list[int]:
     weights = [FEWER_STEPS**k for k in range(count)]
     steps = [max(1, int(total * w / sum(weights))) for w in weights]
@@ -280,3 +260,23 @@ def layer_shares(layers: Sequence[str], weights: Sequence[float]) -> dict[str, f
 def picture(canvas: Tensor) -> Tensor:
     """A copy of the canvas that an event may own: on the CPU, detached, clamped to [0, 1]."""
     return canvas.detach().clamp(0, 1).cpu()
+
+
+def check_paintings(
+    settings: Settings, scales: Sequence[Scale], paintings: Sequence[tuple[str, tuple[int, int]]]
+) -> None:
+    """Refuse paintings, a name and (h, w) each, that the coarsest scale would make too small for their deepest layer.
+
+    Raises `SettingsError`.
+    """
+    if not settings.style_layers:
+        return
+    smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
+    for name, size in paintings:
+        height, width = fit(size, longest)
+        if min(height, width) < smallest:
+            raise SettingsError(
+                f"The style {name!r} is {size[1]}×{size[0]} px, which makes it {width}×{height} px at the coarsest "
+                f"scale, but the layers need at least {smallest} px on each side: crop it, or use fewer --scales, a "
+                "bigger --size or shallower --style-layers."
+            )
