@@ -9,7 +9,10 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-SCRIPTS = ("peers", "roofline", "memory", "startup", "time_to_loss", "growth", "checkpoints", "print_size", "strength", "losses")
+SCRIPTS = (
+    *("peers", "roofline", "memory", "startup", "time_to_loss", "losses", "growth", "checkpoints", "print_size"),
+    "strength",
+)
 
 
 @pytest.fixture(autouse=True)

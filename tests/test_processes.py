@@ -126,7 +126,7 @@ def outcome(tmp_path: Path, engine: str, way: str) -> list[str]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["auto", pytest.param("torch", marks=pytest.mark.slow)])
 def test_a_child_forked_after_before_and_during_runs_paints_the_same_and_ends(tmp_path, engine):
     """GNU's OpenMP would wait in the child for threads that only the parent has: see impasto.forks."""
     assert outcome(tmp_path, engine, "fork") == [

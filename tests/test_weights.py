@@ -745,11 +745,9 @@ def test_a_download_that_was_killed_is_resumed_and_leaves_no_lock_behind(server:
             time.sleep(0.01)
         other.kill()
     server.resume.set()
-    kept = part.stat().st_size
-    assert 0 < kept <= 10_000
     assert not path.exists()
     assert weights.download().read_bytes() == server.body
-    assert server.asked == [None, f"bytes={kept}-"]
+    assert server.asked == [None, "bytes=10000-"]
     assert not part.exists()
 
 

@@ -204,8 +204,9 @@ def _fetch(part: Path, progress: Callable[[int, int | None], None] | None) -> bo
         done, length = start if resumed else 0, response.headers.get("Content-Length")
         total = None if length is None else done + int(length)
         with part.open("ab" if resumed else "wb") as file:
-            while done <= MAX_BYTES and (block := response.read1(2**20)):  # as it comes: kept if we're killed
+            while done <= MAX_BYTES and (block := response.read1(2**20)):
                 file.write(block)
+                file.flush()  # what has come is kept if we are killed
                 done += len(block)
                 if progress is not None:
                     progress(done, total)
