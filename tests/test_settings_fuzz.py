@@ -52,7 +52,6 @@ VALID = {
     "device": st.sampled_from(["auto", "cpu"]),
     "detail": st.just("auto") | st.floats(0, 1),
     "max_memory": st.just("auto") | MEMORY,
-    "detail": st.just("auto") | st.floats(0, 1),
     "precision": st.sampled_from(["float32", "bfloat16"]),  # tf32 is CUDA's
     "mask": st.just([]),  # files, which have tests of their own
     "style_mask": st.just([]),
