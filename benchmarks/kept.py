@@ -50,7 +50,8 @@ def recall(folder: Path, made: Mapping[str, Any] | None = None) -> dict[str, Any
 
 def keep(folder: Path, made: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Note what was found; the pictures are there already. The note is on the disk whole or not at all."""
-    note = {"made by": made, "commit": record.COMMIT, **found}
+    then = record.machine()
+    note = {"made by": made, **{fact: then[fact] for fact in ("commit", "date", "load")}, **found}
     fresh = folder / f"{NOTE}.new"
     fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     fresh.replace(folder / NOTE)
