@@ -27,6 +27,7 @@ RUNS = (
     ("gallery.py",),
     ("critic.py",),
     ("preview.py",),
+    ("patience.py",),
 )
 QUICK = tuple((name, "--quick") for name in sorted({run[0] for run in RUNS}))
 

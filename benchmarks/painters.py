@@ -28,7 +28,7 @@ def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) ->
     longest = round(job.settings.style_scale * max(size))
     seen = images.resize(style, images.fit((style.shape[-2], style.shape[-1]), longest))
     images.save(Path(folder, "our_painting.png"), seen, overwrite=True)
-    return done | {"size": size, "steps": started.steps, "engine": job.settings.engine}
+    return done | {"size": size, "steps": started.steps, "loss": end.loss, "engine": job.settings.engine}
 
 
 def paint_theirs(photo: str, painting: str, size: list[int], until: float, folder: str) -> dict[str, Any]:

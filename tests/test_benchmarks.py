@@ -11,7 +11,7 @@ import torch
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SCRIPTS = (
     *("peers", "roofline", "memory", "startup", "time_to_loss", "losses", "growth", "checkpoints", "print_size"),
-    *("strength", "gallery", "critic", "preview"),
+    *("strength", "gallery", "critic", "preview", "patience"),
 )
 
 
