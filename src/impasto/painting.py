@@ -22,10 +22,12 @@ from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
+from impasto.prospect import Prospect, foresee, plan_memory
 from impasto.recipe import Ingredient, Recipe
+from impasto.scales import check_paintings, plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Measure, Prospect, Stylizer, check_paintings, plan_scales
+from impasto.stylizer import Measure, Stylizer
 from impasto.targets import measure_targets
 from impasto.vgg import Engine
 
@@ -94,7 +96,7 @@ class Painting:
         self.network, self.weights = network or load_network(settings)
         self.measure: Measure = measure
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
-        self.plan = Stylizer(settings, network=self.network).plan(size)
+        self.plan = plan_memory(settings, self.network, size)
         self.scratch = Scratch(self.plan.folder)
         self.settings = settings.model_copy(
             update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
@@ -118,7 +120,7 @@ class Painting:
 
     def prospect(self) -> Prospect:
         """The scales, the plan and the time of the run; takes a fraction of a second."""
-        return Stylizer(self.settings, network=self.network).prospect(_size(self.content))
+        return foresee(self.settings, self.network, _size(self.content))
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
