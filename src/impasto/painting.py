@@ -27,8 +27,8 @@ from impasto.recipe import Ingredient, Recipe
 from impasto.scales import check_paintings, plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Measure, Stylizer
-from impasto.targets import measure_targets
+from impasto.stylizer import Stylizer
+from impasto.targets import Remembered
 from impasto.vgg import Engine
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
@@ -61,7 +61,7 @@ def load_network(settings: Settings) -> Network:
 class Painting:
     """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
 
-    Jobs may share a `network` that fits the settings of each, and a way to `measure` targets.
+    Jobs may share a `network` that fits the settings of each.
     """
 
     def __init__(
@@ -71,7 +71,6 @@ class Painting:
         settings: Settings,
         *,
         network: Network | None = None,
-        measure: Measure = measure_targets,
     ) -> None:
         if not styles:
             raise SettingsError("No style was given: name at least one painting or swatch.")
@@ -94,7 +93,7 @@ class Painting:
         size = images.fit(_size(self.content), settings.size)
         check_paintings(settings, plan_scales(settings, size), [(style.name, _size(style)) for style in self.styles])
         self.network, self.weights = network or load_network(settings)
-        self.measure: Measure = measure
+        self.remembered: Remembered | None = None  # of other runs' targets, see Stylizer
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
         self.plan = plan_memory(settings, self.network, size)
         self.scratch = Scratch(self.plan.folder)
@@ -104,7 +103,7 @@ class Painting:
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
-        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, measure=self.measure)
+        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, remembered=self.remembered)
         start = None if self.init is None else self.init.pixels
         events = stylizer.paint(
             self.content.pixels,

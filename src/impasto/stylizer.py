@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -23,11 +23,11 @@ from impasto.optimizers import Evaluate
 from impasto.prospect import foresee
 from impasto.run import Best, Run
 from impasto.scene import Scene
-from impasto.scratch import MEMORY, Scratch
+from impasto.scratch import Scratch
 from impasto.settings import ObjectiveName, Settings, flag
 from impasto.sparing import Sparing
 from impasto.starts import first_canvas
-from impasto.targets import Manner, Targets, Weighting, measure_targets, normalized
+from impasto.targets import Manner, Remembered, Targets, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 MOST_RESTARTS = 3
@@ -39,32 +39,16 @@ STEERABLE = frozenset(
 """Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
 
 
-class Measure(Protocol):
-    """How a run's targets are measured at one scale: `measure_targets`, or the same with a memory."""
-
-    def __call__(
-        self,
-        engine: Engine,
-        weighting: Weighting,
-        content: Tensor,
-        styles: Iterable[Tensor],
-        shares: Sequence[float] = (),
-        *,
-        manner: Manner | None = None,
-        tile: int | None = None,
-        scratch: Scratch = MEMORY,
-    ) -> Targets:
-        """What the photo and the paintings ask for, see `measure_targets`."""
-        ...
-
-
 class Stylizer:
-    """Paints by descending on the pixels, from a coarse picture to the final size."""
+    """Paints by descending on the pixels, from a coarse picture to the final size.
 
-    def __init__(self, settings: Settings, *, network: Engine, measure: Measure = measure_targets) -> None:
+    Runs that differ in nothing that targets depend on may share what is `remembered` of them.
+    """
+
+    def __init__(self, settings: Settings, *, network: Engine, remembered: Remembered | None = None) -> None:
         self.settings = settings
         self.network = network
-        self.measure: Measure = measure
+        self.remembered = remembered
         self.device = network.device
 
     def steer(self, **knobs: Any) -> None:
@@ -174,10 +158,20 @@ class Stylizer:
         return self._objective(scene, size)
 
     def _objective(self, scene: Scene, size: tuple[int, int]) -> Objective:
-        s, scratch, tile = self.settings, scene.scratch, scene.plan.tile
+        targets, weighting = self._targets(scene, size), balance(self.settings, size, scene.plan.size)
+        if self.settings.objective is ObjectiveName.NORMALIZED:
+            weighting = normalized(weighting, targets, scene.scratch)
+        return Objective(self.network, weighting, targets, tile=scene.plan.tile, scratch=scene.scratch)
+
+    def _targets(self, scene: Scene, size: tuple[int, int]) -> Targets:
+        """What the photo and the paintings ask for at (h, w) pixels: as another run remembers it, or measured."""
+        s, plan, scratch = self.settings, scene.plan, scene.scratch
+        tile = plan.tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
+        at = (s.color, size, tile)
+        if self.remembered is not None and at in self.remembered:
+            return self.remembered[at]
         photo = resize(scene.photo, size, scratch).to(self.device)
         longest = max(1, round(s.style_scale * max(size)))
-        paintings = (self._painting(painting, longest, max(size), scratch) for painting in scene.paintings)
         manner = Manner(
             s.style_loss,
             s.content_loss,
@@ -186,15 +180,19 @@ class Stylizer:
             s.mask_erosion,
             s.seed,
         )
-        weighting = balance(s, size, scene.plan.size)
-        shares = s.style_weights or [1.0] * len(scene.paintings)
-        seen = tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
-        targets = self.measure(
-            self.network, weighting, photo, paintings, shares, manner=manner, tile=seen, scratch=scratch
+        found = measure_targets(
+            self.network,
+            balance(s, size, plan.size),
+            photo,
+            (self._painting(painting, longest, max(size), scratch) for painting in scene.paintings),
+            s.style_weights or [1.0] * len(scene.paintings),
+            manner=manner,
+            tile=tile,
+            scratch=scratch,
         )
-        if s.objective is ObjectiveName.NORMALIZED:
-            weighting = normalized(weighting, targets, scratch)
-        return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
+        if self.remembered is not None:
+            self.remembered[at] = found
+        return found
 
     def _painting(self, painting: Tensor, longest: int, whole: int, scratch: Scratch) -> Tensor:
         """A painting at its longest side in pixels: strokes keep their size relative to the picture.
