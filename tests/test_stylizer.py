@@ -45,9 +45,9 @@ def result(*args, **changes) -> torch.Tensor:
 def objective(chosen: Settings, masks=()) -> Objective:
     """What a run with these settings minimises at its last scale."""
     plan = foresee(chosen, network(), (48, 64)).plan
-    return Stylizer(chosen, network=network())._objective(
-        Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY), (48, 64)
-    )
+    stylizer = Stylizer(chosen, network=network())
+    stage = Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY)
+    return stylizer._objective(stage, (48, 64), stylizer._targets(stage, (48, 64)))
 
 
 def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():

@@ -27,6 +27,7 @@ from impasto.recipe import Ingredient, Recipe
 from impasto.scales import check_paintings, plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
+from impasto.steering import Steered, Steering
 from impasto.stylizer import Stylizer
 from impasto.targets import Remembered
 from impasto.vgg import Engine
@@ -61,7 +62,7 @@ def load_network(settings: Settings) -> Network:
 class Painting:
     """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
 
-    Jobs may share a `network` that fits the settings of each.
+    Jobs may share a `network` that fits the settings of each. `steering` are changes of knobs to make on the way.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Painting:
         settings: Settings,
         *,
         network: Network | None = None,
+        steering: Sequence[Steered] = (),
     ) -> None:
         if not styles:
             raise SettingsError("No style was given: name at least one painting or swatch.")
@@ -100,6 +102,9 @@ class Painting:
         self.settings = settings.model_copy(
             update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
         )
+        self.steering = tuple(steering)
+        Steering(self.settings, self.steering)  # what isn't allowed is refused now
+        self.stylizer: Stylizer | None = None  # of the run that goes on, to be steered
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
@@ -111,6 +116,7 @@ class Painting:
             start,
             masks=regions(self.masks),
             style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
+            steering=self.steering,
             resume=resume,
         )
         del resume  # or its tensors would take memory until the end
@@ -128,7 +134,7 @@ class Painting:
         return images.resize(self.content.alpha, (picture.shape[-2], picture.shape[-1]), self.scratch)
 
     def recipe(self) -> Recipe:
-        """What it takes to paint the same picture again."""
+        """What it takes to paint the same picture again, as the run was steered so far."""
         settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
         for knob, pictures in (("mask", self.masks), ("style_mask", self.style_masks)):
             given = zip(pictures, settings[knob], strict=True)
@@ -147,6 +153,7 @@ class Painting:
             torch=torch.__version__,
             threads=torch.get_num_threads(),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            steering=self.steering if self.stylizer is None else self.stylizer.steering.plan,
         )
 
 
@@ -163,6 +170,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],
         settings,
+        steering=recipe.steering,
     )
     pairs = [("content", painting.content, recipe.content)]
     if len(painting.styles) != len(recipe.styles):

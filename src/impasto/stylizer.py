@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from impasto import optimizers
 from impasto.balance import balance, way
 from impasto.checkpoint import RunState
-from impasto.errors import DivergedError, SettingsError
+from impasto.errors import DivergedError
 from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.images import fit, resize
 from impasto.objective import Objective
@@ -24,19 +23,15 @@ from impasto.prospect import foresee
 from impasto.run import Best, Run
 from impasto.scene import Scene
 from impasto.scratch import Scratch
-from impasto.settings import ObjectiveName, Settings, flag
+from impasto.settings import ObjectiveName, Settings
 from impasto.sparing import Sparing
 from impasto.starts import first_canvas
+from impasto.steering import Steered, Steering
 from impasto.targets import Manner, Remembered, Targets, measure_targets, normalized
 from impasto.vgg import Engine, smallest_side
 
 MOST_RESTARTS = 3
 """How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
-
-STEERABLE = frozenset(
-    {"strength", "color", "content_weight", "style_weight", "tv_weight", "layer_weights", "content_layer_weights"}
-)
-"""Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
 
 
 class Stylizer:
@@ -46,7 +41,7 @@ class Stylizer:
     """
 
     def __init__(self, settings: Settings, *, network: Engine, remembered: Remembered | None = None) -> None:
-        self.settings = settings
+        self.steering = Steering(settings)
         self.network = network
         self.remembered = remembered
         self.device = network.device
@@ -56,10 +51,7 @@ class Stylizer:
 
         Raises `SettingsError` for other knobs, or values that aren't allowed.
         """
-        if fixed := sorted(knobs.keys() - STEERABLE):
-            free = ", ".join(sorted(map(flag, STEERABLE)))
-            raise SettingsError(f"{flag(fixed[0])} can't be changed while painting: start again, or change {free}.")
-        self.settings = Settings(**self.settings.model_dump() | knobs)
+        self.steering.ask(knobs)
 
     def paint(
         self,
@@ -69,31 +61,34 @@ class Stylizer:
         *,
         masks: Sequence[Tensor] = (),
         style_masks: Sequence[Tensor | None] = (),
+        steering: Sequence[Steered] = (),
         resume: RunState | None = None,
     ) -> Iterator[Event]:
         """Events of painting `content` (1, 3, h, w) in [0, 1] in the manner of `styles`, images of any sizes.
 
         `init` is the image that `Settings.init` names, if it names one; `masks` (1, 1, h, w) in [0, 1] are the regions
-        of the styles, of any size, `style_masks` the parts of them that count. `resume` is where a run with the same
-        inputs and settings was: this one goes on from there to the same pixels, to the bit. Close the generator to
-        stop, call `steer` between events to change weights. Raises `DivergedError` with the last good picture when
-        loss, gradient or canvas stop being finite for good.
+        of the styles, of any size, `style_masks` the parts of them that count. Close the generator to stop, call
+        `steer` between events to change weights; `steering` are such changes to make again. `resume` is where a run
+        with the same inputs and settings was, steered or not: this one goes on from there to the same pixels, to the
+        bit. Raises `DivergedError` with the last good picture when loss, gradient or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
-        prospect = foresee(self.settings, self.network, (content.shape[-2], content.shape[-1]))
+        s = self.steering.asked
+        prospect = foresee(s, self.network, (content.shape[-2], content.shape[-1]))
         scales, plan = prospect.scales, prospect.plan
-        sizes, steps = tuple(s.size for s in scales), tuple(s.steps for s in scales)
+        sizes, steps = tuple(scale.size for scale in scales), tuple(scale.steps for scale in scales)
         scratch = Scratch(plan.folder)
-        scene = Scene(content, tuple(styles), tuple(masks), tuple(style_masks), self.settings.color, plan, scratch)
-        s = self.settings
-        optimizer = optimizers.make(s.optimizer, learning_rate=s.learning_rate, history=plan.history, scratch=scratch)
         if resume is None:
-            photo = resize(scene.photo, scales[0].size, scratch)
-            canvas = first_canvas(s, photo, scene.paintings[0], init, scratch)
-            run = Run(scene.colours.canvas(canvas, scratch).to(self.device), optimizer, scene.picture, scratch, began)
-            del photo, canvas
+            self.steering = Steering(s, steering)
         else:
-            run = Run(resume.canvas.to(self.device), optimizer, scene.picture, scratch, began)
+            self.steering = Steering(s, [Steered(**change) for change in resume.steering], resume.taken)
+        color = self.steering.settings.color
+        scene = Scene(content, tuple(styles), tuple(masks), tuple(style_masks), color, plan, scratch)
+        optimizer = optimizers.make(s.optimizer, learning_rate=s.learning_rate, history=plan.history, scratch=scratch)
+        canvas = self._first_canvas(scene, sizes[0], init) if resume is None else resume.canvas
+        run = Run(canvas.to(self.device), optimizer, scene.picture, self.steering, scratch, began)
+        del canvas
+        if resume is not None:
             run.go_on(resume.to(self.device), [(scale.size, scale.steps) for scale in scales])
             del resume  # or its tensors would take memory until the end
         yield Started(
@@ -104,6 +99,7 @@ class Stylizer:
             yield EpochDone(run.step // s.steps_per_epoch, run.picture(run.canvas))
         for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
             if number > run.scale:
+                self._heed(run, scene)  # what was asked for after a scale's last step
                 run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
             yield from self._descend(run, scene, scale.size, sum(steps[:number]))
             yield ScaleDone(number, run.picture(run.canvas))
@@ -111,13 +107,55 @@ class Stylizer:
         best = run.best
         yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
 
+    def _first_canvas(self, scene: Scene, size: tuple[int, int], init: Tensor | None) -> Tensor:
+        """What a new run starts from at (h, w) pixels."""
+        photo = resize(scene.photo, size, scene.scratch)
+        canvas = first_canvas(self.steering.settings, photo, scene.paintings[0], init, scene.scratch)
+        return scene.colours.canvas(canvas, scene.scratch)
+
+    def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
+        """The steps of a scale towards what the settings ask for, also where they change meanwhile."""
+        negligible, targets = self.steering.settings.negligible, self._targets(scene, size)
+        objective = self._objective(scene, size, targets)
+        run.sparing = Sparing(objective, negligible, run.sparing_state)
+
+        def changed() -> Evaluate | None:
+            nonlocal targets, objective
+            colours = scene.colours
+            if not self._heed(run, scene):
+                return None
+            if scene.colours is not colours:
+                targets = self._targets(scene, size)
+            objective = self._objective(scene, size, targets)
+            run.sparing = Sparing(objective, negligible)
+            return scene.seen(run.sparing.evaluate, size)
+
+        yield from descend(run, scene.seen(run.sparing.evaluate, size), size, last, changed)
+        if negligible:  # what was left out is part of the result
+            run.best = Best(run.canvas, run.picture, scene.scratch)
+            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
+
+    def _heed(self, run: Run, scene: Scene) -> bool:
+        """Go on from the canvas by what was asked for since the last step; whether that is something new."""
+        color = self.steering.settings.color
+        if not self.steering.take(run.taken):
+            return False
+        if self.steering.settings.color is color:
+            run.steered()
+        else:
+            picture = run.picture(run.canvas)
+            scene.recolour(self.steering.settings.color)
+            run.recoloured(scene.colours.canvas(picture, scene.scratch).to(self.device), scene.picture)
+        return True
+
     def _detail(self, scene: Scene, canvas: Tensor, size: tuple[int, int]) -> Tensor | None:
         """What a photo shows at (h, w) pixels and not at the canvas's size, as much of it as `Settings.detail` says.
 
         With all of it, a canvas that is the photo stays the photo: the step up in a Laplacian pyramid (Burt & Adelson
         1983). 'auto' is what the strength leaves of the photo; nothing where the run doesn't start from it.
         """
-        s, share = self.settings, self.settings.detail
+        s = self.steering.settings
+        share = s.detail
         if share == "auto":
             from_photo = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
             share = 1 - way(s.strength) if from_photo else 0.0
@@ -127,45 +165,17 @@ class Stylizer:
         detail = scene.scratch.map(lambda f, c: share * (f - c), fine, resize(coarse, size, scene.scratch))
         return scene.colours.canvas_of_detail(detail).to(canvas)
 
-    def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
-        """The steps of a scale towards what the settings ask for, also where they change meanwhile."""
-        settings, objective = self.settings, self._objective(scene, size)
-        run.sparing = sparing = Sparing(objective, settings.negligible, run.sparing_state)
-
-        def changed() -> Evaluate | None:
-            nonlocal settings, objective
-            if self.settings is settings:
-                return None
-            settings, objective = self.settings, self._steered(run, scene, objective, settings)
-            run.sparing = again = Sparing(objective, settings.negligible)
-            return scene.seen(again.evaluate, size)
-
-        yield from descend(run, scene.seen(sparing.evaluate, size), size, last, settings.steps_per_epoch, changed)
-        if settings.negligible:  # what was left out is part of the result
-            run.best = Best(run.canvas, run.picture, scene.scratch)
-            run.best.guarded(scene.seen(objective.evaluate, size))(run.canvas)
-
-    def _steered(self, run: Run, scene: Scene, objective: Objective, before: Settings) -> Objective:
-        """The objective under the settings as they are now; the run goes on from its canvas."""
-        size = (run.canvas.shape[-2], run.canvas.shape[-1])
-        if self.settings.color is before.color:
-            run.steered(run.canvas)
-            units = objective.weighting.units
-            return objective.reweighted(replace(balance(self.settings, size, scene.plan.size), units=units))
-        picture = run.picture(run.canvas)
-        scene.recolour(self.settings.color)
-        run.steered(scene.colours.canvas(picture, scene.scratch).to(self.device))
-        return self._objective(scene, size)
-
-    def _objective(self, scene: Scene, size: tuple[int, int]) -> Objective:
-        targets, weighting = self._targets(scene, size), balance(self.settings, size, scene.plan.size)
-        if self.settings.objective is ObjectiveName.NORMALIZED:
+    def _objective(self, scene: Scene, size: tuple[int, int], targets: Targets) -> Objective:
+        """What a canvas of (h, w) pixels should become by the settings of now."""
+        s = self.steering.settings
+        weighting = balance(s, size, scene.plan.size)
+        if s.objective is ObjectiveName.NORMALIZED:
             weighting = normalized(weighting, targets, scene.scratch)
         return Objective(self.network, weighting, targets, tile=scene.plan.tile, scratch=scene.scratch)
 
     def _targets(self, scene: Scene, size: tuple[int, int]) -> Targets:
         """What the photo and the paintings ask for at (h, w) pixels: as another run remembers it, or measured."""
-        s, plan, scratch = self.settings, scene.plan, scene.scratch
+        s, plan, scratch = self.steering.settings, scene.plan, scene.scratch
         tile = plan.tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
         at = (s.color, size, tile)
         if self.remembered is not None and at in self.remembered:
@@ -200,11 +210,12 @@ class Stylizer:
         One that is larger than the canvas is seen in tiles, or, by losses that can't be, as far as its middle. None is
         made so small that a layer wouldn't see it.
         """
-        full, least = (painting.shape[-2], painting.shape[-1]), smallest_side(self.settings.style_layers or ["relu1_1"])
+        s, full = self.steering.settings, (painting.shape[-2], painting.shape[-1])
+        least = smallest_side(s.style_layers or ["relu1_1"])
         if min(fit(full, longest)) < least:
             longest = math.ceil(least * max(full) / min(full))
         resized = resize(painting, fit(full, longest), scratch).to(self.device)
-        if longest <= whole or self.settings.style_loss.additive:
+        if longest <= whole or s.style_loss.additive:
             return resized
         h, w = resized.shape[-2:]
         top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
@@ -216,14 +227,13 @@ def descend(
     evaluate: Evaluate,
     size: tuple[int, int],
     last: int,
-    per_epoch: int,
     changed: Callable[[], Evaluate | None] = lambda: None,
 ) -> Iterator[Event]:
     """The steps of a scale, up to the run's step `last`; then the best canvas is the run's.
 
     `changed` gives another objective where there is one from the next step on.
     """
-    guarded = run.best.guarded(evaluate)
+    guarded, per_epoch = run.best.guarded(evaluate), run.steering.settings.steps_per_epoch
     while run.step < last:
         if (other := changed()) is not None:
             guarded = run.best.guarded(other)

@@ -27,6 +27,7 @@ from impasto.scales import plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import ObjectiveName, Settings
 from impasto.starts import first_canvas
+from impasto.steering import Steering
 from impasto.stylizer import descend
 from impasto.targets import Manner, Weighting, measure_targets, normalized
 from impasto.texture_settings import texture_settings
@@ -110,12 +111,12 @@ def texture(
         painting = shrunk(style, max(scale.size), max(size), settings, scratch).to(network.device)
         evaluate = objective(start, painting, settings, network, plan.tile, scratch, seamless=seamless)
         if run is None:
-            run = Run(start, optimizer, picture, scratch, began)
+            run = Run(start, optimizer, picture, Steering(settings), scratch, began)
         if seamless:
             run.canvas = enlarged(run.canvas, scale.size, scratch)
         run.enter(number, scale.size)
         del start
-        yield from descend(run, evaluate, scale.size, sum(steps[:number]), settings.steps_per_epoch)
+        yield from descend(run, evaluate, scale.size, sum(steps[:number]))
         yield ScaleDone(number, picture(run.canvas))
     assert run is not None, "there is at least one scale"
     best = run.best
