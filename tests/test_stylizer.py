@@ -6,6 +6,7 @@ import torch
 
 from conftest import scene, tiny_weights
 from impasto import checkpoint, memory, prospect, stylizer
+from impasto.aims import detail_at, objective_at, targets_at
 from impasto.checkpoint import Checkpoint, RunState
 from impasto.colour import oklab
 from impasto.errors import DivergedError, SettingsError
@@ -45,9 +46,8 @@ def result(*args, **changes) -> torch.Tensor:
 def objective(chosen: Settings, masks=()) -> Objective:
     """What a run with these settings minimises at its last scale."""
     plan = foresee(chosen, network(), (48, 64)).plan
-    stylizer = Stylizer(chosen, network=network())
     stage = Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY)
-    return stylizer._objective(stage, (48, 64), stylizer._targets(stage, (48, 64)))
+    return objective_at((48, 64), stage, chosen, network(), targets_at((48, 64), stage, chosen, network()))
 
 
 def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():
@@ -571,7 +571,7 @@ def test_the_photo_enlarged_with_its_detail_is_the_photo():
     stage = Scene(PHOTO, [PAINTING], (), (), Color.STYLE, plan, MEMORY)
     found = {}
     for share in (0.0, 0.5, 1.0):
-        detail = Stylizer(settings(detail=share), network=network())._detail(stage, coarse, (48, 64))
+        detail = detail_at((48, 64), stage, settings(detail=share), coarse)
         found[share] = resize(coarse, (48, 64)) + (0 if detail is None else detail)
     torch.testing.assert_close(found[1.0], PHOTO)
     torch.testing.assert_close(found[0.5], (found[0.0] + PHOTO) / 2)

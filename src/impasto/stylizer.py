@@ -12,23 +12,23 @@ from typing import Any
 from torch import Tensor
 
 from impasto import optimizers
-from impasto.balance import balance, way
+from impasto.aims import detail_at, objective_at, targets_at
 from impasto.checkpoint import RunState
 from impasto.errors import DivergedError
 from impasto.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
-from impasto.images import fit, resize
+from impasto.images import resize
 from impasto.objective import Objective
 from impasto.optimizers import Evaluate
 from impasto.prospect import foresee
 from impasto.run import Best, Run
 from impasto.scene import Scene
 from impasto.scratch import Scratch
-from impasto.settings import ObjectiveName, Settings
+from impasto.settings import Settings
 from impasto.sparing import Sparing
 from impasto.starts import first_canvas
 from impasto.steering import Steered, Steering
-from impasto.targets import Manner, Remembered, Targets, measure_targets, normalized
-from impasto.vgg import Engine, smallest_side
+from impasto.targets import Remembered, Targets
+from impasto.vgg import Engine
 
 MOST_RESTARTS = 3
 """How often a run begins again, each time with shorter steps, after one that led to NaN or ∞."""
@@ -100,18 +100,14 @@ class Stylizer:
         for number, scale in enumerate(scales[max(0, run.scale - 1) :], start=max(1, run.scale)):
             if number > run.scale:
                 self._heed(run, scene)  # what was asked for after a scale's last step
-                run.enter(number, scale.size, self._detail(scene, run.canvas, scale.size) if run.scale else None)
+                detail = detail_at(scale.size, scene, self.steering.settings, run.canvas) if run.scale else None
+                run.enter(number, scale.size, detail)
+                del detail
             yield from self._descend(run, scene, scale.size, sum(steps[:number]))
             yield ScaleDone(number, run.picture(run.canvas))
         run.optimizer = optimizer  # as it began: what it has learnt takes memory and isn't needed any more
         best = run.best
         yield Finished(run.picture(best.canvas), best.loss, best.parts, run.step, time.perf_counter() - began)
-
-    def _first_canvas(self, scene: Scene, size: tuple[int, int], init: Tensor | None) -> Tensor:
-        """What a new run starts from at (h, w) pixels."""
-        photo = resize(scene.photo, size, scene.scratch)
-        canvas = first_canvas(self.steering.settings, photo, scene.paintings[0], init, scene.scratch)
-        return scene.colours.canvas(canvas, scene.scratch)
 
     def _descend(self, run: Run, scene: Scene, size: tuple[int, int], last: int) -> Iterator[Event]:
         """The steps of a scale towards what the settings ask for, also where they change meanwhile."""
@@ -148,78 +144,25 @@ class Stylizer:
             run.recoloured(scene.colours.canvas(picture, scene.scratch).to(self.device), scene.picture)
         return True
 
-    def _detail(self, scene: Scene, canvas: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """What a photo shows at (h, w) pixels and not at the canvas's size, as much of it as `Settings.detail` says.
-
-        With all of it, a canvas that is the photo stays the photo: the step up in a Laplacian pyramid (Burt & Adelson
-        1983). 'auto' is what the strength leaves of the photo; nothing where the run doesn't start from it.
-        """
-        s = self.steering.settings
-        share = s.detail
-        if share == "auto":
-            from_photo = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
-            share = 1 - way(s.strength) if from_photo else 0.0
-        if not share:
-            return None
-        fine, coarse = (resize(scene.photo, at, scene.scratch) for at in (size, (canvas.shape[-2], canvas.shape[-1])))
-        detail = scene.scratch.map(lambda f, c: share * (f - c), fine, resize(coarse, size, scene.scratch))
-        return scene.colours.canvas_of_detail(detail).to(canvas)
-
-    def _objective(self, scene: Scene, size: tuple[int, int], targets: Targets) -> Objective:
-        """What a canvas of (h, w) pixels should become by the settings of now."""
-        s = self.steering.settings
-        weighting = balance(s, size, scene.plan.size)
-        if s.objective is ObjectiveName.NORMALIZED:
-            weighting = normalized(weighting, targets, scene.scratch)
-        return Objective(self.network, weighting, targets, tile=scene.plan.tile, scratch=scene.scratch)
-
     def _targets(self, scene: Scene, size: tuple[int, int]) -> Targets:
-        """What the photo and the paintings ask for at (h, w) pixels: as another run remembers it, or measured."""
-        s, plan, scratch = self.steering.settings, scene.plan, scene.scratch
-        tile = plan.tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None)
-        at = (s.color, size, tile)
+        """The targets at (h, w) pixels: as another run remembers them, or measured."""
+        settings = self.steering.settings
+        at = (settings.color, size, scene.plan.tile)
         if self.remembered is not None and at in self.remembered:
             return self.remembered[at]
-        photo = resize(scene.photo, size, scratch).to(self.device)
-        longest = max(1, round(s.style_scale * max(size)))
-        manner = Manner(
-            s.style_loss,
-            s.content_loss,
-            scene.masks_at(size),
-            [None if mask is None else mask.to(self.device) for mask in scene.style_masks],
-            s.mask_erosion,
-            s.seed,
-        )
-        found = measure_targets(
-            self.network,
-            balance(s, size, plan.size),
-            photo,
-            (self._painting(painting, longest, max(size), scratch) for painting in scene.paintings),
-            s.style_weights or [1.0] * len(scene.paintings),
-            manner=manner,
-            tile=tile,
-            scratch=scratch,
-        )
+        found = targets_at(size, scene, settings, self.network)
         if self.remembered is not None:
             self.remembered[at] = found
         return found
 
-    def _painting(self, painting: Tensor, longest: int, whole: int, scratch: Scratch) -> Tensor:
-        """A painting at its longest side in pixels: strokes keep their size relative to the picture.
+    def _objective(self, scene: Scene, size: tuple[int, int], targets: Targets) -> Objective:
+        return objective_at(size, scene, self.steering.settings, self.network, targets)
 
-        One that is larger than the canvas is seen in tiles, or, by losses that can't be, as far as its middle. None is
-        made so small that a layer wouldn't see it.
-        """
-        s, full = self.steering.settings, (painting.shape[-2], painting.shape[-1])
-        least = smallest_side(s.style_layers or ["relu1_1"])
-        if min(fit(full, longest)) < least:
-            longest = math.ceil(least * max(full) / min(full))
-        resized = resize(painting, fit(full, longest), scratch).to(self.device)
-        if longest <= whole or s.style_loss.additive:
-            return resized
-        h, w = resized.shape[-2:]
-        top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
-        return resized[..., top : top + whole, left : left + whole]
+    def _first_canvas(self, scene: Scene, size: tuple[int, int], init: Tensor | None) -> Tensor:
+        """What a new run starts from at (h, w) pixels."""
+        photo = resize(scene.photo, size, scene.scratch)
+        canvas = first_canvas(self.steering.settings, photo, scene.paintings[0], init, scene.scratch)
+        return scene.colours.canvas(canvas, scene.scratch)
 
 
 def descend(
