@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto import images, sweep, weights
+from impasto import aims, images, sweep, weights
 from impasto.cli import main
 from impasto.errors import DivergedError, SettingsError
 from impasto.events import Finished
@@ -74,7 +74,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(module, name, counting)
 
-    count(sweep, "measure_targets", "targets")
+    count(aims, "measure_targets", "targets")
     count(sweep, "load_network", "networks")
     count(images, "load", "pictures")
     return calls
