@@ -70,11 +70,9 @@ class Objective:
         walk = Walk(self.engine, rising, canvas, self.scratch, spare=self.spare)
         sums: dict[str, Tensor] = {}
         for look in walk.up(and_down=True):
-            with torch.set_grad_enabled(look.final):  # of other tiles the sums would keep copies of their features
-                measured = gauge.measure(look)
-            look.sums = measured if look.final else {}
-            sums = added(sums, {name: value.detach() for name, value in measured.items()})
-            del look, measured  # the network needs the memory for the next tile
+            look.sums = gauge.measure(look)
+            sums = added(sums, {name: measured.detach() for name, measured in look.sums.items()})
+            del look  # the network needs the memory for the next tile
         sums = {name: total.requires_grad_() for name, total in sums.items()}
         whole = self._weigh(self.goals.losses(sums))
         pull = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}

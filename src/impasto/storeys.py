@@ -110,14 +110,13 @@ KEPT = {EngineName.TORCH: {"relu": 4, "pool": 12}, EngineName.NATIVE: {"relu": 1
 class Look:
     """What the network showed of one tile: the features (1, c, h, w) of its core by layer, of `shown`, a leaf.
 
-    `sums` has room for what is measured on them. `final` is the one that the way up ends with.
+    `sums` has room for what is measured on them.
     """
 
     storey: Storey
     tile: Tile
     shown: Tensor
     features: Mapping[str, Tensor]
-    final: bool = False
     sums: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -153,7 +152,7 @@ class Walk:
             handed: Tensor | None = None
             for tile in storey.tiles:
                 keep, left = left <= kept, left - 1
-                look = self._look(storey, tile, self.floors[-1], grad=keep, final=left == 0)
+                look = self._look(storey, tile, self.floors[-1], grad=keep, compact=left > 0)
                 if storey.above is not None:
                     if handed is None:
                         handed = room_for(storey.above, look.features[storey.above], self.size, self.scratch)
@@ -183,12 +182,12 @@ class Walk:
         assert from_above is not None, "there is at least one storey"
         return from_above
 
-    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool, final: bool = True) -> Look:
+    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool, compact: bool = False) -> Look:
         shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
         names = {*storey.layers, *([storey.above] if storey.above else [])}
         with torch.set_grad_enabled(grad):
-            features = self.engine.features(shown, names, below=storey.below, compact=not final)
-            return Look(storey, tile, shown, cropped(tile, features), final)
+            features = self.engine.features(shown, names, below=storey.below, compact=compact)
+            return Look(storey, tile, shown, cropped(tile, features))
 
 
 def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:

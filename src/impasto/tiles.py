@@ -54,7 +54,7 @@ class Tile:
             return features
         window = self.core.within(self.seen).shrunk(poolings_before(layer))
         if features.stride(1) != 1:
-            return window.of(features)
+            return window.of(features).contiguous()  # once: every loss would make a copy of its own to flatten it
         return _Crop.apply(features, window)  # pyright: ignore[reportReturnType]
 
     def place(self, layer: str, features: Tensor) -> Tensor:

@@ -268,11 +268,11 @@ class Pass:
             h, w, c = y.shape
             passes, ones = memory.take(h, w, c), memory.take(h // 2, w // 2, c).fill_(1.0)
             self.engine.call("impasto_pool_back", y, ones, None, None, passes, h, w, c, self.engine.gain(above))
-            kept = passes > 0
+            kept = _above_zero(passes)
             for tensor in (passes, ones):
                 memory.give(tensor)
         elif not name.startswith("pool"):
-            kept = y > 0
+            kept = _above_zero(y)
         self._outputs[name] = kept
         if borrowed:
             self._borrowed = [tensor for tensor in self._borrowed if tensor is not y]
@@ -337,6 +337,12 @@ class _Differentiable(torch.autograd.Function):
             if gradient is not None
         }
         return ctx.way.back(arrived), None, None, None, None
+
+
+def _above_zero(y: Tensor) -> Tensor:
+    """Whether each element is above 0, a byte each, in pooled memory."""
+    room = POOL.empty(-(-y.numel() // 4)).view(torch.bool)[: y.numel()].view(y.shape)
+    return torch.gt(y, 0, out=room)
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:
