@@ -100,10 +100,11 @@ def test_every_knob_said_to_leave_targets_alone_is_tried_here():
 
 @pytest.mark.parametrize("knob", VALUES)
 def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counted):
-    optimizer = {"learning_rate": "adam", "history": "lbfgs"}.get(knob, "gd")
-    found = grid(VALUES[knob], optimizer=optimizer)
+    beside = {"learning_rate": {"optimizer": "adam"}, "history": {"optimizer": "lbfgs"}}
+    beside |= {knob: {"scales": 2} for knob in ("step_ratio", "detail")}
+    found = grid(VALUES[knob], **beside.get(knob, {}))
     pictures = results(Sweep(PHOTO, [PAINTING], found))
-    assert counted["targets"] == (2 if knob == "scales" else 1)
+    assert counted["targets"] == (2 if knob in ("scales", "step_ratio", "detail") else 1)
     for number, cell in enumerate(found):
         assert pictures[number].equal(alone(cell.settings))
 
@@ -274,7 +275,11 @@ def test_a_layers_content_brings_the_picture_back_from_noise_and_its_style_does_
     ("arguments", "fault"),
     [
         (["--layers", "relu9_1"], "--content-layers names 'relu9_1', which VGG19 doesn't have"),
-        (["--style-layers", "relu1_1"], "--style-layers is set by reconstruct itself: drop it and use --layers."),
+        (
+            ["--style-layers", "relu1_1"],
+            "--style-layers is set by reconstruct itself: drop it; --layers says what counts.",
+        ),
+        (["--style-weight", "3"], "--style-weight is set by reconstruct itself: drop it; --layers says what counts."),
         (["--of", "colour"], 'Invalid value "colour" for --of.'),
     ],
 )
