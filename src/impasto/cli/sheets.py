@@ -152,7 +152,7 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
 
 def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
     """'2/6  size 256: 12 s, about 1 min 05 s left.', at the pace so far."""
-    done = sum(sweep.prospects[n].seconds for n in results)
+    done = sum(sweep.estimates[n] for n in results)
     left = sum(result.seconds for result in results.values()) * (sweep.seconds / done - 1)
     result = results[number]
     what = ", ".join(sweep.cells[number].labels) + (" diverged" if result.loss is None else "")
