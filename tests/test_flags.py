@@ -16,7 +16,7 @@ import pytest
 import torch
 from cyclopts import App
 
-from conftest import scene, tiny_weights
+from conftest import scene, tiny_weights, written_tests
 from impasto import images, weights
 from impasto.cli import bench, demo, main
 from impasto.cli.app import app
@@ -192,10 +192,7 @@ def test_every_flag_of_every_command_has_a_proof():
 
 
 def test_every_proof_is_a_test_that_is_there():
-    written = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
-    files = Path(__file__).parent.glob("test_*.py")
-    there = {name for file in files for name in written.findall(file.read_text(encoding="utf-8"))}
-    assert {name for proofs in PROOFS.values() for name in proofs.values()} <= there
+    assert {name for proofs in PROOFS.values() for name in proofs.values()} <= {*written_tests()}
 
 
 @pytest.mark.parametrize("command", having("json"))
@@ -235,6 +232,22 @@ def test_the_result_goes_where_it_is_told_to_and_nowhere_else(command, capsys):
     assert capsys.readouterr().out == "here.jpg\n"
     assert {*Path().rglob("*")} == before
     assert min(images.load("here.jpg").pixels.shape[-2:]) >= 24
+
+
+@pytest.mark.parametrize("role", ["--init", "--mask", "--style-mask", "--weights"])
+@pytest.mark.parametrize("command", ["paint", "sweep"])
+def test_no_output_replaces_a_file_that_settings_name(command, role, capsys):
+    shutil.copy("photo.png", "named.png")
+    assert run(command, role, "named.png", "-o", "named.png", "--overwrite") == 2
+    assert capsys.readouterr().err == "impasto: 'named.png' is one of the inputs: give the output another name.\n"
+    assert Path("named.png").read_bytes() == Path("photo.png").read_bytes()
+
+
+def test_a_rerun_does_not_replace_the_masks_of_its_recipe(capsys):
+    shutil.copy("photo.png", "mask.png")
+    assert run("paint", "--mask", "mask.png", "-o", "masked.png", "--quiet") == 0
+    assert main(["rerun", "masked.png", "-o", "mask.png", "--overwrite"]) == 2
+    assert capsys.readouterr().err == "impasto: 'mask.png' is one of the inputs: give the output another name.\n"
 
 
 @pytest.mark.parametrize("flag", ["config", "preset"])

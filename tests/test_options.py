@@ -3,9 +3,7 @@
 `PROOFS` has a line for each field of `Settings`; a new one fails here until a test of its claim is named.
 """
 
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -13,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import scene, tiny_weights
+from conftest import scene, tiny_weights, written_tests
 from impasto import engines, images, memory, weight_files, weights
 from impasto.engines.native_library import why_not
 from impasto.errors import ImageError, SettingsError
@@ -165,12 +163,8 @@ def test_every_setting_has_a_proof():
 
 
 def test_every_proof_is_a_test_that_is_there():
-    written = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
-    files = Path(__file__).parent.glob("test_*.py")
-    there = [name for file in files for name in written.findall(file.read_text(encoding="utf-8"))]
-    named = {name for names in PROOFS.values() for name in names}
-    assert named <= set(there)
-    assert [name for name in named if there.count(name) > 1] == []
+    named, there = {name for names in PROOFS.values() for name in names}, written_tests()
+    assert [name for name in named if there.count(name) != 1] == []
 
 
 @pytest.mark.parametrize("size", [40, 64])

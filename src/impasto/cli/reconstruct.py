@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from impasto import grid
 from impasto.cli import knobs
-from impasto.cli.knobs import OUTPUT
 from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
 from impasto.errors import SettingsError
 from impasto.settings import Settings, flag
@@ -36,12 +35,12 @@ def reconstruct(
     ] = LAYERS,
     output: Sheet = None,
     keep: Keep = None,
-    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")] = False,
-    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
-    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    overwrite: knobs.Overwrite = False,
+    json: knobs.AsJson = False,
+    quiet: knobs.Quiet = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
-    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+    flags: knobs.Flags = None,
 ) -> int:
     """Paint a picture anew from noise by what one layer knows of its content, or layers up to one of its style.
 
