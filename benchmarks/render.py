@@ -1,4 +1,4 @@
-"""Puts the tables of benchmarks/results/*.json into docs/benchmarks.md, between the markers that name them.
+"""Puts the tables of benchmarks/results/*.json into docs/benchmarks.md and gallery.md, between markers that name them.
 
 python benchmarks/render.py
 """
@@ -12,15 +12,17 @@ from typing import Any
 import record
 
 PAGE = record.HERE.parent / "docs" / "benchmarks.md"
+GALLERY = PAGE.with_name("gallery.md")
 MARKED = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=record.RESULTS)
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--pages", type=Path, nargs="+", default=[PAGE, GALLERY])
     chosen = parser.parse_args()
-    chosen.page.write_text(rendered(chosen.page.read_text(encoding="utf-8"), chosen.results), encoding="utf-8")
+    for page in chosen.pages:
+        page.write_text(rendered(page.read_text(encoding="utf-8"), chosen.results), encoding="utf-8")
 
 
 def rendered(page: str, folder: Path) -> str:

@@ -8,12 +8,12 @@ python benchmarks/strength.py [--sizes 256 512 768] [--steps 60] [--quick]
 
 import argparse
 import json
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import pictures
 import record
 
 PAINTINGS = Path("/work/shared/images")
@@ -70,7 +70,7 @@ def closed(photo: str, painting: str, size: int, steps: int, strength: float, ke
 
     settings = Settings(size=size, strength=strength, epochs=1, steps_per_epoch=steps)
     file = PAINTINGS / f"{painting}.jpg"
-    job = Painting(_packaged(photo), [str(file) if file.is_file() else "flow"], settings)
+    job = Painting(str(pictures.packaged(photo)), [str(file) if file.is_file() else "flow"], settings)
     *_, end = job.events()
     assert isinstance(end, Finished)
     if keep is not None:
@@ -85,14 +85,6 @@ def off_mean(values: list[float]) -> str:
     """The value farthest from the mean of all, as a share of it."""
     middle = mean(values)
     return "–" if abs(middle) < 0.01 else f"{max(abs(value / middle - 1) for value in values):.1%}"
-
-
-def _packaged(name: str) -> str:
-    package, _, file = name.partition("/")
-    found = find_spec(package)
-    if found is None or found.origin is None:
-        raise SystemExit(f"{package} is not installed: pip install scikit-image scikit-learn")
-    return str(Path(found.origin).parent / file)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from impasto import memory
 from impasto.errors import SettingsError
 from impasto.memory import MEGABYTE, canvas_bytes, estimate, file_bytes, make_plan, scratch_folder
 from impasto.settings import Settings
+from impasto.storeys import network_pixels
 
 GIGABYTE = 1000 * MEGABYTE
 
@@ -31,6 +32,18 @@ def test_less_memory_first_shortens_the_history_and_then_cuts_tiles():
     assert sides[-1].tile is not None
     assert sides[-1].tile < sides[1].tile
     assert all(found.peak <= found.budget for found in sides)
+
+
+def test_memory_that_tiles_leave_keeps_them_from_being_computed_twice():
+    size, layers = (4096, 4096), (*Settings().content_layers, *Settings().style_layers)
+    plans = [plan(size, max_memory=f"{gigabytes}GB") for gigabytes in (4.5, 8, 16)]
+    assert all(found.tile is not None and found.peak <= found.budget for found in plans)
+    work = [network_pixels(size, layers, found.tile, found.spare, "native") / 4096**2 for found in plans]
+    assert work[0] > work[1] > work[2]
+    assert work[2] < 1.3
+    (tight, *_) = plans
+    assert tight.peak > tight.budget - 600 * MEGABYTE  # what is left is used
+    assert plan((384, 512)).spare == 0
 
 
 def test_the_default_budget_is_what_is_held_and_70_percent_of_what_is_free():
@@ -81,7 +94,7 @@ def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
     without = plan(size, max_memory=tight)
     assert (without.folder, without.tile) == (None, 128)
     found = plan(size, max_memory=tight, folder=DISK, room=10**12)
-    assert (found.folder, found.tile, found.history) == (DISK, 512, 10)
+    assert (found.folder, found.tile, found.history) == (DISK, 384, 10)
     assert plan(size, max_memory=tight, folder=DISK, room=10**8) == without
     assert plan(size, max_memory=tight, folder=DISK, room=10**12, tile=128).folder is None
 
@@ -148,6 +161,7 @@ import json, resource, sys
 import numpy as np
 from impasto.painting import Painting
 from impasto.settings import Settings
+from impasto.storeys import network_pixels
 from impasto.events import Started
 size, tile, engine = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
@@ -177,6 +191,7 @@ import numpy as np
 from impasto.memory import estimate
 from impasto.painting import Painting
 from impasto.settings import Settings
+from impasto.storeys import network_pixels
 from impasto.events import Started
 size, tile, optimizer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)

@@ -190,6 +190,27 @@ def test_a_way_back_is_still_open_after_other_pictures_went_through(engine):
 
 
 @needs_native
+@pytest.mark.parametrize("pooling", Pooling)
+@pytest.mark.parametrize("layers", [STYLE, ["conv1_2", "relu2_2", "pool2", "relu4_2"], ["pool1", "relu3_4", "conv5_1"]])
+def test_a_compact_way_back_gives_the_same_gradient_to_the_bit_and_keeps_less(frozen, layers, pooling):
+    flat = picture(37, 51, 4)
+    flat[..., :20] = 0.5  # where many of a pooling's four are equal
+    gradients, kept = [], []
+    for compact in (False, True):
+        engine = NativeEngine(frozen, pooling=pooling)
+        image = flat.clone().requires_grad_()
+        features = engine.features(image, layers, compact=compact)
+        way = next(iter(features.values())).grad_fn.way
+        kept.append(sum(t.nbytes for t in way._outputs.values() if t.device.type == "cpu"))
+        loss = sum((f * pull).sum() for f, pull in zip(features.values(), pulls(features).values(), strict=True))
+        gradients.append(torch.autograd.grad(loss, image)[0])
+        del features, loss, way
+        engine.features(picture(37, 51, 5).requires_grad_(), layers)  # its buffers are the engine's again
+    assert torch.equal(*gradients)
+    assert kept[1] < 0.7 * kept[0]
+
+
+@needs_native
 def test_memory_is_reused_from_step_to_step_and_without_gradient_little_is_kept(frozen):
     engine = NativeEngine(frozen)
 

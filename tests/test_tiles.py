@@ -9,7 +9,7 @@ from impasto.errors import SettingsError
 from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.objective import Objective
 from impasto.settings import Padding, Pooling
-from impasto.storeys import network_pixels, storeys
+from impasto.storeys import kept_bytes, network_pixels, storeys
 from impasto.targets import Gauge, Manner, Weighting, measure_targets, normalized, survey
 from impasto.tiles import halo, split
 from impasto.vgg import VGG19
@@ -67,6 +67,36 @@ def test_every_additive_loss_is_exact_in_tiles_with_regions_or_without(style, co
     assert (tiled.gradient - expected.gradient).abs().max() < 1e-8 * scale
 
 
+class Counting(VGG19):
+    """Counts how often it is shown something."""
+
+    looks = 0
+
+    def features(self, image, layers, *, below=None, compact=False):
+        self.looks += 1
+        return super().features(image, layers, below=below, compact=compact)
+
+
+def test_tiles_that_memory_is_spared_for_are_looked_at_once_with_the_same_result_to_the_bit():
+    size, tile, canvas = (203, 330), 96, scene(203, 330, seed=3)
+    network = Counting(tiny_weights()).double()
+    _, goal = objectives(network, size, tile)
+    rising = storeys(size, goal.weighting.layers, tile)
+    everything = sum(kept_bytes(storey, t, "torch") for storey in rising for t in storey.tiles)
+    once = sum(len(storey.tiles) for storey in rising)
+    found, shown, work = [], [], []
+    for spare in (0, everything // 3, everything):
+        network.looks = 0
+        found.append(Objective(network, goal.weighting, goal.targets, tile=tile, spare=spare).evaluate(canvas))
+        shown.append(network.looks)
+        work.append(network_pixels(size, goal.weighting.layers, tile, spare))
+    for other in found[1:]:
+        assert (other.loss, other.parts) == (found[0].loss, found[0].parts)
+        assert torch.equal(other.gradient, found[0].gradient)
+    assert 2 * once - 1 == shown[0] > shown[1] > shown[2] == once
+    assert work[0] > work[1] > work[2] > network_pixels(size, goal.weighting.layers, None)
+
+
 def test_the_whole_pictures_evaluation_equals_plain_autograd():
     whole, _ = objectives(engine(), (64, 80), 48)
     canvas = scene(64, 80, seed=3).requires_grad_()
@@ -106,8 +136,8 @@ def test_a_storey_needs_a_smaller_halo_than_the_whole_network(layers, below, exp
 @pytest.mark.parametrize(("size", "most"), [((2048, 2048), 1.4), ((4096, 4096), 1.6), ((16384, 16384), 1.65)])
 def test_tiles_of_1024_px_cost_little_more_than_the_two_looks_themselves(size, most):
     """1.5 evaluations are two looks and one way back; a canvas seen whole costs one."""
-    assert network_pixels(size, GATYS, None) == pytest.approx(size[0] * size[1])
-    assert network_pixels(size, GATYS, 1024) / (size[0] * size[1]) < most
+    assert network_pixels(size, tuple(GATYS), None) == pytest.approx(size[0] * size[1])
+    assert network_pixels(size, tuple(GATYS), 1024) / (size[0] * size[1]) < most
 
 
 def test_a_network_without_deep_layers_is_not_cut():

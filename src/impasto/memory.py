@@ -14,7 +14,7 @@ import psutil
 from impasto.errors import SettingsError
 from impasto.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 from impasto.settings import OptimizerName, Settings
-from impasto.storeys import Storey, storeys
+from impasto.storeys import Storey, kept_bytes, network_pixels, storeys
 from impasto.tiles import stride
 from impasto.vgg import CHANNELS, LAYERS, ORDER, deepest, feature_size, poolings_before
 
@@ -44,8 +44,9 @@ CANVAS = 3 * 4
 class Plan:
     """How a picture of `size` (h, w) will be painted, and the greatest resident memory expected, in bytes.
 
-    `tile` is the side of a tile in pixels, None where the network sees the canvas whole; `history` the number of
-    L-BFGS pairs; `folder` where canvases are in files of `disk` bytes together, None where they are in memory.
+    `tile` is the side of a tile in pixels, None where the network sees the canvas whole; `spare` the bytes in which
+    tiles are kept that needn't be computed twice; `history` the number of L-BFGS pairs; `folder` where canvases are in
+    files of `disk` bytes together, None where they are in memory.
     """
 
     size: tuple[int, int]
@@ -55,6 +56,7 @@ class Plan:
     budget: int
     disk: int = 0
     folder: Path | None = None
+    spare: int = 0
 
 
 class Way(NamedTuple):
@@ -104,23 +106,23 @@ def make_plan(
     the smallest tiles fit, or what doesn't fit into memory is too much for the disk.
     """
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
-    plans = [
-        Plan(
-            size,
-            way.tile,
-            way.history,
-            resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files),
-            budget,
-            file_bytes(settings, size, way.tile, way.history) if way.in_files else 0,
-            folder if way.in_files else None,
-        )
-        for way in _ways(settings, size)
-        if folder is not None or not way.in_files
+    layers = (*settings.content_layers, *settings.style_layers)
+
+    def planned(way: Way) -> Plan:
+        peak = resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files)
+        spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, engine))
+        disk = file_bytes(settings, size, way.tile, way.history) if way.in_files else 0
+        return Plan(size, way.tile, way.history, peak + spare, budget, disk, folder if way.in_files else None, spare)
+
+    choices = [
+        [planned(way) for way in ways if folder is not None or not way.in_files] for ways in _ways(settings, size)
     ]
+    plans = [plan for several in choices for plan in several]
     frugal = [plan for plan in plans if plan.peak <= budget]
-    for plan in frugal:
-        if plan.disk <= ROOM_TO_TAKE * room:
-            return plan
+    for several in choices:
+        fitting = [plan for plan in several if plan.peak <= budget and plan.disk <= ROOM_TO_TAKE * room]
+        if fitting:  # the first of those that take the least work
+            return min(fitting, key=lambda plan: network_pixels(size, layers, plan.tile, plan.spare, engine))
     cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or --optimizer adam"
     if frugal:
         least = min(plan.disk for plan in frugal)
@@ -148,8 +150,11 @@ def scratch_folder(settings: Settings) -> Path | None:
     return folder
 
 
-def _ways(settings: Settings, size: tuple[int, int]) -> list[Way]:
-    """All ways to paint, the fastest first: tiles cost more than a shorter history, files less than tiny tiles."""
+def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
+    """All ways to paint, groups of them in the order in which they are to be preferred.
+
+    Tiles cost more than a shorter history, files less than tiny tiles.
+    """
     layers = (*settings.content_layers, *settings.style_layers)
     sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
     if settings.tile != "auto":
@@ -164,14 +169,15 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[Way]:
     else:
         histories = histories_in_files = (settings.history,)
     usual = histories[:-1] or histories
-    in_memory = [
-        *(Way(tile, history) for history in usual for tile in whole),
-        *(Way(side, history) for side in sides for history in usual[-2:]),
-        *(Way(tile, histories[-1]) for tile in [*whole, *sides]),
+    tiny = [side for side in sides if side < LEAST_SIDE and settings.tile == "auto"]
+    sides = [side for side in sides if side not in tiny]
+    return [
+        *([Way(tile, history)] for history in usual for tile in whole),
+        [Way(side, history) for history in usual[-2:] for side in sides],
+        [Way(tile, histories[-1]) for tile in [*whole, *sides]],
+        *([Way(tile, history, True) for tile in [*whole, *sides]] for history in histories_in_files),
+        *([Way(side, history) for side in tiny] for history in (*usual[-2:], histories[-1])),
     ]
-    in_files = [Way(tile, history, True) for history in histories_in_files for tile in [*whole, *sides]]
-    tiny = [way for way in in_memory if settings.tile == "auto" and way.tile is not None and way.tile < LEAST_SIDE]
-    return [*(way for way in in_memory if way not in tiny), *in_files, *tiny]
 
 
 def estimate(
@@ -209,6 +215,13 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
 def largest_look(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> float:
     """Bytes of the activations of the largest part of a picture (h, w) that the network is shown at a time."""
     return max(map(look_bytes, storeys(size, layers, tile)))
+
+
+@lru_cache(maxsize=64)
+def all_kept(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str) -> int:
+    """Bytes in which every tile of a picture (h, w) is kept: all but the last, which is at hand in any case."""
+    kept = [kept_bytes(storey, t, engine) for storey in storeys(size, layers, tile) for t in storey.tiles]
+    return sum(kept[:-1])
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.allocation import POOL
+
 TINY = 1e-12
 """Least count that sums are divided by, for regions that no position lies in: their moments are 0."""
 
@@ -117,8 +119,15 @@ class _Gram(torch.autograd.Function):
         (f,) = ctx.saved_tensors
         symmetric = d + d.mT
         if f.stride(1) == 1:  # (h, w, c) in memory: the gradient comes out likewise, and needs no reordering
-            return (f.mT @ symmetric).mT
-        return symmetric @ f
+            return _product(f.mT, symmetric).mT
+        return _product(symmetric, f)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product (n, i, j), in pooled memory where nobody asks for its own gradient."""
+    if torch.is_grad_enabled():
+        return a @ b
+    return torch.bmm(a, b, out=POOL.like(a, a.shape[0], a.shape[1], b.shape[2]))
 
 
 class _Moments(torch.autograd.Function):

@@ -30,7 +30,8 @@ class Objective:
 
     With `tile`, no more than about a tile of that many pixels a side is in the network at a time, and loss and gradient
     are still those of the whole canvas: the style loss is a function of sums over positions, so a first pass adds the
-    sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms.
+    sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms. What
+    fits into `spare` bytes needn't be computed again for the second pass.
     """
 
     def __init__(
@@ -40,18 +41,20 @@ class Objective:
         targets: Targets,
         *,
         tile: int | None = None,
+        spare: int = 0,
         scratch: Scratch = MEMORY,
     ) -> None:
         self.engine = engine
         self.weighting = weighting
         self.targets = targets
         self.tile = tile
+        self.spare = spare
         self.scratch = scratch
         self.goals = Goals(targets, weighting)
 
     def reweighted(self, weighting: Weighting) -> Objective:
         """The same targets under other weights or another strength, for layers that the targets have."""
-        return Objective(self.engine, weighting, self.targets, tile=self.tile, scratch=self.scratch)
+        return Objective(self.engine, weighting, self.targets, tile=self.tile, spare=self.spare, scratch=self.scratch)
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
@@ -63,12 +66,15 @@ class Objective:
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
         size, gauge = _size(canvas), self.targets.gauge
-        walk = Walk(self.engine, storeys(size, self.weighting.layers, self.tile), canvas, self.scratch)
+        rising = storeys(size, self.weighting.layers, self.tile)
+        walk = Walk(self.engine, rising, canvas, self.scratch, spare=self.spare)
         sums: dict[str, Tensor] = {}
-        for look in walk.up(keep_last=True):
-            look.sums = gauge.measure(look)
-            sums = added(sums, {name: measured.detach() for name, measured in look.sums.items()})
-            del look  # the network needs the memory for the next tile
+        for look in walk.up(and_down=True):
+            with torch.set_grad_enabled(look.final):  # of other tiles the sums would keep copies of their features
+                measured = gauge.measure(look)
+            look.sums = measured if look.final else {}
+            sums = added(sums, {name: value.detach() for name, value in measured.items()})
+            del look, measured  # the network needs the memory for the next tile
         sums = {name: total.requires_grad_() for name, total in sums.items()}
         whole = self._weigh(self.goals.losses(sums))
         pull = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from impasto import engines, images, swatches, weights
+from impasto.allocation import POOL
 from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
@@ -211,9 +212,10 @@ def open_picture(source: Source, settings: Settings) -> Picture:
 
 @contextmanager
 def fitting(settings: Settings) -> Iterator[None]:
-    """Raises `ImpastoError` where memory runs out in spite of the plan."""
+    """Memory of a step is kept for the next; raises `ImpastoError` where it runs out in spite of the plan."""
     try:
-        yield
+        with POOL.kept():
+            yield
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
             raise

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from impasto.scratch import MEMORY, Scratch
+from impasto.settings import EngineName
 from impasto.tiles import Tile, cropped, split
-from impasto.vgg import ORDER, Engine, deepest, feature_size, multiply_adds, poolings_before
+from impasto.vgg import CHANNELS, LAYERS, ORDER, Engine, deepest, feature_size, multiply_adds, poolings_before
 
 CUT = "pool3"
 """Where the network is cut: features of a whole picture take 16 bytes a pixel here, few for what the cut saves."""
@@ -54,60 +56,110 @@ def storeys(size: tuple[int, int], layers: Iterable[str], side: int | None = Non
     )
 
 
-def network_pixels(size: tuple[int, int], layers: Iterable[str], side: int | None) -> float:
+@lru_cache(maxsize=256)
+def network_pixels(
+    size: tuple[int, int], layers: tuple[str, ...], side: int | None, spare: int = 0, engine: str = EngineName.TORCH
+) -> float:
     """Work of one evaluation of a picture (h, w) in tiles, in pixels sent through all of the network and back.
 
-    Every tile but the last of the last storey is looked at twice, and looking alone is half of looking and coming back.
+    A tile that isn't kept in `spare` bytes is looked at twice, and looking alone is half of looking and coming back.
     """
-    layers = tuple(layers)
     if not layers:
         return 0.0
     rising = storeys(size, layers, side)
     ends = [None, *(storey.above or deepest(layers) for storey in rising)]
     work = [multiply_adds(end) - multiply_adds(start) for start, end in pairwise(ends)]
-    looks = sum(1.5 * w * tile.seen.pixels for w, storey in zip(work, rising, strict=True) for tile in storey.tiles)
-    return (looks - 0.5 * work[-1] * rising[-1].tiles[-1].seen.pixels) / sum(work)
+    kept = number_kept(rising, spare, engine)
+    pixels = 0.0
+    for storey, share in zip(reversed(rising), reversed(work), strict=True):
+        for tile in reversed(storey.tiles):
+            pixels += (1.0 if kept > 0 else 1.5) * share * tile.seen.pixels
+            kept -= 1
+    return pixels / sum(work)
+
+
+def number_kept(rising: Sequence[Storey], spare: int, engine: str) -> int:
+    """How many looks, the last ones of the way up, can be kept in `spare` bytes for the way down; at least the last."""
+    downwards = [(storey, tile) for storey in reversed(rising) for tile in reversed(storey.tiles)]
+    number = 1
+    for storey, tile in downwards[1:]:
+        spare -= kept_bytes(storey, tile, engine)
+        if spare < 0:
+            break
+        number += 1
+    return number
+
+
+def kept_bytes(storey: Storey, tile: Tile, engine: str) -> int:
+    """Bytes in which an engine keeps a look for the way down: what is wanted of it, and how gradients pass the rest."""
+    first = 0 if storey.below is None else ORDER[storey.below] + 1
+    wanted = {*storey.layers, storey.above}
+    a_pixel = 3.0 * 4 if storey.below is None else 4 * CHANNELS[storey.below] / 4 ** poolings_before(storey.below)
+    for layer in LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]:
+        if layer.kind != "conv" or layer.name in wanted:
+            each = KEPT[EngineName(engine)].get(layer.kind, 0) + 4 * (layer.name in wanted)
+            a_pixel += each * layer.channels / 4 ** poolings_before(layer.name)
+    return int(a_pixel * tile.seen.pixels)
+
+
+KEPT = {EngineName.TORCH: {"relu": 4, "pool": 12}, EngineName.NATIVE: {"relu": 1, "pool": 0}}
+"""Bytes that an engine keeps of an activation for the way back: torch keeps it, and 8 bytes of what a pooling took."""
 
 
 @dataclass
 class Look:
     """What the network showed of one tile: the features (1, c, h, w) of its core by layer, of `shown`, a leaf.
 
-    `sums` has room for what is measured on them.
+    `sums` has room for what is measured on them. `final` is the one that the way up ends with.
     """
 
     storey: Storey
     tile: Tile
     shown: Tensor
     features: Mapping[str, Tensor]
+    final: bool = False
     sums: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Walk:
-    """A picture (1, 3, h, w) on its way up through the storeys, tile by tile, and its gradient on the way down."""
+    """A picture (1, 3, h, w) on its way up through the storeys, tile by tile, and its gradient on the way down.
 
-    def __init__(self, engine: Engine, rising: Sequence[Storey], picture: Tensor, scratch: Scratch = MEMORY) -> None:
+    What the network showed of the last tiles on the way up is kept for the way down, as far as `spare` bytes last; the
+    others are looked at again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        rising: Sequence[Storey],
+        picture: Tensor,
+        scratch: Scratch = MEMORY,
+        *,
+        spare: int = 0,
+    ) -> None:
         self.engine = engine
         self.scratch = scratch
         self.storeys = rising
         self.size = (picture.shape[-2], picture.shape[-1])
         self.floors = [picture]
-        self._last: Look | None = None
+        self.spare = spare
+        self._kept: list[Look] = []
 
-    def up(self, *, keep_last: bool = False) -> Iterator[Look]:
-        """Every tile of every storey, without gradient but for the very last, if it is to be kept for the way down."""
-        top, final = self.storeys[-1], self.storeys[-1].tiles[-1]
+    def up(self, *, and_down: bool = False) -> Iterator[Look]:
+        """Every tile of every storey; where the way leads down again, the last ones are differentiable and kept."""
+        left = sum(len(storey.tiles) for storey in self.storeys)
+        kept = number_kept(self.storeys, self.spare, self.engine.name) if and_down else 0
         for storey in self.storeys:
             handed: Tensor | None = None
             for tile in storey.tiles:
-                keep = keep_last and storey is top and tile is final
-                look = self._look(storey, tile, self.floors[-1], grad=keep)
+                keep, left = left <= kept, left - 1
+                look = self._look(storey, tile, self.floors[-1], grad=keep, final=left == 0)
                 if storey.above is not None:
                     if handed is None:
                         handed = room_for(storey.above, look.features[storey.above], self.size, self.scratch)
                     self.scratch.put(tile.place(storey.above, handed), look.features[storey.above])
                 if keep:
-                    self._last = look
+                    self._kept.append(look)
                 yield look
                 del look  # the memory is needed for the next tile
             if handed is not None:
@@ -119,7 +171,7 @@ class Walk:
         for storey, floor in zip(reversed(self.storeys), reversed(self.floors), strict=True):
             gradient = zeros_like(floor, self.scratch)
             for tile in reversed(storey.tiles):
-                look, self._last = self._last or self._look(storey, tile, floor, grad=True), None
+                look = self._kept.pop() if self._kept else self._look(storey, tile, floor, grad=True)
                 loss = share(look)
                 if storey.above is not None and from_above is not None:
                     asked = self.scratch.take(tile.place(storey.above, from_above))
@@ -131,12 +183,12 @@ class Walk:
         assert from_above is not None, "there is at least one storey"
         return from_above
 
-    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool) -> Look:
+    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool, final: bool = True) -> Look:
         shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
         names = {*storey.layers, *([storey.above] if storey.above else [])}
         with torch.set_grad_enabled(grad):
-            features = self.engine.features(shown, names, below=storey.below)
-            return Look(storey, tile, shown, cropped(tile, features))
+            features = self.engine.features(shown, names, below=storey.below, compact=not final)
+            return Look(storey, tile, shown, cropped(tile, features), final)
 
 
 def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:

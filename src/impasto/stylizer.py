@@ -176,8 +176,8 @@ class Stylizer:
 
     def seconds(self, scales: Iterable[Scale], plan: Plan) -> float:
         """The time that all steps may take, by the network's speed on this machine now."""
-        layers = (*self.settings.content_layers, *self.settings.style_layers)
-        work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile) for scale in scales)
+        layers, engine = (*self.settings.content_layers, *self.settings.style_layers), self.network.name
+        work = sum(scale.steps * network_pixels(scale.size, layers, plan.tile, plan.spare, engine) for scale in scales)
         return work * self._seconds_per_pixel(layers)
 
     def _seconds_per_pixel(self, layers: Sequence[str]) -> float:
@@ -370,7 +370,7 @@ class Stylizer:
         )
         if s.objective is ObjectiveName.NORMALIZED:
             weighting = normalized(weighting, targets, scratch)
-        return Objective(self.network, weighting, targets, tile=tile, scratch=scratch)
+        return Objective(self.network, weighting, targets, tile=tile, spare=scene.plan.spare, scratch=scratch)
 
     def _painting(self, painting: Tensor, longest: int, whole: int, scratch: Scratch) -> Tensor:
         """A painting at its longest side in pixels: strokes keep their size relative to the picture.

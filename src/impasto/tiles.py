@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from impasto.allocation import POOL
 from impasto.vgg import LAYERS, ORDER, deepest, feature_size, poolings_before
 
 
@@ -47,8 +50,12 @@ class Tile:
 
     def crop(self, layer: str, features: Tensor) -> Tensor:
         """The features (1, c, h, w) of what was seen, cut down to the core's."""
-        poolings = poolings_before(layer)
-        return self.core.within(self.seen).shrunk(poolings).of(features)
+        if self.core == self.seen:
+            return features
+        window = self.core.within(self.seen).shrunk(poolings_before(layer))
+        if features.stride(1) != 1:
+            return window.of(features)
+        return _Crop.apply(features, window)  # pyright: ignore[reportReturnType]
 
     def place(self, layer: str, features: Tensor) -> Tensor:
         """The core's part of a whole picture's features (1, c, h, w)."""
@@ -104,6 +111,29 @@ def positions(layer: str, size: tuple[int, int]) -> int:
 def cropped(tile: Tile, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each layer's features of what a tile saw, cut down to its core's."""
     return {name: tile.crop(name, f) for name, f in features.items()}
+
+
+class _Crop(torch.autograd.Function):
+    """A window of features that have their channels side by side in memory, and so has its copy and its gradient.
+
+    What autograd makes of slices has them apart: reordering them took a quarter of a tiled evaluation.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, window: Window) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.shape, ctx.window = features.shape, window
+        part = window.of(features)
+        n, c, h, w = part.shape
+        return POOL.like(part, n, h, w, c).permute(0, 3, 1, 2).copy_(part)
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        n, c, h, w = ctx.shape
+        window, whole = ctx.window, POOL.like(d, n, h, w, c).permute(0, 3, 1, 2)
+        window.of(whole).copy_(d)
+        whole[..., : window.top, :] = whole[..., window.bottom :, :] = 0
+        whole[..., : window.left] = whole[..., window.right :] = 0
+        return whole, None
 
 
 def _even(length: int, side: int, step: int) -> list[tuple[int, int]]:

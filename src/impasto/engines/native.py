@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from impasto.allocation import POOL
 from impasto.engines.native_library import Conv, Unavailable, address, library, why_not
 from impasto.errors import SettingsError
 from impasto.settings import EngineName, Padding, Pooling
@@ -68,11 +69,14 @@ class NativeEngine:
         taps = first.permute(0, 2, 3, 1).flatten(1)  # (k, 27): row, column, colour
         self.first_back = _panels(torch.nn.functional.pad(taps, (0, 5))[None], panel)
 
-    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
+    def features(
+        self, image: Tensor, layers: Iterable[str], *, below: str | None = None, compact: bool = False
+    ) -> dict[str, Tensor]:
         """Activations of an sRGB image (1, 3, h, w) in [0, 1] at each named layer, in memory as (h', w', c).
 
-        With `below`, `image` is that pooling layer's features, and the network goes on from there. Raises
-        `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
+        With `below`, `image` is that pooling layer's features, and the network goes on from there. With `compact` a
+        byte an activation is kept for the way back instead of four. Raises `SettingsError` for a name that isn't a
+        convolutional layer, an image too small for it or not float32.
         """
         wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
         check_request(image, wanted, [layer.name for layer in LAYERS], below)
@@ -85,7 +89,8 @@ class NativeEngine:
             return {}
         x = image if below is not None else (image - self.mean) / self.std
         if torch.is_grad_enabled() and x.requires_grad:
-            return dict(zip(wanted, _Differentiable.apply(x, self, wanted, below), strict=True))  # pyright: ignore[reportArgumentType]
+            found = _Differentiable.apply(x, self, wanted, below, compact)
+            return dict(zip(wanted, found, strict=True))  # pyright: ignore[reportArgumentType]
         return Pass(self, wanted, x, below, differentiable=False).features
 
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
@@ -166,11 +171,19 @@ class Memory:
 class Pass:
     """One picture's way through the network; a differentiable one keeps every activation for the way back.
 
-    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`.
+    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`. A `compact` one keeps of
+    an activation only where a gradient passes it.
     """
 
     def __init__(
-        self, engine: NativeEngine, wanted: list[str], image: Tensor, below: str | None, *, differentiable: bool
+        self,
+        engine: NativeEngine,
+        wanted: list[str],
+        image: Tensor,
+        below: str | None,
+        *,
+        differentiable: bool,
+        compact: bool = False,
     ) -> None:
         self.engine, self.shape = engine, image.shape
         first = 0 if below is None else STEPS.index(below) + 1
@@ -185,11 +198,13 @@ class Pass:
                 h, w, c, after = h // 2, w // 2, x.shape[2], name
             else:
                 c, after = engine.convolutions[name].k, name.replace("conv", "relu")
-            y = found[after] = torch.empty(h, w, c) if after in wanted else self._borrow(h, w, c)
+            y = found[after] = POOL.empty(h, w, c) if after in wanted else self._borrow(h, w, c)
             if name in wanted and name != after:
-                found[name] = torch.empty(h, w, c)
+                found[name] = POOL.empty(h, w, c)
             self._compute(name, x, y, found.get(name))
             if differentiable:
+                if compact and (before := next(reversed(self._outputs), None)) is not None:
+                    self._compress(before, name)
                 self._outputs[name] = y
             else:
                 self._give_back(all_but=y)
@@ -238,13 +253,43 @@ class Pass:
         else:
             engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before)
 
+    def _compress(self, name: str, above: str) -> None:
+        """Keep of a step's output what the way back asks: its shape, and where a gradient passes.
+
+        That is where the ReLU let something through, and, below a pooling, what it took. Where the output is wanted
+        too, a gradient may come by both ways, and it is kept as it is.
+        """
+        y = self._outputs[name]
+        borrowed = any(y is tensor for tensor in self._borrowed)
+        memory, kept = self.engine.memory, torch.empty_like(y, device="meta")
+        if above.startswith("pool") and not borrowed:
+            return
+        if above.startswith("pool"):
+            h, w, c = y.shape
+            passes, ones = memory.take(h, w, c), memory.take(h // 2, w // 2, c).fill_(1.0)
+            self.engine.call("impasto_pool_back", y, ones, None, None, passes, h, w, c, self.engine.gain(above))
+            kept = passes > 0
+            for tensor in (passes, ones):
+                memory.give(tensor)
+        elif not name.startswith("pool"):
+            kept = y > 0
+        self._outputs[name] = kept
+        if borrowed:
+            self._borrowed = [tensor for tensor in self._borrowed if tensor is not y]
+            memory.give(y)
+
+    def _activation(self, name: str) -> Tensor:
+        """What a step put out, or something of its shape that is above 0 where a gradient passes it."""
+        kept = self._outputs[name]
+        return self._borrow(*kept.shape).copy_(kept) if kept.dtype == torch.bool else kept
+
     def _before_relu(self, name: str, above: str, d: Tensor | None, arrived: Mapping[str, Tensor]) -> Tensor | None:
         """The gradient at the output of a step, before its ReLU, from the one at the output of the step above."""
-        engine, act = self.engine, self._outputs[name]
-        pool = name.startswith("pool")
+        engine, pool = self.engine, name.startswith("pool")
         add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
         if d is None and add is None and add_before is None:
             return None
+        act = self._activation(name)
         y = engine.memory.take(*act.shape)
         if d is not None and above.startswith("conv"):
             engine.convolve(above, d, y, back=True, add=add, act=None if pool else act, add_before=add_before)
@@ -253,6 +298,9 @@ class Pass:
         else:
             gain = 0.0 if d is None else engine.gain(above)
             engine.call("impasto_pool_back", act, d, add, add_before, y, *act.shape, gain)
+        if act is not self._outputs[name]:
+            self._borrowed.pop()
+            engine.memory.give(act)
         return y
 
     def _borrow(self, *shape: int) -> Tensor:
@@ -272,9 +320,9 @@ class Pass:
 class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
+        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None, compact: bool
     ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
+        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True, compact=compact), wanted
         ctx.set_materialize_grads(False)
         features = ctx.way.features
         ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
@@ -282,13 +330,13 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         arrived = {
             name: gradient[0].permute(1, 2, 0).contiguous()
             for name, gradient in zip(ctx.wanted, gradients, strict=True)
             if gradient is not None
         }
-        return ctx.way.back(arrived), None, None, None
+        return ctx.way.back(arrived), None, None, None, None
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:

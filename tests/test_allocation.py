@@ -1,0 +1,70 @@
+"""Memory that a step has freed is there for the next one, and the system's again after the run."""
+
+import gc
+
+import torch
+
+from impasto.allocation import LARGE, Pool
+
+MANY = LARGE  # floats: four times what is kept
+
+
+def test_memory_comes_back_when_the_last_tensor_in_it_is_gone():
+    pool = Pool()
+    with pool.kept():
+        first = pool.empty(2, MANY)
+        at, view = first.data_ptr(), first[1]
+        del first
+        other = pool.empty(2, MANY)
+        assert other.data_ptr() != at  # a view is still there
+        del view
+        assert pool.empty(MANY, 2).data_ptr() == at
+
+
+def test_what_autograd_has_saved_is_not_given_to_others():
+    pool = Pool()
+    with pool.kept():
+        x = pool.empty(MANY).fill_(3.0)
+        factor = torch.ones(MANY, requires_grad=True)
+        loss = (x * factor).sum()
+        del x
+        pool.empty(MANY).fill_(7.0)
+        loss.backward()
+    assert factor.grad is not None
+    assert bool((factor.grad == 3).all())
+
+
+def test_much_larger_memory_is_not_used_up_and_smaller_gives_way_to_larger():
+    pool = Pool()
+    with pool.kept():
+        del_me = pool.empty(4 * MANY)
+        large = del_me.data_ptr()
+        del del_me
+        small = pool.empty(MANY)
+        assert small.data_ptr() != large
+        assert pool.empty(4 * MANY).data_ptr() == large
+        pool.empty(8 * MANY)
+        pool.empty(8 * MANY)
+        pool._take(0)  # sorts what came back
+        assert sum(free.numel() for free in pool._free) <= 9 * MANY
+
+
+def test_nothing_is_kept_after_the_last_run_nor_outside_of_one():
+    pool = Pool()
+    with pool.kept(), pool.kept():
+        late = pool.empty(MANY)
+        pool.empty(MANY)
+    late.fill_(1.0)
+    del late
+    gc.collect()
+    assert not pool._free
+    assert not pool._returned
+    assert pool.empty(MANY).storage_offset() == 0
+    assert not pool._returned
+
+
+def test_only_float32_on_the_cpu_is_pooled():
+    pool = Pool()
+    with pool.kept():
+        double = pool.like(torch.zeros(1, dtype=torch.float64), MANY)
+    assert (double.dtype, double.shape) == (torch.float64, (MANY,))
