@@ -75,8 +75,9 @@ class Sweep:
             looked: set[tuple[int, int]] = set()
             for number in numbers:
                 painting, settings = self.paintings[number], self.cells[number].settings
-                layers = (*settings.content_layers, *settings.style_layers)
-                work = {s.size: network_pixels(s.size, layers, painting.plan.tile) for s in painting.scales}
+                layers, plan = (*settings.content_layers, *settings.style_layers), painting.plan
+                way = (layers, plan.tile, plan.spare, painting.network.name)
+                work = {scale.size: network_pixels(scale.size, *way) for scale in painting.scales}
                 steps = sum(scale.steps * work[scale.size] for scale in painting.scales)
                 seen = 1 + len(painting.styles) * settings.style_scale**2
                 looks = sum(LOOK * seen * pixels for size, pixels in work.items() if size not in looked)

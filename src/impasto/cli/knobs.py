@@ -116,7 +116,7 @@ def help_of(name: str) -> str:
     bounds = [(word, getattr(bound, name, None)) for bound in field.metadata for name, word in words]
     if limits := [f"{word} {_number(limit)}" for word, limit in bounds if limit is not None]:
         facts.append(" ".join(limits))
-    if field.default != ():
+    if field.default != () and field.annotation is not bool:
         facts.append(f"default: {_shown(field.default)}")
     return f"{field.description} [{'; '.join(facts)}]" if facts else field.description or ""
 
