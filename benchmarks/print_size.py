@@ -121,9 +121,9 @@ def one_step(chosen: argparse.Namespace) -> None:
 def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
     from impasto import engines, images, weights
+    from impasto.prospect import plan_memory
     from impasto.scratch import Scratch
     from impasto.settings import Settings
-    from impasto.stylizer import Stylizer
 
     side = chosen.side
     settings = Settings(size=side, max_memory=chosen.max_memory, optimizer=chosen.optimizer)
@@ -132,7 +132,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
             images.load(path).pixels for path in pictures.prepared(Path(folder), (chosen.photo, chosen.photo))
         )
     network = engines.make(settings, weights.load())
-    plan = Stylizer(settings, network=network).plan((side, side))
+    plan = plan_memory(settings, network, (side, side))
     if chosen.quick:
         plan = replace(plan, tile=256, folder=Path(tempfile.gettempdir()))
     assert plan.folder is not None, "so much memory is free that nothing needs to be in files: lower --max-memory"
@@ -152,9 +152,10 @@ def a_few_rows(
     canvas: Any, style: Any, network: Any, settings: Any, tile: int | None, rows: int, scratch: "Scratch"
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
-    from impasto.objective import Objective, Weighting, measure_targets
+    from impasto.balance import layer_shares
+    from impasto.objective import Objective
     from impasto.storeys import network_pixels
-    from impasto.stylizer import layer_shares
+    from impasto.targets import Weighting, measure_targets
 
     layers = (*settings.content_layers, *settings.style_layers)
     strip = canvas[:, :, : rows * (tile or canvas.shape[2])]

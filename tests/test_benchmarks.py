@@ -83,8 +83,8 @@ def test_the_plans_for_both_losses_paint_the_objective_of_the_others_from_64_pix
     import contestants
     import time_to_loss
 
+    from impasto.scales import plan_scales
     from impasto.settings import Settings
-    from impasto.stylizer import plan_scales
 
     assert time_to_loss.PLANS.keys() == time_to_loss.KINDS.keys()
     for plan in time_to_loss.PLANS.values():

@@ -650,10 +650,10 @@ def test_a_budget_that_is_too_small_is_wrong_use_and_says_how_much_it_takes(phot
 @pytest.fixture
 def in_files(tmp_path, monkeypatch):
     """Every run is planned as if memory were short."""
-    from impasto import stylizer
+    from impasto import prospect
 
-    made = stylizer.make_plan
-    monkeypatch.setattr(stylizer, "make_plan", lambda *a, **k: replace(made(*a, **k), folder=tmp_path, disk=12_000_000))
+    made = prospect.make_plan
+    monkeypatch.setattr(prospect, "make_plan", lambda *a, **k: replace(made(*a, **k), folder=tmp_path, disk=12_000_000))
 
 
 def test_plan_says_what_files_a_canvas_takes_and_where(photo, in_files, tmp_path, capsys):

@@ -377,3 +377,13 @@ def test_a_gram_target_on_the_way_leaves_the_rest_of_the_distance_and_is_a_gram_
 
     assert distance(there, target) == pytest.approx((1 - share) * distance(start, target), rel=2e-3)
     assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()
+
+
+@pytest.mark.skipif(torch.get_num_threads() < 2, reason="one thread adds in one order")
+def test_the_gradient_of_relaxed_emd_repeats_to_the_bit_where_many_are_matched_with_the_same():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand((1024, 96), generator=generator) for _ in range(2))
+    x[:8] = y.mean(dim=0) + 0.01 * x[:8]  # the nearest of nearly all y
+    x.requires_grad_()
+    first, *others = (torch.autograd.grad(relaxed_emd(x, y), x)[0] for _ in range(20))
+    assert all(torch.equal(other, first) for other in others)

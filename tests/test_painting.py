@@ -1,4 +1,5 @@
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -12,6 +13,7 @@ from impasto.events import Finished, Stepped
 from impasto.painting import Painting, from_recipe, open_style, stylize
 from impasto.recipe import Recipe
 from impasto.settings import Color, Settings
+from impasto.steering import Steered
 
 QUICK = {
     "size": 48,
@@ -140,6 +142,47 @@ def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_pat
     assert again.equal(first)
 
 
+@pytest.mark.parametrize(
+    "knobs", [{"strength": 0.9}, {"layer_weights": [5.0, 1.0]}, {"color": "keep", "tv_weight": 0.1}], ids=str
+)
+def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_stops_on_the_way(
+    tmp_path, photo, brush, knobs
+):
+    settings = Settings(**QUICK | {"steps_per_epoch": 5})
+    job = Painting(photo, [brush], settings)
+    for event in job.events():
+        last = event
+        if isinstance(event, Stepped) and event.step == 2:
+            assert job.stylizer is not None
+            job.stylizer.steer(**knobs)
+    assert isinstance(last, Finished)
+    assert not last.picture.equal(finish(Painting(photo, [brush], settings)).picture)
+    out = images.save(tmp_path / "out.png", last.picture, note=job.recipe().to_json())
+    recipe = Recipe.from_json(images.read_note(out), str(out))
+    assert recipe == job.recipe()
+    assert recipe.steering == (Steered(2, knobs),)
+    again = from_recipe(recipe)
+    assert again.recipe() == recipe
+    for event in again.events():
+        if isinstance(event, Stepped) and event.state is not None and event.step in (1, 2, 4):
+            checkpoint.write(tmp_path / f"{event.step}", Checkpoint(recipe, event.state(), {}, {}))
+    assert isinstance(event, Finished)
+    assert event.picture.equal(last.picture)
+    assert again.recipe() == recipe
+    for step in (1, 2, 4):
+        resumed = from_recipe(recipe)
+        *_, end = resumed.events(checkpoint.read(tmp_path / f"{step}").state)
+        assert isinstance(end, Finished)
+        assert end.picture.equal(last.picture)
+        assert resumed.recipe() == recipe
+
+
+def test_a_recipe_that_steers_what_cannot_be_steered_is_refused_before_the_run(photo, brush):
+    recipe = replace(Painting(photo, [brush], Settings(**QUICK)).recipe(), steering=(Steered(2, {"size": 64}),))
+    with pytest.raises(SettingsError, match="--size can't be changed while painting"):
+        from_recipe(recipe)
+
+
 def test_a_recipe_is_followed_from_another_folder_too(tmp_path, photo, brush, monkeypatch):
     (elsewhere := tmp_path / "elsewhere").mkdir()
     weights.convert("embedded", tmp_path / "eye.safetensors")
@@ -164,8 +207,6 @@ def test_an_input_that_moved_can_be_given_anew_and_a_wrong_one_is_refused(tmp_pa
 
 
 def test_other_weights_than_the_recipes_are_refused(photo, brush):
-    from dataclasses import replace
-
     recipe = replace(Painting(photo, [brush], Settings(**QUICK)).recipe(), weights_sha256="f" * 64)
     with pytest.raises(ImpastoError, match=r"The weights embedded are not those of the recipe"):
         from_recipe(recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -495,6 +496,26 @@ def test_a_device_as_the_output_is_refused_before_the_work(capsys):
     assert main(job("-o", "full.png", "--overwrite")) == 1
     assert last_sentence(capsys) == "'full.png' is a device or a pipe, not a file: choose another name."
     assert names() == {"full.png"}
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_picture_steered_from_python_is_inspected_painted_again_and_goes_on_to_the_bit(step, at_step, capsys):
+    settings = Settings(size=48, scales=2, epochs=3, steps_per_epoch=3, device="cpu")
+    painting = Painting("photo.png", ["brush.png"], settings)
+    for event in painting.events():
+        if isinstance(event, Stepped) and event.step in (2, 7):
+            assert painting.stylizer is not None
+            painting.stylizer.steer(**{2: {"strength": 0.9}, 7: {"color": "keep"}}[event.step])
+        if isinstance(event, Finished):
+            images.save(Path("a.png"), event.picture, note=painting.recipe().to_json())
+    assert main(["inspect", "a.png"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"after 2 steps\nstrength +0\.9\n\nafter 7 steps\ncolor +keep\n$", told)
+    at_step(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["rerun", "a.png", "-o", "b.png", "--quiet"]) == 143
+    assert painted("b.png") != painted("a.png")
+    assert main(["resume", "b.png.run", "--quiet"]) == 0
+    assert painted("b.png") == painted("a.png")
 
 
 def test_from_python_a_keeper_saves_and_a_painting_goes_on():

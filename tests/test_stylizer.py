@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto import checkpoint, memory, stylizer
+from impasto import checkpoint, memory, prospect, stylizer
+from impasto.aims import detail_at, objective_at, targets_at
 from impasto.checkpoint import Checkpoint, RunState
 from impasto.colour import oklab
 from impasto.errors import DivergedError, SettingsError
@@ -13,11 +14,12 @@ from impasto.events import EpochDone, Finished, Restarted, ScaleDone, Started, S
 from impasto.images import resize
 from impasto.loss_names import StyleLossName
 from impasto.objective import Objective
+from impasto.prospect import foresee
 from impasto.recipe import Ingredient, Recipe
 from impasto.scene import Scene
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import Color, Padding, Pooling, Settings
-from impasto.stylizer import Stylizer, plan_scales
+from impasto.stylizer import Stylizer
 from impasto.vgg import VGG19
 
 PHOTO, PAINTING = scene(48, 64, seed=1, dtype=torch.float32), scene(70, 50, seed=2, dtype=torch.float32)
@@ -43,9 +45,9 @@ def result(*args, **changes) -> torch.Tensor:
 
 def objective(chosen: Settings, masks=()) -> Objective:
     """What a run with these settings minimises at its last scale."""
-    stylizer = Stylizer(chosen, network=network())
-    plan = stylizer.prospect((48, 64)).plan
-    return stylizer._objective(Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY), (48, 64))
+    plan = foresee(chosen, network(), (48, 64)).plan
+    stage = Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY)
+    return objective_at((48, 64), stage, chosen, network(), targets_at((48, 64), stage, chosen, network()))
 
 
 def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():
@@ -284,7 +286,7 @@ def in_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Scratch, "BAND", Watched.BAND)
     monkeypatch.setattr(stylizer, "Scratch", Watched)
-    monkeypatch.setattr(stylizer, "make_plan", planned)
+    monkeypatch.setattr(prospect, "make_plan", planned)
     return used
 
 
@@ -304,7 +306,7 @@ def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp
     ours = result((PAINTING, 1 - PAINTING), **change)
     assert in_files[0].most > 3 * ours.nbytes
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(stylizer, "make_plan", memory.make_plan)
+    monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
     theirs = result((PAINTING, 1 - PAINTING), **change)
     assert in_files[1].most == 0
     assert torch.equal(ours, theirs)
@@ -313,7 +315,7 @@ def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp
 def test_a_run_in_files_has_regions_too(in_files, monkeypatch):
     ours = painted_with_masks([LEFT], PAINTING, color="keep")
     assert in_files[0].most > 0
-    monkeypatch.setattr(stylizer, "make_plan", memory.make_plan)
+    monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
     assert torch.equal(ours, painted_with_masks([LEFT], PAINTING, color="keep"))
 
 
@@ -563,31 +565,13 @@ def test_the_state_of_another_run_is_refused_in_a_sentence(change, fault):
         resumed(state, **change)
 
 
-def test_scales_double_up_to_the_size_and_share_the_steps():
-    plan = plan_scales(Settings(size=512, epochs=10, steps_per_epoch=30), (384, 512))
-    assert [s.size for s in plan] == [(96, 128), (192, 256), (384, 512)]
-    assert sum(s.steps for s in plan) == 300
-    assert plan[0].steps > plan[1].steps > plan[2].steps
-
-
-@pytest.mark.parametrize("ratio", [0.05, 0.6, 1, 1.5, 20])
-@pytest.mark.parametrize(("total", "scales"), [(7, 2), (12, 12), (13, 12), (200, 3)])
-def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_enough(ratio, total, scales):
-    chosen = Settings(size=65536, scales=scales, epochs=1, steps_per_epoch=total, step_ratio=ratio)
-    steps = [s.steps for s in plan_scales(chosen, (65536, 65536))]
-    assert sum(steps) == total
-    assert min(steps) >= 1
-    if min(steps) > 10:
-        assert steps[2] / steps[1] == pytest.approx(ratio, rel=0.1)
-
-
 def test_the_photo_enlarged_with_its_detail_is_the_photo():
     coarse = resize(PHOTO, (24, 32))
-    plan = Stylizer(settings(), network=network()).prospect((48, 64)).plan
+    plan = foresee(settings(), network(), (48, 64)).plan
     stage = Scene(PHOTO, [PAINTING], (), (), Color.STYLE, plan, MEMORY)
     found = {}
     for share in (0.0, 0.5, 1.0):
-        detail = Stylizer(settings(detail=share), network=network())._detail(stage, coarse, (48, 64))
+        detail = detail_at((48, 64), stage, settings(detail=share), coarse)
         found[share] = resize(coarse, (48, 64)) + (0 if detail is None else detail)
     torch.testing.assert_close(found[1.0], PHOTO)
     torch.testing.assert_close(found[0.5], (found[0.0] + PHOTO) / 2)
@@ -600,25 +584,6 @@ def test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all():
     whole = objective(settings(**chosen)).evaluate(found.picture)
     assert found.loss == pytest.approx(whole.loss, rel=1e-6)
     assert found.parts == pytest.approx(whole.parts, rel=1e-5)
-
-
-def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():
-    assert [s.size for s in plan_scales(Settings(size=1024), (100, 1024))] == [(25, 256), (50, 512), (100, 1024)]
-    assert len(plan_scales(Settings(size=100), (100, 100))) == 1
-    assert len(plan_scales(Settings(size=1024, epochs=1, steps_per_epoch=2), (1024, 1024))) == 2
-
-
-@pytest.mark.parametrize(
-    ("change", "size", "sentence"),
-    [
-        ({"size": 16}, (12, 16), "--size is 16, which makes the picture 16×12 px, but the layers need at least 16"),
-        ({"scales": 4}, (48, 64), "--scales is 4, which makes the coarsest picture 8×6 px"),
-        ({"scales": 2, "epochs": 1, "steps_per_epoch": 1}, (48, 64), "--scales is 2 but the run has 1 steps"),
-    ],
-)
-def test_a_plan_that_cannot_be_is_refused_in_a_sentence(change, size, sentence):
-    with pytest.raises(SettingsError, match=sentence):
-        plan_scales(settings(**change), size)
 
 
 def test_closing_the_generator_stops_the_run():

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from conftest import scene, tiny_weights
-from impasto import images, sweep, weights
+from impasto import aims, images, sweep, weights
 from impasto.cli import main
 from impasto.errors import DivergedError, ImageError, SettingsError
 from impasto.events import Finished
 from impasto.grid import cells, parse_axis, reconstructions
 from impasto.images import to_pil
 from impasto.painting import Painting
+from impasto.prospect import Prospect
 from impasto.recipe import Recipe
 from impasto.settings import Settings
-from impasto.stylizer import Prospect
 from impasto.sweep import NOT_IN_TARGETS, Sweep
 
 QUICK = {"size": 48, "epochs": 1, "steps_per_epoch": 3, "scales": 1, "device": "cpu", "content_layers": ("relu2_2",)}
@@ -75,7 +75,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(module, name, counting)
 
-    count(sweep, "measure_targets", "targets")
+    count(aims, "measure_targets", "targets")
     count(sweep, "load_network", "networks")
     count(images, "load", "pictures")
     return calls

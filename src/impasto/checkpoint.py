@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,8 +37,9 @@ TYPES = {torch.float32: "F32", torch.float64: "F64"}
 class RunState:
     """A run between two steps: besides inputs and settings, all that the rest of it depends on.
 
-    `step` of the run and `scale` count from 1, `best` is the best canvas of that scale and the objective there
-    there, `sparing` which layers are left out. No random number is drawn after the first canvas: no generator is kept.
+    `step` of the run and `scale` count from 1, `best` is the best canvas of that scale and the objective there,
+    `sparing` which layers are left out, `steering` the record of knobs that were changed. No random number is drawn
+    after the first canvas: no generator is kept.
     """
 
     step: int
@@ -49,6 +50,12 @@ class RunState:
     best: State | None
     optimizer: State
     sparing: State | None = None
+    steering: Sequence[State] = ()
+
+    @property
+    def taken(self) -> int:
+        """How many steps were taken, those that were taken again counted too."""
+        return self.step + self.restarts
 
     def to(self, device: torch.device) -> RunState:
         """The same on that device; what was one tensor stays one."""

@@ -50,6 +50,10 @@ class Optimizer(Protocol):
         """The optimiser to go on with when the canvas is resized to (h, w) pixels."""
         ...
 
+    def anew(self) -> Optimizer:
+        """The optimiser to go on with on another kind of canvas: without a past, and as gentle as it has become."""
+        ...
+
     def gentler(self) -> Optimizer:
         """The optimiser to begin again with after a step to where nothing is finite: `GENTLER`, and without a past."""
         ...
@@ -101,6 +105,10 @@ class GradientDescent:
 
     def resized(self, size: tuple[int, int]) -> GradientDescent:
         """A new start: the best step length depends on the scale."""
+        return self.anew()
+
+    def anew(self) -> GradientDescent:
+        """A new start."""
         return GradientDescent(self.first_move, self.scratch)
 
     def gentler(self) -> GradientDescent:
@@ -168,6 +176,10 @@ class Adam:
             new.second = resample(self.second, size, "bilinear", self.scratch)
         return new
 
+    def anew(self) -> Adam:
+        """A new start: moments of three channels say nothing of a grey canvas."""
+        return Adam(self.learning_rate, self.scratch)
+
     def gentler(self) -> Adam:
         """A new start with a lower learning rate: the moments may not be finite any more."""
         return Adam(GENTLER * self.learning_rate, self.scratch)
@@ -220,6 +232,10 @@ class LBFGS:
 
     def resized(self, size: tuple[int, int]) -> LBFGS:
         """A new start: curvature pairs of one scale don't fit the next one's objective."""
+        return self.anew()
+
+    def anew(self) -> LBFGS:
+        """A new start."""
         return LBFGS(self.pairs.maxlen or 1, self.reach, self.scratch)
 
     def gentler(self) -> LBFGS:

@@ -24,11 +24,14 @@ from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
+from impasto.prospect import Prospect, foresee, plan_memory
 from impasto.recipe import Ingredient, Recipe
+from impasto.scales import check_paintings, plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import EngineName, Settings
-from impasto.stylizer import Measure, Prospect, Stylizer, check_paintings, plan_scales
-from impasto.targets import measure_targets
+from impasto.steering import Steered, Steering
+from impasto.stylizer import Stylizer
+from impasto.targets import Remembered
 from impasto.vgg import Engine
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
@@ -61,8 +64,8 @@ def load_network(settings: Settings) -> Network:
 class Painting:
     """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
 
-    Jobs may share a `network` that fits the settings of each, a way to `measure` targets, and one in which the files
-    that settings name are `opened`.
+    Jobs may share a `network` that fits the settings of each, and a way in which the files that settings name are
+    `opened`. `steering` are changes of knobs to make on the way.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Painting:
         settings: Settings,
         *,
         network: Network | None = None,
-        measure: Measure = measure_targets,
+        steering: Sequence[Steered] = (),
         opened: Callable[[str], Picture] | None = None,
     ) -> None:
         opened = opened or partial(open_picture, settings=settings)
@@ -96,17 +99,20 @@ class Painting:
         self.scales = plan_scales(settings, size)
         check_paintings(settings, self.scales, [(style.name, _size(style)) for style in self.styles])
         self.network, self.weights = network or load_network(settings)
-        self.measure: Measure = measure
+        self.remembered: Remembered | None = None  # of other runs' targets, see Stylizer
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
-        self.plan = Stylizer(settings, network=self.network).plan(size)
+        self.plan = plan_memory(settings, self.network, size)
         self.scratch = Scratch(self.plan.folder)
         self.settings = settings.model_copy(
             update={"engine": self.network.name, "tile": self.plan.tile or 0, "history": self.plan.history or "auto"}
         )
+        self.steering = tuple(steering)
+        Steering(self.settings, self.steering)  # what isn't allowed is refused now
+        self.stylizer: Stylizer | None = None  # of the run that goes on, to be steered
 
     def events(self, resume: RunState | None = None) -> Iterator[Event]:
         """The run's events, see `Stylizer.paint`; raises `ImpastoError` too where memory runs out all the same."""
-        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, measure=self.measure)
+        stylizer = self.stylizer = Stylizer(self.settings, network=self.network, remembered=self.remembered)
         start = None if self.init is None else self.init.pixels
         events = stylizer.paint(
             self.content.pixels,
@@ -114,6 +120,7 @@ class Painting:
             start,
             masks=regions(self.masks),
             style_masks=[None if mask is None else whiteness(mask) for mask in self.style_masks],
+            steering=self.steering,
             resume=resume,
         )
         del resume  # or its tensors would take memory until the end
@@ -122,7 +129,7 @@ class Painting:
 
     def prospect(self) -> Prospect:
         """The scales, the plan and the time of the run; takes a fraction of a second."""
-        return Stylizer(self.settings, network=self.network).prospect(_size(self.content))
+        return foresee(self.settings, self.network, _size(self.content))
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The photo's transparency (1, 1, h, w) at the size of `picture`, None where the photo is opaque."""
@@ -131,7 +138,7 @@ class Painting:
         return images.resize(self.content.alpha, (picture.shape[-2], picture.shape[-1]), self.scratch)
 
     def recipe(self) -> Recipe:
-        """What it takes to paint the same picture again."""
+        """What it takes to paint the same picture again, as the run was steered so far."""
         settings = self.settings.model_dump(mode="json") | {"weights": self.weights.source}
         for knob, pictures in (("mask", self.masks), ("style_mask", self.style_masks)):
             given = zip(pictures, settings[knob], strict=True)
@@ -150,6 +157,7 @@ class Painting:
             torch=torch.__version__,
             threads=torch.get_num_threads(),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            steering=self.steering if self.stylizer is None else self.stylizer.steering.plan,
         )
 
 
@@ -166,6 +174,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],
         settings,
+        steering=recipe.steering,
     )
     pairs = [("content", painting.content, recipe.content)]
     if len(painting.styles) != len(recipe.styles):

@@ -8,6 +8,7 @@ from typing import Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.settings import Settings, flag
+from impasto.steering import Steered
 
 KEY = "impasto"
 """The recipe's own mark in a picture's metadata, so that a stranger's note isn't taken for one."""
@@ -24,7 +25,10 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`."""
+    """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
+
+    `settings` are those that it began with, `steering` what was changed of them on the way.
+    """
 
     version: str
     settings: dict[str, Any]
@@ -36,6 +40,7 @@ class Recipe:
     threads: int
     machine: str
     masks: tuple[Ingredient, ...] = ()
+    steering: tuple[Steered, ...] = ()
 
     @property
     def engine(self) -> str:
@@ -55,6 +60,7 @@ class Recipe:
                 "content": Ingredient(**fields.pop("content")),
                 "styles": tuple(Ingredient(**style) for style in fields.pop("styles")),
                 "masks": tuple(Ingredient(**mask) for mask in fields.pop("masks", ())),
+                "steering": tuple(Steered(**change) for change in fields.pop("steering", ())),
                 "init": None if (init := fields.pop("init")) is None else Ingredient(**init),
             }
             return cls(**fields, **parts)

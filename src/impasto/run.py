@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import accumulate
 
 from torch import Tensor
@@ -14,22 +15,28 @@ from impasto.images import resize
 from impasto.optimizers import Evaluate, Evaluation, Optimizer, State
 from impasto.scratch import MEMORY, Scratch
 from impasto.sparing import Sparing
+from impasto.steering import Steering
 
 
 class Run:
-    """A canvas on its way; `scale` counts from 1 and is 0 before the first. `picture` makes what events may own."""
+    """A canvas on its way by the settings of a `steering`; `scale` counts from 1 and is 0 before the first.
+
+    `picture` makes what events may own.
+    """
 
     def __init__(
         self,
         canvas: Tensor,
         optimizer: Optimizer,
         picture: Callable[[Tensor], Tensor],
+        steering: Steering,
         scratch: Scratch = MEMORY,
         began: float = 0.0,
     ) -> None:
         self.canvas = canvas
         self.optimizer = optimizer
         self.picture = picture
+        self.steering = steering
         self.scratch = scratch
         self.began = began
         self.best = Best(canvas, picture, scratch)
@@ -73,7 +80,13 @@ class Run:
             seen,
             self.optimizer.state(),
             None if self.sparing is None else self.sparing.state(),
+            [asdict(change) for change in self.steering.record(self.taken)],
         )
+
+    @property
+    def taken(self) -> int:
+        """How many steps were taken, those that were taken again counted too."""
+        return self.step + self.restarts
 
     def enter(self, scale: int, size: tuple[int, int], detail: Tensor | None = None) -> None:
         """Go on at another scale, (h, w) pixels, with detail like the canvas added to what was there."""
@@ -85,11 +98,16 @@ class Run:
         self.optimizer = self.optimizer.resized(size)
         self.best = Best(self.canvas, self.picture, self.scratch)
 
-    def steered(self, canvas: Tensor) -> None:
-        """Go on from a canvas towards another objective: nothing is known of it yet."""
-        self.canvas = canvas
-        self.optimizer = self.optimizer.resized((canvas.shape[-2], canvas.shape[-1]))
-        self.best = Best(canvas, self.picture, self.scratch)
+    def steered(self) -> None:
+        """Go on towards another objective: nothing is known of it yet."""
+        self.optimizer = self.optimizer.resized((self.canvas.shape[-2], self.canvas.shape[-1]))
+        self.best = Best(self.canvas, self.picture, self.scratch)
+
+    def recoloured(self, canvas: Tensor, picture: Callable[[Tensor], Tensor]) -> None:
+        """Go on with another kind of canvas, and another way to make pictures of it."""
+        self.canvas, self.picture = canvas, picture
+        self.optimizer = self.optimizer.anew()
+        self.best = Best(canvas, picture, self.scratch)
 
     def advance(self, evaluate: Evaluate) -> Evaluation:
         """Take a step; the objective where it started. Raises `DivergedError`, and nothing has moved."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,6 +13,7 @@ from impasto import palette
 from impasto.images import resize
 from impasto.memory import Plan
 from impasto.optimizers import Evaluate, Evaluation
+from impasto.palette import Palette
 from impasto.scratch import Scratch
 from impasto.settings import Color
 
@@ -53,28 +54,34 @@ class Scene:
 
     def seen(self, evaluate: Evaluate, size: tuple[int, int]) -> Evaluate:
         """An objective of pictures as one of canvases of `size`: the photo shows where no region is."""
-        evaluate = self.colours.seen(evaluate, self.scratch)
+        colours = self.colours
+        evaluate = colours.seen(evaluate, self.scratch)
         covered = self.coverage(size)
         if covered is None:
             return evaluate
 
         def evaluate_composite(canvas: Tensor) -> Evaluation:
-            now = evaluate(self._composite(canvas))
+            now = evaluate(self._composite(canvas, colours))
             gradient = self.scratch.map_rows(torch.mul, canvas.shape[1], now.gradient, covered.to(canvas))
             return replace(now, gradient=gradient)
 
         return evaluate_composite
 
-    def picture(self, canvas: Tensor) -> Tensor:
-        """A copy of a canvas that an event may own, see `Palette.picture`, with the photo where no region is."""
-        return self.colours.picture(self._composite(canvas), self.scratch)
+    @property
+    def picture(self) -> Callable[[Tensor], Tensor]:
+        """What makes a copy of a canvas that an event may own, see `Palette.picture`, in the colours of now.
 
-    def _composite(self, canvas: Tensor) -> Tensor:
+        The photo shows where no region is.
+        """
+        colours = self.colours
+        return lambda canvas: colours.picture(self._composite(canvas, colours), self.scratch)
+
+    def _composite(self, canvas: Tensor, colours: Palette) -> Tensor:
         size = (canvas.shape[-2], canvas.shape[-1])
         covered = self.coverage(size)
         if covered is None:
             return canvas
-        photo = self.colours.canvas(resize(self.photo, size, self.scratch), self.scratch).to(canvas)
+        photo = colours.canvas(resize(colours.photo, size, self.scratch), self.scratch).to(canvas)
         return self.scratch.map_rows(torch.lerp, canvas.shape[1], photo, canvas, covered.to(canvas))
 
 

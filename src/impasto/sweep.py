@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from functools import cache, partial
 from pathlib import Path
-
-from torch import Tensor
 
 from impasto import swatches
 from impasto.errors import DivergedError
@@ -14,11 +12,9 @@ from impasto.events import Event
 from impasto.grid import Cell
 from impasto.images import Picture
 from impasto.painting import Network, Painting, Source, load_network, open_picture, open_style
-from impasto.scratch import MEMORY, Scratch
 from impasto.settings import Settings
 from impasto.storeys import network_pixels
-from impasto.targets import Manner, Targets, Weighting, measure_targets
-from impasto.vgg import Engine
+from impasto.targets import Remembered
 
 NETWORK_KNOBS = ("weights", "pooling", "padding", "device", "engine", "precision", "compile")
 """What a network is made from."""
@@ -94,42 +90,15 @@ class Sweep:
         A run that diverges ends with its error, which has the last good picture, and the next one begins.
         """
         for numbers in self.together.values():
-            remembered = Remembered()
+            remembered: Remembered = {}
             for number in numbers:
                 painting = self.paintings[number]
-                painting.measure = remembered
+                painting.remembered = remembered
                 try:
                     for event in painting.events():
                         yield number, event
                 except DivergedError as error:
                     yield number, error
-
-
-class Remembered:
-    """`measure_targets` that looks once at each size, for runs that differ in nothing that targets depend on."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], Targets] = {}
-
-    def __call__(
-        self,
-        engine: Engine,
-        weighting: Weighting,
-        content: Tensor,
-        styles: Iterable[Tensor],
-        shares: Sequence[float] = (),
-        *,
-        manner: Manner | None = None,
-        tile: int | None = None,
-        scratch: Scratch = MEMORY,
-    ) -> Targets:
-        """The targets, measured now or before."""
-        seen = (content.shape[-2:], tile)  # a tile chosen by the memory left at the time
-        if seen not in self._found:
-            self._found[seen] = measure_targets(
-                engine, weighting, content, styles, shares, manner=manner, tile=tile, scratch=scratch
-            )
-        return self._found[seen]
 
 
 def _values(settings: Settings, knobs: Sequence[str]) -> tuple[object, ...]:

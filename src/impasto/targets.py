@@ -15,6 +15,7 @@ from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.losses import content_loss, total_variation
 from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
 from impasto.scratch import MEMORY, Scratch
+from impasto.settings import Color
 from impasto.storeys import Look, Walk, room_for, storeys
 from impasto.tiles import halo, stride
 from impasto.vgg import Engine, feature_size, poolings_before
@@ -168,6 +169,10 @@ class Targets:
     style: Mapping[str, Tensor]
     shares: Sequence[float]
     start_variation: float
+
+
+Remembered = dict[tuple[Color, tuple[int, int], int | None], Targets]
+"""Targets that were measured, by whose colours, the canvas's size (h, w) and the tile, which may follow free memory."""
 
 
 @torch.no_grad()

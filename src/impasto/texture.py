@@ -12,6 +12,7 @@ import PIL.Image
 from torch import Tensor
 
 from impasto import engines, images, optimizers, weights
+from impasto.balance import layer_shares
 from impasto.errors import SettingsError
 from impasto.events import Event, Finished, ScaleDone, Started
 from impasto.images import fit, resize
@@ -20,11 +21,14 @@ from impasto.objective import Objective
 from impasto.optimizers import Evaluate
 from impasto.painting import Source, fitting, open_style
 from impasto.palette import Palette
+from impasto.prospect import expected_seconds, plan_memory
 from impasto.run import Run
+from impasto.scales import plan_scales
 from impasto.scratch import Scratch
 from impasto.settings import ObjectiveName, Settings
 from impasto.starts import first_canvas
-from impasto.stylizer import Stylizer, layer_shares, plan_scales
+from impasto.steering import Steering
+from impasto.stylizer import descend
 from impasto.targets import Manner, Weighting, measure_targets, normalized
 from impasto.texture_settings import texture_settings
 from impasto.torus import enlarged, on_the_grid, torus
@@ -74,7 +78,7 @@ def synthesize(
 
 def plan_texture(settings: Settings, size: tuple[int, int], network: Engine, *, seamless: bool) -> Plan:
     """How a texture of (h, w) pixels fits into memory; a seamless one is seen with its surroundings."""
-    return replace(Stylizer(settings, network=network).plan(_seen(size, settings, seamless)), size=size)
+    return replace(plan_memory(settings, network, _seen(size, settings, seamless)), size=size)
 
 
 def texture(
@@ -86,7 +90,6 @@ def texture(
     canvas's longest side: a bigger canvas gets more of it, not more magnified.
     """
     began = time.perf_counter()
-    stylizer = Stylizer(settings, network=network)
     plan = plan_texture(settings, size, network, seamless=seamless)
     scales = [replace(s, size=_on_grid(s.size, settings, seamless)) for s in plan_scales(settings, size)]
     scratch = Scratch(plan.folder)
@@ -96,7 +99,8 @@ def texture(
     noises = (first_canvas(settings, style.new_empty(1, 3, *s.size), style, None, scratch) for s in scales)
     picture = partial(Palette(style, (style,)).picture, scratch=scratch)
     sizes, steps = tuple(scale.size for scale in scales), tuple(scale.steps for scale in scales)
-    seconds = stylizer.seconds([replace(s, size=_seen(s.size, settings, seamless)) for s in scales], plan)
+    seen = [replace(s, size=_seen(s.size, settings, seamless)) for s in scales]
+    seconds = expected_seconds(settings, network, seen, plan)
     yield Started(
         sizes, steps, str(network.device), plan.tile, plan.history, plan.peak, seconds, plan.disk, plan.folder
     )
@@ -107,12 +111,12 @@ def texture(
         painting = shrunk(style, max(scale.size), max(size), settings, scratch).to(network.device)
         evaluate = objective(start, painting, settings, network, plan.tile, scratch, seamless=seamless)
         if run is None:
-            run = Run(start, optimizer, picture, scratch, began)
+            run = Run(start, optimizer, picture, Steering(settings), scratch, began)
         if seamless:
             run.canvas = enlarged(run.canvas, scale.size, scratch)
         run.enter(number, scale.size)
         del start
-        yield from stylizer.descend(run, evaluate, scale.size, sum(steps[:number]))
+        yield from descend(run, evaluate, scale.size, sum(steps[:number]))
         yield ScaleDone(number, picture(run.canvas))
     assert run is not None, "there is at least one scale"
     best = run.best

@@ -107,7 +107,7 @@ def _painting(name: EngineName, size: tuple[int, int]) -> Painting:
 
 def _estimate(steps: dict[tuple[int, int], float]) -> float:
     """Seconds for the steps of a run with the default settings on a photo of 4:3: seconds per pixel carry over."""
-    from impasto.stylizer import plan_scales
+    from impasto.scales import plan_scales
 
     settings = Settings()
     per_pixel = {height * width: taken / (height * width) for (height, width), taken in steps.items()}

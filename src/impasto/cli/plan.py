@@ -22,11 +22,11 @@ def plan(
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto import engines, images, weights
     from impasto.memory import MEGABYTE
-    from impasto.stylizer import Stylizer
+    from impasto.prospect import foresee
 
     pixels = images.load(Path(content), max_pixels=settings.max_pixels).pixels
-    stylizer = Stylizer(settings, network=engines.make(settings, weights.load(settings.weights)))
-    prospect = stylizer.prospect((pixels.shape[-2], pixels.shape[-1]))
+    network = engines.make(settings, weights.load(settings.weights))
+    prospect = foresee(settings, network, (pixels.shape[-2], pixels.shape[-1]))
     found, seconds = prospect.plan, prospect.seconds
     if json:
         tell_json(
@@ -35,7 +35,7 @@ def plan(
                 "scales": [
                     {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in prospect.scales
                 ],
-                "engine": str(stylizer.network.name),
+                "engine": str(network.name),
                 "tile": found.tile,
                 "history": found.history,
                 "peak_bytes": found.peak,
@@ -50,9 +50,7 @@ def plan(
     tell(f"size     {width}×{height} px")
     sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in prospect.scales)
     tell(f"scales   {sizes}")
-    tell(
-        f"engine   {stylizer.network.name}, " + (f"tiles of {found.tile} px" if found.tile else "whole picture at once")
-    )
+    tell(f"engine   {network.name}, " + (f"tiles of {found.tile} px" if found.tile else "whole picture at once"))
     if found.history:
         tell(f"history  {found.history} steps of L-BFGS")
     tell(f"memory   about {found.peak / MEGABYTE:,.0f} MB at the peak, of {found.budget / MEGABYTE:,.0f} MB allowed")

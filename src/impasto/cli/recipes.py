@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -40,8 +40,11 @@ def inspect(
     tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}\n")
     width = max(map(len, recipe.settings), default=0)
     for name, value in recipe.settings.items():
-        shown = ",".join(map(str, value)) if isinstance(value, list) else value
-        tell(f"{name:<{width}}  {shown}")
+        tell(f"{name:<{width}}  {_shown(value)}")
+    for change in recipe.steering:
+        tell(f"\nafter {change.after} steps")
+        for name, value in change.knobs.items():
+            tell(f"{name:<{width}}  {_shown(value)}")
 
 
 def rerun(
@@ -115,3 +118,7 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
         for field, (what, cure) in cures.items()
         if (was := getattr(then, field)) != getattr(now, field)
     ]
+
+
+def _shown(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, list) else value

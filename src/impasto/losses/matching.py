@@ -27,7 +27,8 @@ def relaxed_emd(x: Tensor, y: Tensor) -> Tensor:
         similarity = x @ y.T
         to_y, to_x = similarity.argmax(dim=1), similarity.argmax(dim=0)
     # The least distance is a distance to one row: only those pairs have a gradient, so only they are computed with one.
-    return torch.maximum(1 - (x * y[to_y]).sum(dim=1).mean(), 1 - (x[to_x] * y).sum(dim=1).mean())
+    # Not x[to_x], whose gradient is added up in whatever order threads come: runs would not repeat to the bit.
+    return torch.maximum(1 - (x * y[to_y]).sum(dim=1).mean(), 1 - (x.index_select(0, to_x) * y).sum(dim=1).mean())
 
 
 def nearest_neighbour_loss(x: Tensor, y: Tensor) -> Tensor:
