@@ -279,10 +279,10 @@ def test_eroded_regions_dont_reach_into_one_another():
 
 def test_average_pooling_is_smoother_from_noise():
     """The real network: at its largest responses only, one position in four, max pooling corrects what it sees."""
-    real, dots = weights.load(), torch.from_numpy(np.array(swatch("dots", (128, 128)))).permute(2, 0, 1)[None]
+    real, dots = weights.load(), torch.from_numpy(np.array(swatch("dots", (96, 96)))).permute(2, 0, 1)[None]
     rough = {}
     for pooling in ("max", "average"):
-        chosen = settings(init="noise", pooling=pooling, epochs=1, steps_per_epoch=15)
+        chosen = settings(init="noise", pooling=pooling, epochs=1, steps_per_epoch=12, size=48)
         *_, last = Stylizer(chosen, network=engines.make(chosen, real)).paint(PHOTO, [dots / 255])
         assert isinstance(last, Finished)
         rough[pooling] = roughness(last.picture)
