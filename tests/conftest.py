@@ -1,5 +1,7 @@
 import contextlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,12 @@ def scene(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.flo
     fine = torch.rand((1, 3, height, width), generator=generator, dtype=dtype)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
     return (0.8 * smooth + 0.2 * fine).clamp(0, 1)
+
+
+def written_tests() -> list[str]:
+    """The names of all tests there are."""
+    files = Path(__file__).parent.glob("test_*.py")
+    return [name for file in files for name in re.findall(r"^def (test_\w+)\(", file.read_text("utf-8"), re.MULTILINE)]
 
 
 @contextlib.contextmanager

@@ -74,6 +74,9 @@ TYPED = {
 }
 """What may be typed for each knob and what it has to become: a new knob needs its line here."""
 
+BESIDE = {"learning_rate": {"optimizer": "adam"}}
+"""What else has to be set where a knob alone would be idle."""
+
 
 @pytest.fixture(autouse=True)
 def _surroundings(tmp_path, monkeypatch):
@@ -126,6 +129,10 @@ def one_sentence(capsys) -> str:
     return err.removeprefix("impasto: ").rstrip("\n")
 
 
+def beside(knob: str) -> list[str]:
+    return [word for other, value in BESIDE.get(knob, {}).items() for word in (f"--{other}", value)]
+
+
 def pixels_of(path) -> bytes:
     with PIL.Image.open(path) as image:
         return image.tobytes()
@@ -140,7 +147,8 @@ def test_every_knob_has_a_flag_that_is_tried_here_and_a_place_in_the_help():
 def test_a_flag_reaches_its_setting_and_changes_nothing_else(knob, settings_of):
     text, value = TYPED[knob]
     flag = f"--{knob.replace('_', '-')}"
-    assert settings_of(*([flag] if value is True else [flag, text])) == Settings(**{knob: value})
+    typed = [flag] if value is True else [flag, text]
+    assert settings_of(*typed, *beside(knob)) == Settings(**{knob: value}, **BESIDE.get(knob, {}))
     assert getattr(Settings(), knob) != value
 
 
@@ -148,7 +156,7 @@ def test_a_flag_reaches_its_setting_and_changes_nothing_else(knob, settings_of):
 def test_a_variable_reaches_its_setting(knob, settings_of, monkeypatch):
     text, value = TYPED[knob]
     monkeypatch.setenv(f"IMPASTO_{knob.upper()}", text)
-    assert settings_of() == Settings(**{knob: value})
+    assert settings_of(*beside(knob)) == Settings(**{knob: value}, **BESIDE.get(knob, {}))
 
 
 @pytest.mark.parametrize("knob", Settings.model_fields)
@@ -156,7 +164,7 @@ def test_a_line_of_toml_reaches_its_setting(knob, settings_of, tmp_path):
     _, value = TYPED[knob]
     toml = json.dumps(list(value) if isinstance(value, tuple) else value)
     (tmp_path / "mine.toml").write_text(f"{knob.replace('_', '-')} = {toml}\n")
-    assert settings_of("--config", "mine.toml") == Settings(**{knob: value})
+    assert settings_of("--config", "mine.toml", *beside(knob)) == Settings(**{knob: value}, **BESIDE.get(knob, {}))
 
 
 SKETCH = presets.load("sketch").knobs

@@ -13,7 +13,7 @@ def test_scales_double_up_to_the_size_and_share_the_steps():
 
 
 @pytest.mark.parametrize("ratio", [0.05, 0.6, 1, 1.5, 20])
-@pytest.mark.parametrize(("total", "scales"), [(7, 1), (12, 12), (13, 12), (200, 3)])
+@pytest.mark.parametrize(("total", "scales"), [(7, 2), (12, 12), (13, 12), (200, 3)])
 def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_enough(ratio, total, scales):
     chosen = Settings(size=65536, scales=scales, epochs=1, steps_per_epoch=total, step_ratio=ratio)
     steps = [s.steps for s in plan_scales(chosen, (65536, 65536))]

@@ -159,6 +159,10 @@ def companions(knobs: dict[str, Any]) -> dict[str, Any]:
     for given_weights, layers in (("layer_weights", "style_layers"), ("content_layer_weights", "content_layers")):
         if knobs.get(given_weights) and layers not in knobs:
             found[layers] = NAMES[: len(knobs[given_weights])]
+    if "learning_rate" in knobs:
+        found.setdefault("optimizer", "adam")
+    if "step_ratio" in knobs or "detail" in knobs:
+        found.setdefault("scales", 2)
     return found
 
 

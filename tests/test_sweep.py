@@ -11,11 +11,12 @@ import torch
 from conftest import scene, tiny_weights
 from impasto import aims, images, sweep, weights
 from impasto.cli import main
-from impasto.errors import DivergedError, SettingsError
+from impasto.errors import DivergedError, ImageError, SettingsError
 from impasto.events import Finished
 from impasto.grid import cells, parse_axis, reconstructions
 from impasto.images import to_pil
 from impasto.painting import Painting
+from impasto.prospect import Prospect
 from impasto.recipe import Recipe
 from impasto.settings import Settings
 from impasto.sweep import NOT_IN_TARGETS, Sweep
@@ -100,10 +101,11 @@ def test_every_knob_said_to_leave_targets_alone_is_tried_here():
 
 @pytest.mark.parametrize("knob", VALUES)
 def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counted):
-    optimizer = {"learning_rate": "adam", "history": "lbfgs"}.get(knob, "gd")
-    found = grid(VALUES[knob], optimizer=optimizer)
+    beside = {"learning_rate": {"optimizer": "adam"}, "history": {"optimizer": "lbfgs"}}
+    beside |= {knob: {"scales": 2} for knob in ("step_ratio", "detail")}
+    found = grid(VALUES[knob], **beside.get(knob, {}))
     pictures = results(Sweep(PHOTO, [PAINTING], found))
-    assert counted["targets"] == (2 if knob == "scales" else 1)
+    assert counted["targets"] == (2 if knob in ("scales", "step_ratio", "detail") else 1)
     for number, cell in enumerate(found):
         assert pictures[number].equal(alone(cell.settings))
 
@@ -135,6 +137,16 @@ def test_pictures_are_opened_once_and_networks_made_once_each(counted):
     assert (counted["pictures"], counted["networks"]) == (2, 2)
 
 
+def test_what_settings_name_is_opened_once_for_all_cells(counted):
+    named = {"init": "brush.png", "mask": ("photo.png",), "style_mask": ("photo.png",)}
+    job = Sweep("photo.png", ["brush.png"], grid("size=32,40,48", "max-pixels=10000,20000", **named))
+    assert counted["pictures"] == 2 + 2  # the inputs, and two files by their names in settings
+    assert len({id(picture) for p in job.paintings for picture in (p.init, *p.masks, *p.style_masks)}) == 2
+    small = to_pil(scene(20, 30))
+    with pytest.raises(ImageError, match=r"'photo\.png'.*48×36"):
+        Sweep(small, [small], grid("max-pixels=1000,20000", mask=("photo.png",)))
+
+
 def test_a_swatch_is_painted_for_the_size_it_serves():
     job = Sweep(PHOTO, ["dots"], grid("size=48,300"))
     assert [p.styles[0].pixels.shape[-1] for p in job.paintings] == [256, 300]
@@ -149,10 +161,25 @@ def test_all_is_checked_before_anything_is_painted(monkeypatch):
         Sweep(PHOTO, [PAINTING], grid("style-weights=1;1,2"))
 
 
-def test_the_time_is_that_of_all_cells():
-    job = Sweep(PHOTO, [PAINTING], grid("size=32,48"))
-    assert job.seconds == pytest.approx(sum(prospect.seconds for prospect in job.prospects))
-    assert job.seconds > 0
+def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(Painting, "prospect", lambda self: calls.append(self) or Prospect(self.scales, self.plan, 3.0))
+    seconds = {}
+    for axes in (["content-weight=0.1,1,2"], ["seed=1,2,3"], ["content-weight=0.1,1,2", "seed=1,2"]):
+        job = Sweep(PHOTO, [PAINTING], grid(*axes))
+        seconds[axes[0][:4] + str(len(axes))] = job.seconds
+        assert job.seconds == sum(job.estimates)
+    assert len(calls) == 3  # a network's speed is measured once
+    steps, look = 3 * 3.0, 0.5 * 2 * 3.0 / 3  # a run's 3 steps take 3 s; a look at two pictures, half of 2 steps
+    assert seconds["cont1"] == pytest.approx(steps + look)
+    assert seconds["seed1"] == pytest.approx(steps + 3 * look)
+    assert seconds["cont2"] == pytest.approx(2 * (steps + look))
+
+
+def test_larger_cells_and_more_steps_take_longer():
+    estimates = Sweep(PHOTO, [PAINTING], grid("size=32,48", "epochs=1,4")).estimates
+    assert 0 < estimates[0] < estimates[1] < estimates[3]
+    assert 2 * estimates[0] < estimates[2] < 4 * estimates[0]
 
 
 def test_a_run_that_diverges_does_not_take_the_others_with_it(monkeypatch):
@@ -274,7 +301,11 @@ def test_a_layers_content_brings_the_picture_back_from_noise_and_its_style_does_
     ("arguments", "fault"),
     [
         (["--layers", "relu9_1"], "--content-layers names 'relu9_1', which VGG19 doesn't have"),
-        (["--style-layers", "relu1_1"], "--style-layers is set by reconstruct itself: drop it and use --layers."),
+        (
+            ["--style-layers", "relu1_1"],
+            "--style-layers is set by reconstruct itself: drop it; --layers says what counts.",
+        ),
+        (["--style-weight", "3"], "--style-weight is set by reconstruct itself: drop it; --layers says what counts."),
         (["--of", "colour"], 'Invalid value "colour" for --of.'),
     ],
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +64,8 @@ def load_network(settings: Settings) -> Network:
 class Painting:
     """One job: its pictures, settings and network, all checked and loaded; iterate over `events()` to paint it.
 
-    Jobs may share a `network` that fits the settings of each. `steering` are changes of knobs to make on the way.
+    Jobs may share a `network` that fits the settings of each, and a way in which the files that settings name are
+    `opened`. `steering` are changes of knobs to make on the way.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Painting:
         *,
         network: Network | None = None,
         steering: Sequence[Steered] = (),
+        opened: Callable[[str], Picture] | None = None,
     ) -> None:
+        opened = opened or partial(open_picture, settings=settings)
         if not styles:
             raise SettingsError("No style was given: name at least one painting or swatch.")
         if settings.style_weights and len(settings.style_weights) != len(styles):
@@ -85,16 +89,15 @@ class Painting:
         self.settings = settings
         self.content = open_picture(content, settings)
         self.styles = tuple(open_style(style, settings) for style in styles)
-        self.init = None
-        if settings.init_is_image:
-            self.init = open_picture(settings.init, settings)
+        self.init = opened(settings.init) if settings.init_is_image else None
         if settings.mask_erosion and not (settings.mask or settings.style_mask):
             raise SettingsError("--mask-erosion is set but there is no --mask: give one per style.")
-        self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), settings)
-        self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), settings)
+        self.masks = open_masks(settings.mask, "--mask", "rest", len(styles), opened)
+        self.style_masks = open_masks(settings.style_mask, "--style-mask", "all", len(styles), opened)
         # What can't be painted is refused before the network is loaded.
         size = images.fit(_size(self.content), settings.size)
-        check_paintings(settings, plan_scales(settings, size), [(style.name, _size(style)) for style in self.styles])
+        self.scales = plan_scales(settings, size)
+        check_paintings(settings, self.scales, [(style.name, _size(style)) for style in self.styles])
         self.network, self.weights = network or load_network(settings)
         self.remembered: Remembered | None = None  # of other runs' targets, see Stylizer
         # What was left open is settled here, so that a recipe paints the same picture with other memory free.
@@ -245,12 +248,12 @@ def open_style(style: Source, settings: Settings) -> Picture:
 
 
 def open_masks(
-    files: Sequence[str], knob: str, word: str, styles: int, settings: Settings
+    files: Sequence[str], knob: str, word: str, styles: int, opened: Callable[[str], Picture]
 ) -> tuple[Picture | None, ...]:
     """The pictures of masks, None for the `word` that stands for no file; raises `SettingsError` or `ImageError`."""
     if files and len(files) != styles:
         raise SettingsError(f"{knob} has {len(files)} values for {styles} styles: give one per style.")
-    return tuple(None if file == word else images.load(file, max_pixels=settings.max_pixels) for file in files)
+    return tuple(None if file == word else opened(file) for file in files)
 
 
 def whiteness(mask: Picture) -> Tensor:

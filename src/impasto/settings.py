@@ -20,6 +20,9 @@ LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|poo
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 """A number of megabytes or gigabytes."""
 
+NORMALIZED = ("strength", "style_loss", "content_loss")
+"""Knobs of the normalised objective: the paper's has none of them."""
+
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -150,7 +153,10 @@ class Settings(BaseModel):
         False, description="Let a mask count only where the network sees nothing beyond it: regions mix less."
     )
     tv_weight: Weight = Field(0.0, description="Weight of total variation: higher is smoother.")
-    pooling: Pooling = Field(Pooling.MAX, description="Pooling of VGG19; average looks smoother.")
+    pooling: Pooling = Field(
+        Pooling.MAX,
+        description="Pooling of VGG19; 'average', the paper's, is somewhat smoother, above all from noise.",
+    )
     padding: Padding = Field(
         Padding.REPLICATE,
         description="What VGG19 sees outside the picture: its border going on, or a grey frame ('zero'), as trained.",
@@ -158,7 +164,7 @@ class Settings(BaseModel):
     weights: str = Field("embedded", min_length=1, description="VGG19 weights: 'embedded', 'torchvision' or a file.")
     optimizer: OptimizerName = Field(OptimizerName.LBFGS, description="How the pixels descend.")
     learning_rate: float = Field(
-        0.02, gt=0, le=1, allow_inf_nan=False, description="Step of Adam, in units of the pixel range [0, 1]."
+        0.02, gt=0, le=1, allow_inf_nan=False, description="Step of Adam alone, in units of the pixel range [0, 1]."
     )
     epochs: int = Field(10, ge=1, le=10000, description="Epochs: a picture is reported after each.")
     steps_per_epoch: int = Field(20, ge=1, le=100000, description="Optimisation steps in an epoch.")
@@ -322,16 +328,28 @@ class Settings(BaseModel):
                 f"--style-loss is {self.style_loss.value!r}, which has to see the picture whole, but --tile is "
                 f"{self.tile}: drop one"
             )
-        if self.objective is ObjectiveName.GATYS:
-            for knob in ("strength", "style_loss", "content_loss"):
-                if (value := getattr(self, knob)) != type(self).model_fields[knob].default:
-                    raise ValueError(
-                        f"--objective is 'gatys', the paper's losses, but {flag(knob)} is {value}: drop one"
-                    )
         if self.mask.count("rest") > 1 or self.mask == ("rest",):
             raise ValueError("--mask says 'rest' for every style or twice: give a picture for each other style")
         if self.style_weights and sum(self.style_weights) == 0:
             raise ValueError("--style-weights are all 0: give at least one style a positive weight")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Settings:
+        """Whatever is set and would change nothing is refused, beside the knob that makes it idle."""
+        for knob, by, idle, why in (
+            *((knob, "objective", self.objective is ObjectiveName.GATYS, "the paper's losses") for knob in NORMALIZED),
+            ("learning_rate", "optimizer", self.optimizer is not OptimizerName.ADAM, "which finds its steps itself"),
+            ("history", "optimizer", self.optimizer is not OptimizerName.LBFGS, "which remembers no steps"),
+            *((knob, "scales", self.scales == 1, "so there is no coarser one") for knob in ("step_ratio", "detail")),
+            ("negligible", "style_loss", self.style_loss.joint, "which takes its layers together"),
+            ("negligible", "content_loss", self.content_loss.joint, "which takes its layers together"),
+            ("mask_erosion", "style_loss", self.style_loss.joint, "which looks at places within the mask"),
+        ):
+            if idle and (value := getattr(self, knob)) != type(self).model_fields[knob].default:
+                name = getattr(self, by)
+                shown = name if isinstance(name, int) else repr(name.value)
+                raise ValueError(f"{flag(by)} is {shown}, {why}, but {flag(knob)} is {value}: drop one")
         return self
 
 

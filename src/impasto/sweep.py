@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from impasto import swatches
@@ -12,6 +13,7 @@ from impasto.grid import Cell
 from impasto.images import Picture
 from impasto.painting import Network, Painting, Source, load_network, open_picture, open_style
 from impasto.settings import Settings
+from impasto.storeys import network_pixels
 from impasto.targets import Remembered
 
 NETWORK_KNOBS = ("weights", "pooling", "padding", "device", "engine", "precision", "compile")
@@ -26,6 +28,9 @@ NOT_IN_TARGETS = frozenset(
 )
 """Knobs that leave what the inputs show the network as it is; a new knob doesn't, until it is named here."""
 
+LOOK = 0.5
+"""What looking at a picture takes, relative to looking and coming back with a gradient, see `network_pixels`."""
+
 
 class Sweep:
     """The paintings of a grid, everything checked and loaded before the first is begun; raises `ImpastoError`."""
@@ -34,6 +39,7 @@ class Sweep:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
         photo = open_picture(content, strictest)
         opened = [style if _is_swatch(style) else open_style(style, strictest) for style in styles]
+        named = cache(partial(open_picture, settings=strictest))  # what --init and --mask name
         shown: dict[int, list[Picture]] = {}
         networks: dict[tuple[object, ...], Network] = {}
         self.cells = tuple(cells)
@@ -44,27 +50,46 @@ class Sweep:
                 shown[settings.size] = [open_style(style, settings) for style in opened]
             if made_from not in networks:
                 networks[made_from] = load_network(settings)
-            self.paintings.append(Painting(photo, shown[settings.size], settings, network=networks[made_from]))
-        self.prospects = [painting.prospect() for painting in self.paintings]
+            network, painted = networks[made_from], shown[settings.size]
+            self.paintings.append(Painting(photo, painted, settings, network=network, opened=named))
+        self.together: dict[tuple[object, ...], list[int]] = {}
+        for number, cell in enumerate(cells):
+            targets = _values(cell.settings, sorted(Settings.model_fields.keys() - NOT_IN_TARGETS))
+            self.together.setdefault(targets, []).append(number)
+        self.estimates = self._estimates()
 
     @property
     def seconds(self) -> float:
         """The time that all of it may take."""
-        return sum(prospect.seconds for prospect in self.prospects)
+        return sum(self.estimates)
+
+    def _estimates(self) -> list[float]:
+        """Seconds that each run may take; what several see of their inputs counts with the first that looks."""
+        speeds: dict[tuple[object, ...], float] = {}
+        found = [0.0] * len(self.cells)
+        for numbers in self.together.values():
+            looked: set[tuple[int, int]] = set()
+            for number in numbers:
+                painting, settings = self.paintings[number], self.cells[number].settings
+                layers, plan = (*settings.content_layers, *settings.style_layers), painting.plan
+                way = (layers, plan.tile, plan.spare, painting.network.name)
+                work = {scale.size: network_pixels(scale.size, *way) for scale in painting.scales}
+                steps = sum(scale.steps * work[scale.size] for scale in painting.scales)
+                seen = 1 + len(painting.styles) * settings.style_scale**2
+                looks = sum(LOOK * seen * pixels for size, pixels in work.items() if size not in looked)
+                looked |= work.keys()
+                network = (_values(settings, NETWORK_KNOBS), layers)
+                if network not in speeds:
+                    speeds[network] = painting.prospect().seconds / steps
+                found[number] = speeds[network] * (steps + looks)
+        return found
 
     def events(self) -> Generator[tuple[int, Event | DivergedError]]:
         """Every run's events, with the number of its cell, cells of the same targets one after another.
 
         A run that diverges ends with its error, which has the last good picture, and the next one begins.
         """
-
-        def targets_of(number: int) -> tuple[object, ...]:
-            return _values(self.cells[number].settings, sorted(Settings.model_fields.keys() - NOT_IN_TARGETS))
-
-        together: dict[tuple[object, ...], list[int]] = {}
-        for number in range(len(self.cells)):
-            together.setdefault(targets_of(number), []).append(number)
-        for numbers in together.values():
+        for numbers in self.together.values():
             remembered: Remembered = {}
             for number in numbers:
                 painting = self.paintings[number]

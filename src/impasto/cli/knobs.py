@@ -116,7 +116,7 @@ def help_of(name: str) -> str:
     bounds = [(word, getattr(bound, name, None)) for bound in field.metadata for name, word in words]
     if limits := [f"{word} {_number(limit)}" for word, limit in bounds if limit is not None]:
         facts.append(" ".join(limits))
-    if field.default != ():
+    if field.default != () and field.annotation is not bool:
         facts.append(f"default: {_shown(field.default)}")
     return f"{field.description} [{'; '.join(facts)}]" if facts else field.description or ""
 
@@ -152,6 +152,11 @@ else:
     TextureKnobs = TypedDict("TextureKnobs", _flags(without=(*OWN, "size")), total=False)
     """Those that a texture has."""
 
+Content = Annotated[str, Parameter(help="The photo.")]
+Styles = Annotated[list[str], Parameter(metavar="STYLE…", help="Paintings, or names from 'impasto swatches'.")]
+Overwrite = Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")]
+AsJson = Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")]
+Quiet = Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")]
 Config = Annotated[
     Path | None,
     Parameter(
@@ -168,3 +173,5 @@ Preset = Annotated[
         help="A starting point that all else beats: a name from 'impasto presets', or a TOML file.",
     ),
 ]
+Flags = Annotated[Knobs | None, Parameter(name="*")]
+"""What commands that take settings have in common, each with its help."""

@@ -125,6 +125,14 @@ def recalled(noted: Mapping[str, Any], folder: Path) -> Outputs:
         ) from None
 
 
+def inputs(pictures: Iterable[str], settings: Settings, config: Path | None = None) -> list[Path]:
+    """The files that a run reads, which no output may replace."""
+    named = [*pictures, settings.weights, *settings.mask, *settings.style_mask]
+    if settings.init_is_image:
+        named.append(settings.init)
+    return [*map(Path, named), *([] if config is None else [config])]
+
+
 def resume_command(folder: Path) -> str:
     """What to type to go on with the run in a folder."""
     return f"impasto resume {shlex.quote(str(folder))}"

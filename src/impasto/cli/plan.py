@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from impasto.cli import knobs
-from impasto.cli.knobs import OUTPUT
 from impasto.cli.terminal import duration, tell, tell_json
 
 
 def plan(
-    content: Annotated[str, Parameter(help="The photo.")],
+    content: knobs.Content,
     /,
     *,
-    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the plan as one JSON object.")] = False,
+    json: knobs.AsJson = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
-    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+    flags: knobs.Flags = None,
 ) -> None:
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)

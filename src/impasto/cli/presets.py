@@ -49,7 +49,7 @@ def save(
     overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace a preset of that name.")] = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
-    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+    flags: knobs.Flags = None,
 ) -> None:
     """Save settings under a name: those of the flags, the file and the preset given here; no IMPASTO_… variable."""
     given = knobs.layers(flags or {}, {}, config, preset)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from impasto.cli import outputs
 from impasto.cli.outputs import Outputs
 from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
 from impasto.recipe import Recipe
+
+if TYPE_CHECKING:
+    from impasto.painting import Painting
 
 Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]
 
@@ -60,18 +65,29 @@ def rerun(
 ) -> int:
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
-    settings = recipe.checked_settings()
     files = Outputs(output or out.with_name(f"{out.stem}_rerun.png"), overwrite=overwrite)
-    recorded = [item.path for item in (recipe.content, *recipe.styles, recipe.init) if item is not None]
-    given = [content, *map(Path, style or [])]
-    files.check(settings, [out, *(Path(path) for path in (*recorded, *given) if path is not None)])
+    painting = again(recipe, files, content, style or (), [out], quiet=quiet)
+    return run(painting, files, as_json=json, quiet=quiet)
+
+
+def again(
+    recipe: Recipe, files: Outputs, content: Path | None, styles: Sequence[str], taken: Sequence[Path], *, quiet: bool
+) -> Painting:
+    """The job of a recipe, its inputs as recorded or as given; says where the surroundings are others than then.
+
+    Raises `ImpastoError`, also where `files` would replace an input or what is `taken`.
+    """
+    settings = recipe.checked_settings()
+    used = (recipe.content, *recipe.styles, recipe.init, *recipe.masks)
+    recorded = [item.path for item in used if item is not None and item.path is not None]
+    given = [str(path) for path in (content, *styles) if path is not None]
+    files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.painting import from_recipe
 
-    painting = from_recipe(recipe, content=content, styles=style or ())
-    for difference in differences(recipe, painting.recipe()):
-        note(difference)
-    return run(painting, files, as_json=json, quiet=quiet)
+    painting = from_recipe(recipe, content=content, styles=styles)
+    tell_differences(recipe, painting.recipe())
+    return painting
 
 
 def read(path: Path) -> Recipe:
@@ -79,6 +95,12 @@ def read(path: Path) -> Recipe:
     from impasto import images
 
     return Recipe.from_json(images.read_note(path), str(path))
+
+
+def tell_differences(then: Recipe, now: Recipe) -> None:
+    """Say on stderr why a picture may differ in its last bits, if it may."""
+    for difference in differences(then, now):
+        note(difference)
 
 
 def differences(then: Recipe, now: Recipe) -> list[str]:

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli.outputs import Outputs, recalled
-from impasto.cli.recipes import differences
+from impasto.cli.recipes import again
 from impasto.cli.running import run as drive
 from impasto.cli.terminal import note, tell, tell_json
-from impasto.cli.weights import fetch_if_missing
 from impasto.errors import ImageError
 from impasto.recipe import Recipe
 
@@ -32,33 +31,24 @@ def resume(
     folder = run if run.is_dir() else run.with_name(run.name + ".run")
     recipe, noted = origin(folder)
     files = recalled(noted, folder)
-    settings = recipe.checked_settings()
-    recorded = [item.path for item in (recipe.content, *recipe.styles, recipe.init) if item is not None]
-    given = [content, *map(Path, style or [])]
-    files.check(settings, [Path(path) for path in (*recorded, *given) if path is not None])
-    fetch_if_missing(settings.weights, quiet=quiet)
-    from impasto.painting import from_recipe
-
-    painting = from_recipe(recipe, content=content, styles=style or ())
-    for difference in differences(recipe, painting.recipe()):
-        note(difference)
+    painting = again(recipe, files, content, style or (), [], quiet=quiet)
     return drive(painting, files, as_json=json, quiet=quiet, resume=True)
 
 
-def unfinished(files: Outputs) -> Recipe | None:
-    """The recipe of the run that `paint --resume` goes on with, None where there is nothing yet."""
+def earlier(files: Outputs) -> tuple[Recipe | None, bool]:
+    """The recipe of what `paint --resume` goes on with, None where there is nothing, and whether it is finished.
+
+    A finished picture isn't looked at where it may be overwritten.
+    """
+    from impasto import images
     from impasto.keeper import STATE
 
-    return origin(files.folder)[0] if (files.folder / STATE).exists() else None
-
-
-def finished(picture: Path) -> Recipe | None:
-    """The recipe of a finished picture, for `paint --resume` to be said again and again; None where there's none."""
-    from impasto import images
-
-    with contextlib.suppress(ImageError):
-        return Recipe.from_json(images.read_note(picture), str(picture))
-    return None
+    if (files.folder / STATE).exists():
+        return origin(files.folder)[0], False
+    if not files.overwrite:
+        with contextlib.suppress(ImageError):
+            return Recipe.from_json(images.read_note(files.picture), str(files.picture)), True
+    return None, False
 
 
 def tell_finished(files: Outputs, *, as_json: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -61,7 +60,7 @@ def paint_sheet(
 ) -> int:
     """Check everything, paint the cells, write what `files` names, and return the exit code."""
     if Path(content).exists():  # if not, that is the first thing to say, and Sweep says it
-        files.check([Path(content), *map(Path, styles), *([] if config is None else [config])])
+        files.check([path for cell in cells for path in outputs.inputs([content, *styles], cell.settings, config)])
     for source in sorted({cell.settings.weights for cell in cells}):
         fetch_if_missing(source, quiet=quiet)
     from impasto.sweep import Sweep
@@ -129,12 +128,12 @@ def _run(sweep: Sweep, files: Files, *, as_json: bool, quiet: bool) -> int:
                 break
         if not results:
             note("Interrupted before there was a picture: no sheet was written.")
-            return 128 + (interruption.signal or signal.SIGINT)
+            return interruption.code
         _write_sheet(sweep, files, results)
     _tell(sweep, files, results, as_json=as_json)
     if len(results) < len(sweep.cells):
         note(f"Interrupted after {len(results)} of {len(sweep.cells)} pictures: the sheet has those.")
-        return 128 + (interruption.signal or signal.SIGINT)
+        return interruption.code
     return 0
 
 
@@ -152,7 +151,7 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
 
 def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
     """'2/6  size 256: 12 s, about 1 min 05 s left.', at the pace so far."""
-    done = sum(sweep.prospects[n].seconds for n in results)
+    done = sum(sweep.estimates[n] for n in results)
     left = sum(result.seconds for result in results.values()) * (sweep.seconds / done - 1)
     result = results[number]
     what = ", ".join(sweep.cells[number].labels) + (" diverged" if result.loss is None else "")

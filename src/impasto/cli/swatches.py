@@ -31,8 +31,9 @@ def swatches(
     if write is None and output is not None:
         raise SettingsError("--output is given without --write: name the swatch to write.")
     if sheet is None and write is None:
-        if size is not None:
-            raise SettingsError("--size is given without --write or --sheet: say what to write.")
+        for flag, given in (("--size", size is not None), ("--overwrite", overwrite)):
+            if given:
+                raise SettingsError(f"{flag} is given without --write or --sheet: say what to write.")
         width = max(map(len, bundled.SWATCHES))
         for swatch in bundled.SWATCHES.values():
             tell(f"{swatch.name:<{width}}  {swatch.title}")

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 
 from impasto import grid
 from impasto.cli import knobs
-from impasto.cli.knobs import OUTPUT
 from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
 from impasto.errors import SettingsError
 from impasto.grid import Cell
@@ -19,8 +18,8 @@ from impasto.settings import flag
 
 
 def sweep(
-    content: Annotated[str, Parameter(help="The photo.")],
-    style: Annotated[list[str], Parameter(metavar="STYLE…", help="Paintings, or names from 'impasto swatches'.")],
+    content: knobs.Content,
+    style: knobs.Styles,
     /,
     *,
     vary: Annotated[
@@ -33,12 +32,12 @@ def sweep(
     ],
     output: Sheet = None,
     keep: Keep = None,
-    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")] = False,
-    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
-    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    overwrite: knobs.Overwrite = False,
+    json: knobs.AsJson = False,
+    quiet: knobs.Quiet = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
-    flags: Annotated[knobs.Knobs | None, Parameter(name="*")] = None,
+    flags: knobs.Flags = None,
 ) -> int:
     """Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.outputs import Outputs
+from impasto.cli.outputs import Outputs, inputs
 from impasto.cli.progress import following
 from impasto.cli.running import Interruption, Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
@@ -39,9 +39,9 @@ def texture(
             help="Where the texture goes. Default: STYLE_texture_impasto.png beside the painting.",
         ),
     ] = None,
-    overwrite: Annotated[bool, Parameter(group=OUTPUT, help="Replace a file that exists.")] = False,
-    json: Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")] = False,
-    quiet: Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")] = False,
+    overwrite: knobs.Overwrite = False,
+    json: knobs.AsJson = False,
+    quiet: knobs.Quiet = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
     flags: Annotated[knobs.TextureKnobs | None, Parameter(name="*")] = None,
@@ -56,8 +56,7 @@ def texture(
     wanted = knobs.from_shell(flags or {}, os.environ, config, preset)
     settings = texture_settings(wanted, (height, width))
     files = Outputs(output or default_texture(Path(style)), overwrite=overwrite)
-    inputs = [Path(style), Path(settings.weights), *([] if config is None else [config])]
-    files.check(settings, inputs)
+    files.check(settings, inputs([style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.texture import Texture
 
