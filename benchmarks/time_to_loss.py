@@ -43,7 +43,7 @@ def main() -> None:
     chosen = parser.parse_args()
     size, steps = ((43, 64), 6) if chosen.quick else ((171, 256), STEPS)
     knobs: dict[str, Any] = (
-        SETTINGS | ({"scales": 1} if chosen.quick else {}) | dict(pair.split("=", 1) for pair in chosen.set)
+        SETTINGS | ({"scales": 2} if chosen.quick else {}) | dict(pair.split("=", 1) for pair in chosen.set)
     )
     runs: dict[str, list[dict[str, Any]]] = {"pastiche": [], "impasto": []}
     with tempfile.TemporaryDirectory() as name:

@@ -111,8 +111,9 @@ def make_plan(
     def planned(way: Way) -> Plan:
         peak = resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files)
         spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, engine))
+        more = network_bytes(size, layers, way.tile, engine, spare) - network_bytes(size, layers, way.tile, engine)
         disk = file_bytes(settings, size, way.tile, way.history) if way.in_files else 0
-        return Plan(size, way.tile, way.history, peak + spare, budget, disk, folder if way.in_files else None, spare)
+        return Plan(size, way.tile, way.history, peak + more, budget, disk, folder if way.in_files else None, spare)
 
     choices = [
         [planned(way) for way in ways if folder is not None or not way.in_files] for ways in _ways(settings, size)
@@ -188,7 +189,7 @@ def estimate(
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
         ENGINE_BASE[engine]
-        + largest_look(size, layers, tile) * ENGINE_FACTOR[engine][tile is not None]
+        + network_bytes(size, layers, tile, engine)
         + bands
         + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
@@ -211,10 +212,18 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
     return canvas_bytes(settings, size, tile, history) + spectrum
 
 
-@lru_cache(maxsize=64)
-def largest_look(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> float:
-    """Bytes of the activations of the largest part of a picture (h, w) that the network is shown at a time."""
-    return max(map(look_bytes, storeys(size, layers, tile)))
+@lru_cache(maxsize=256)
+def network_bytes(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str, spare: int = 0) -> int:
+    """Bytes that looking at a picture (h, w) and coming back takes at most, with looks kept in `spare` bytes.
+
+    Looks at the upper storey have gone when those at the lower one, the largest, are worked on.
+    """
+    rising, factor = storeys(size, layers, tile), ENGINE_FACTOR[engine][tile is not None]
+    kept, most = min(spare, all_kept(size, layers, tile, engine)), 0.0
+    for storey in reversed(rising):
+        most = max(most, kept + factor * look_bytes(storey))
+        kept = max(0, kept - sum(kept_bytes(storey, t, engine) for t in storey.tiles))
+    return int(most)
 
 
 @lru_cache(maxsize=64)

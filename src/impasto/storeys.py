@@ -91,18 +91,19 @@ def number_kept(rising: Sequence[Storey], spare: int, engine: str) -> int:
 
 
 def kept_bytes(storey: Storey, tile: Tile, engine: str) -> int:
-    """Bytes in which an engine keeps a look for the way down: what is wanted of it, and how gradients pass the rest."""
+    """Bytes in which a look is kept for the way down: what is wanted of its core, and how gradients pass the rest."""
     first = 0 if storey.below is None else ORDER[storey.below] + 1
     wanted = {*storey.layers, storey.above}
-    a_pixel = 3.0 * 4 if storey.below is None else 4 * CHANNELS[storey.below] / 4 ** poolings_before(storey.below)
+    shown = 3 if storey.below is None else CHANNELS[storey.below] / 4 ** poolings_before(storey.below)
+    found = 4 * shown * tile.seen.pixels
     for layer in LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]:
-        if layer.kind != "conv" or layer.name in wanted:
-            each = KEPT[EngineName(engine)].get(layer.kind, 0) + 4 * (layer.name in wanted)
-            a_pixel += each * layer.channels / 4 ** poolings_before(layer.name)
-    return int(a_pixel * tile.seen.pixels)
+        bytes_seen = KEPT[EngineName(engine)].get(layer.kind, 0) * tile.seen.pixels
+        bytes_of_core = 4 * tile.core.pixels if layer.name in wanted else 0
+        found += (bytes_seen + bytes_of_core) * layer.channels / 4 ** poolings_before(layer.name)
+    return int(found)
 
 
-KEPT = {EngineName.TORCH: {"relu": 4, "pool": 12}, EngineName.NATIVE: {"relu": 1, "pool": 0}}
+KEPT = {EngineName.TORCH: {"relu": 4, "pool": 8}, EngineName.NATIVE: {"relu": 1, "pool": 0}}
 """Bytes that an engine keeps of an activation for the way back: torch keeps it, and 8 bytes of what a pooling took."""
 
 
