@@ -16,7 +16,7 @@ from impasto.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 from impasto.settings import OptimizerName, Settings
 from impasto.storeys import Storey, kept_bytes, network_pixels, storeys
 from impasto.tiles import stride
-from impasto.vgg import CHANNELS, LAYERS, ORDER, deepest, feature_size, poolings_before
+from impasto.vgg import CHANNELS, feature_size, poolings_before
 
 SHARE_OF_FREE = 0.7
 """Part of the free memory that a run may take when no budget is given."""
@@ -241,9 +241,8 @@ def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) 
 
 def look_bytes(storey: Storey) -> float:
     """Bytes of the activations at the ReLUs and poolings of a storey, for the largest of its tiles."""
-    first = 0 if storey.below is None else ORDER[storey.below] + 1
-    passed = LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]
-    a_pixel = sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in passed if layer.kind != "conv")
+    activations = (layer for layer in storey.passed if layer.kind != "conv")
+    a_pixel = sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in activations)
     return a_pixel * max(tile.seen.pixels for tile in storey.tiles)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import EngineName
 from impasto.tiles import Tile, cropped, split
-from impasto.vgg import CHANNELS, LAYERS, ORDER, Engine, deepest, feature_size, multiply_adds, poolings_before
+from impasto.vgg import CHANNELS, LAYERS, ORDER, Engine, Layer, deepest, feature_size, multiply_adds, poolings_before
 
 CUT = "pool3"
 """Where the network is cut: features of a whole picture take 16 bytes a pixel here, few for what the cut saves."""
@@ -34,6 +34,12 @@ class Storey:
     layers: tuple[str, ...]
     above: str | None
     tiles: tuple[Tile, ...]
+
+    @property
+    def passed(self) -> tuple[Layer, ...]:
+        """The network's layers from the first to the deepest that is needed of it."""
+        first = 0 if self.below is None else ORDER[self.below] + 1
+        return LAYERS[first : ORDER[self.above or deepest(self.layers)] + 1]
 
     def shown(self, tile: Tile, whole: Tensor) -> Tensor:
         """What the network is shown of the whole picture's features (1, c, h, w) at `below`; not a copy."""
@@ -92,11 +98,10 @@ def number_kept(rising: Sequence[Storey], spare: int, engine: str) -> int:
 
 def kept_bytes(storey: Storey, tile: Tile, engine: str) -> int:
     """Bytes in which a look is kept for the way down: what is wanted of its core, and how gradients pass the rest."""
-    first = 0 if storey.below is None else ORDER[storey.below] + 1
     wanted = {*storey.layers, storey.above}
     shown = 3 if storey.below is None else CHANNELS[storey.below] / 4 ** poolings_before(storey.below)
     found = 4 * shown * tile.seen.pixels
-    for layer in LAYERS[first : ORDER[storey.above or deepest(storey.layers)] + 1]:
+    for layer in storey.passed:
         bytes_seen = KEPT[EngineName(engine)].get(layer.kind, 0) * tile.seen.pixels
         bytes_of_core = 4 * tile.core.pixels if layer.name in wanted else 0
         found += (bytes_seen + bytes_of_core) * layer.channels / 4 ** poolings_before(layer.name)
