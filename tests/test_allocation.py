@@ -1,7 +1,10 @@
 """Memory that a step has freed is there for the next one, and the system's again after the run."""
 
 import gc
+import subprocess
+import sys
 
+import pytest
 import torch
 
 from impasto.allocation import LARGE, Pool
@@ -68,3 +71,26 @@ def test_only_float32_on_the_cpu_is_pooled():
     with pool.kept():
         double = pool.like(torch.zeros(1, dtype=torch.float64), MANY)
     assert (double.dtype, double.shape) == (torch.float64, (MANY,))
+
+
+HOLES = """
+import sys, psutil, torch
+from impasto.memory import Plan
+from impasto.painting import fitting
+torch.ones(2**21)  # freed: from now on the library takes pieces of 8 MB from its heap
+with fitting(Plan((64, 64), int(sys.argv[1]) or None, 0, 0, 0)):
+    before = psutil.Process().memory_info().rss
+    pieces = [torch.ones(2**19 + 2**12 * i) for i in range(100)]  # 2 to 4 MB each
+    del pieces[:-1:2]
+    print((psutil.Process().memory_info().rss - before) / sum(piece.nbytes for piece in pieces))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's C library")
+def test_in_tiles_what_is_freed_goes_back_at_once():
+    held = [
+        float(subprocess.run([sys.executable, "-c", HOLES, tile], capture_output=True, text=True, check=True).stdout)
+        for tile in ("64", "0")
+    ]
+    assert held[0] < 1.2
+    assert held[1] > 1.6

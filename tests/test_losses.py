@@ -102,6 +102,16 @@ def test_gradients_equal_finite_differences(loss):
         assert gradient[position].item() == pytest.approx(slope, rel=1e-6, abs=1e-7)
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_the_content_loss_has_both_its_gradients_and_theirs_whatever_the_order_in_memory(last):
+    f, p = features(0), features(1)
+    if last:
+        f = f.contiguous(memory_format=torch.channels_last)
+    leaves = f.requires_grad_(), p.requires_grad_()
+    assert torch.autograd.gradcheck(content_loss, leaves)
+    assert torch.autograd.gradgradcheck(content_loss, leaves)
+
+
 def test_content_gradient_is_equation_2_at_the_convolutions_output():
     before_relu, p = features(0).requires_grad_(), features(1).clamp(min=0)
     f = before_relu.relu()

@@ -90,11 +90,11 @@ def test_a_canvas_larger_than_memory_is_put_into_files_with_large_tiles_and_a_us
 
 
 def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
-    size, tight = (2048, 2048), "1.8GB"
+    size, tight = (2048, 2048), "1.7GB"
     without = plan(size, max_memory=tight)
     assert (without.folder, without.tile) == (None, 128)
     found = plan(size, max_memory=tight, folder=DISK, room=10**12)
-    assert (found.folder, found.tile, found.history) == (DISK, 384, 10)
+    assert (found.folder, found.tile, found.history) == (DISK, 512, 10)
     assert plan(size, max_memory=tight, folder=DISK, room=10**8) == without
     assert plan(size, max_memory=tight, folder=DISK, room=10**12, tile=128).folder is None
 

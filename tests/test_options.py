@@ -175,8 +175,8 @@ def test_size_is_the_longest_side_of_the_picture(size):
 class Brighter(VGG19):
     """The same network with features three times as large."""
 
-    def features(self, image, layers, *, below=None, compact=False):
-        return {name: 3 * f for name, f in super().features(image, layers, below=below, compact=compact).items()}
+    def features(self, image, layers, *, below=None):
+        return {name: 3 * f for name, f in super().features(image, layers, below=below).items()}
 
 
 def test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont():

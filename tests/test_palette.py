@@ -102,7 +102,7 @@ def test_a_diverged_run_hands_back_a_coloured_picture_when_colours_are_kept():
     class Broken(VGG19):
         calls = 0
 
-        def features(self, image, layers, *, below=None, compact=False):
+        def features(self, image, layers, *, below=None):
             self.calls += 1
             return super().features(image * float("nan") if self.calls >= 8 else image, layers)
 

@@ -366,7 +366,7 @@ def test_nan_in_the_network_costs_a_restart_or_ends_with_the_last_good_picture_b
 ):
     look, calls = VGG19.features, []
 
-    def faulty(self, image, layers, *, below=None, compact=False):
+    def faulty(self, image, layers, *, below=None):
         calls.append(1)
         found = look(self, image, layers, below=below)
         bad = len(calls) > 12 if for_good else len(calls) == 12

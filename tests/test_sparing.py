@@ -41,9 +41,9 @@ def test_what_stays_keeps_its_weights():
 class Counted(VGG19):
     """Notes the layers that it's asked for."""
 
-    def features(self, image, layers, *, below=None, compact=False):
+    def features(self, image, layers, *, below=None):
         self.asked = set(layers)
-        return super().features(image, layers, below=below, compact=compact)
+        return super().features(image, layers, below=below)
 
 
 def test_it_is_the_objective_where_layers_stay_and_holds_what_was_measured_of_those_that_do_not():

@@ -396,15 +396,15 @@ class Faulty(VGG19):
         super().__init__(tiny_weights(dtype=torch.float32), padding=Padding.REPLICATE)
         self.where, self.faulty, self.count = where, calls, 0
 
-    def features(self, image, layers, *, below=None, compact=False):
+    def features(self, image, layers, *, below=None):
         self.count += 1
         if self.count not in self.faulty:
-            return super().features(image, layers, below=below, compact=compact)
+            return super().features(image, layers, below=below)
         if self.where == "image":
             image = image * float("nan")
         if self.where == "gradient" and image.requires_grad:
             image.register_hook(lambda g: g * float("inf"))
-        found = super().features(image, layers, below=below, compact=compact)
+        found = super().features(image, layers, below=below)
         return {name: f * float("nan") for name, f in found.items()} if self.where == "features" else found
 
 
@@ -459,10 +459,10 @@ def test_a_canvas_that_is_not_finite_is_never_shown():
     class Huge(VGG19):
         """Gradients so large that Adam's second moment overflows: two steps later its canvas would be NaN."""
 
-        def features(self, image, layers, *, below=None, compact=False):
+        def features(self, image, layers, *, below=None):
             if image.requires_grad:
                 image.register_hook(lambda g: torch.full_like(g, 1e30))
-            return super().features(image, layers, below=below, compact=compact)
+            return super().features(image, layers, below=below)
 
     stylizer = Stylizer(settings(optimizer="adam", scales=1), network=Huge(tiny_weights(dtype=torch.float32)))
     seen = []

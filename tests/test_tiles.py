@@ -72,9 +72,9 @@ class Counting(VGG19):
 
     looks = 0
 
-    def features(self, image, layers, *, below=None, compact=False):
+    def features(self, image, layers, *, below=None):
         self.looks += 1
-        return super().features(image, layers, below=below, compact=compact)
+        return super().features(image, layers, below=below)
 
 
 def test_tiles_that_memory_is_spared_for_are_looked_at_once_with_the_same_result_to_the_bit():

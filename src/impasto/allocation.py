@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import weakref
 from bisect import bisect_left
@@ -21,8 +22,28 @@ WASTE = 1.5
 """A tensor may lie in memory that is larger than itself by this factor."""
 
 
+M_MMAP_THRESHOLD, USUAL_MOST = -3, 32 * 2**20
+"""mallopt's parameter, from <malloc.h>, and the threshold that the library doesn't exceed by itself."""
+
+
+@contextmanager
+def given_back() -> Iterator[None]:
+    """What is freed of large memory goes to the system at once while the block runs, under GNU's C library.
+
+    By itself it keeps pieces of up to 32 MB in its heap, where tiles of many sizes leave holes that nothing fits in.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE)
+    try:
+        yield
+    finally:
+        if mallopt is not None:
+            mallopt(M_MMAP_THRESHOLD, USUAL_MOST)
+
+
 class Pool:
-    """Memory for float32 tensors on the CPU, which comes back by itself when nothing refers to it any more."""
+    """Memory for tensors of float32 or bytes on the CPU, which comes back by itself when nothing refers to it."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -54,11 +75,23 @@ class Pool:
         weakref.finalize(lent, self._take_back, whole).atexit = False
         return torch.frombuffer(lent, dtype=torch.float32)[:size].view(shape)
 
+    def bytes(self, *shape: int) -> Tensor:
+        """The same for a tensor of bytes."""
+        size = prod(shape)
+        return self.empty(-(-size // 4)).view(torch.uint8)[:size].view(shape)
+
     def like(self, tensor: Tensor, *shape: int) -> Tensor:
         """An empty tensor of this shape, of the type and on the device of `tensor`; pooled where that can be."""
         if tensor.dtype == torch.float32 and tensor.device.type == "cpu":
             return self.empty(*shape)
         return tensor.new_empty(shape)
+
+    def beside(self, features: Tensor) -> Tensor:
+        """An empty tensor of the shape of features (n, c, h, w) and in their order in memory."""
+        n, c, h, w = features.shape
+        if features.stride(1) != 1:
+            return self.like(features, n, c, h, w)
+        return self.like(features, n, h, w, c).permute(0, 3, 1, 2)
 
     def _take(self, size: int) -> Tensor:
         with self._lock:

@@ -13,7 +13,7 @@ import psutil
 
 from impasto.errors import SettingsError
 from impasto.scratch import MEGABYTE, Scratch, in_memory, usual_folder
-from impasto.settings import OptimizerName, Settings
+from impasto.settings import EngineName, OptimizerName, Settings
 from impasto.storeys import Storey, kept_bytes, network_pixels, storeys
 from impasto.tiles import stride
 from impasto.vgg import CHANNELS, feature_size, poolings_before
@@ -218,10 +218,9 @@ def network_bytes(size: tuple[int, int], layers: tuple[str, ...], tile: int | No
 
     Looks at the upper storey have gone when those at the lower one, the largest, are worked on.
     """
-    rising, factor = storeys(size, layers, tile), ENGINE_FACTOR[engine][tile is not None]
     kept, most = min(spare, all_kept(size, layers, tile, engine)), 0.0
-    for storey in reversed(rising):
-        most = max(most, kept + factor * look_bytes(storey))
+    for storey in reversed(storeys(size, layers, tile)):
+        most = max(most, kept + look_bytes(storey, engine))
         kept = max(0, kept - sum(kept_bytes(storey, t, engine) for t in storey.tiles))
     return int(most)
 
@@ -239,11 +238,17 @@ def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) 
     return [storey.above for storey in storeys(size, layers, tile) if storey.above]
 
 
-def look_bytes(storey: Storey) -> float:
-    """Bytes of the activations at the ReLUs and poolings of a storey, for the largest of its tiles."""
-    activations = (layer for layer in storey.passed if layer.kind != "conv")
-    a_pixel = sum(4 * layer.channels / 4 ** poolings_before(layer.name) for layer in activations)
-    return a_pixel * max(tile.seen.pixels for tile in storey.tiles)
+def look_bytes(storey: Storey, engine: str) -> float:
+    """Bytes that looking at the largest of a storey's tiles and coming back takes, gradients and losses included."""
+    whole = all(tile.core == tile.seen for tile in storey.tiles)
+    a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in storey.passed}
+    if engine == EngineName.TORCH:
+        found = TORCH_FACTOR[whole] * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
+    else:
+        marks = sum(size for layer, size in a_pixel.items() if layer.kind == "relu") / 4
+        wanted = sum(size for layer, size in a_pixel.items() if layer.name in (*storey.layers, storey.above))
+        found = marks + NATIVE_COPIES[whole] * wanted + NATIVE_BUFFERS * max(a_pixel.values())
+    return found * max(tile.seen.pixels for tile in storey.tiles)
 
 
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
@@ -252,11 +257,14 @@ CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
 TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 7}
 """Bands of a canvas that are alive at once while it is worked on."""
 
-ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 260 * MEGABYTE}
+ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 220 * MEGABYTE}
 """Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
 
-ENGINE_FACTOR = {"torch": (2.0, 2.8), "native": (2.0, 2.7)}
-"""Memory of an evaluation, gradients and losses included, relative to its activations: of a whole picture, of a tile.
+TORCH_FACTOR = {True: 2.0, False: 2.8}
+"""Memory of an evaluation relative to its activations, of a whole picture and of a tile; measured at 512 to 1024 px."""
 
-Measured at 512 to 1024 px (benchmarks/memory.py, tests/test_memory.py). Buffers for tiles of several sizes add up.
-"""
+NATIVE_COPIES = {True: 2.1, False: 3.3}
+"""Of features that are wanted: they and their gradients, of a tile also what its core was cut out of."""
+
+NATIVE_BUFFERS = 2
+"""Of the largest activation: what a convolution reads and writes."""

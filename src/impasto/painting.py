@@ -6,7 +6,7 @@ import difflib
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from impasto import engines, images, swatches, weights
-from impasto.allocation import POOL
+from impasto.allocation import POOL, given_back
 from impasto.checkpoint import RunState
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.events import Event, Finished
 from impasto.images import Picture
+from impasto.memory import Plan
 from impasto.prospect import Prospect, foresee, plan_memory
 from impasto.recipe import Ingredient, Recipe
 from impasto.scales import check_paintings, plan_scales
@@ -124,7 +125,7 @@ class Painting:
             resume=resume,
         )
         del resume  # or its tensors would take memory until the end
-        with fitting(self.settings):
+        with fitting(self.plan):
             yield from events
 
     def prospect(self) -> Prospect:
@@ -220,16 +221,18 @@ def open_picture(source: Source, settings: Settings) -> Picture:
 
 
 @contextmanager
-def fitting(settings: Settings) -> Iterator[None]:
+def fitting(plan: Plan) -> Iterator[None]:
     """Memory of a step is kept for the next; raises `ImpastoError` where it runs out in spite of the plan."""
     try:
-        with POOL.kept():
+        with POOL.kept(), ExitStack() as tight:
+            if plan.tile is not None:
+                tight.enter_context(given_back())
             yield
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):  # torch has no error of its own on CPUs
             raise
         raise ImpastoError(
-            f"Painting {settings.size} px took more memory than there was: close other programs or give a "
+            f"Painting {max(plan.size)} px took more memory than there was: close other programs or give a "
             "lower --max-memory."
         ) from error
 

@@ -158,7 +158,7 @@ class Walk:
             handed: Tensor | None = None
             for tile in storey.tiles:
                 keep, left = left <= kept, left - 1
-                look = self._look(storey, tile, self.floors[-1], grad=keep, compact=left > 0)
+                look = self._look(storey, tile, self.floors[-1], grad=keep)
                 if storey.above is not None:
                     if handed is None:
                         handed = room_for(storey.above, look.features[storey.above], self.size, self.scratch)
@@ -188,11 +188,11 @@ class Walk:
         assert from_above is not None, "there is at least one storey"
         return from_above
 
-    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool, compact: bool = False) -> Look:
+    def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool) -> Look:
         shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
         names = {*storey.layers, *([storey.above] if storey.above else [])}
         with torch.set_grad_enabled(grad):
-            features = self.engine.features(shown, names, below=storey.below, compact=compact)
+            features = self.engine.features(shown, names, below=storey.below)
             return Look(storey, tile, shown, cropped(tile, features))
 
 

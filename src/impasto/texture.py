@@ -55,7 +55,7 @@ class Texture:
 
     def events(self) -> Iterator[Event]:
         """The run's events, as `Stylizer.paint` has them; raises `ImpastoError`."""
-        with fitting(self.settings):
+        with fitting(self.plan):
             yield from texture(self.style.pixels, self.size, self.settings, self.network, seamless=self.seamless)
 
     def alpha(self, picture: Tensor) -> None:

@@ -127,13 +127,10 @@ class Engine(Protocol):
         """Where pictures have to be, and where features are."""
         ...
 
-    def features(
-        self, image: Tensor, layers: Iterable[str], *, below: str | None = None, compact: bool = False
-    ) -> dict[str, Tensor]:
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
         """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w').
 
-        With `below`, `image` is that pooling layer's features instead, and the network goes on from there. With
-        `compact` it may take a little longer to keep as little as it can for the way back; the numbers are the same.
+        With `below`, `image` is that pooling layer's features instead, and the network goes on from there.
         """
         ...
 
@@ -178,14 +175,12 @@ class VGG19(nn.Module):
         """Same as `features`."""
         return self.features(image, layers)
 
-    def features(
-        self, image: Tensor, layers: Iterable[str], *, below: str | None = None, compact: bool = False
-    ) -> dict[str, Tensor]:
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
         """Activations of an sRGB image (n, 3, h, w) in [0, 1] at each named layer; computing stops at the deepest.
 
         Convolutional layers give (n, c, h', w'), the fully connected ones (n, c). With `below`, `image` is that
-        pooling layer's features. `compact` changes nothing here: autograd keeps what it keeps. Raises `SettingsError`
-        for a name that isn't a layer of this network (or not one beyond `below`) or an image too small for it.
+        pooling layer's features. Raises `SettingsError` for a name that isn't a layer of this network (or not one
+        beyond `below`) or an image too small for it.
         """
         wanted = set(layers)
         check_request(image, wanted, [layer.name for layer in self.layers], below)

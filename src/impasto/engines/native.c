@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-#define VERSION 2 /* of the calls below: native.py refuses a library built from another */
+#define VERSION 3 /* of the calls below: native.py refuses a library built from another */
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -31,12 +31,15 @@ typedef struct {
     float *y;                /* (h, w, k) output */
     const float *bias;       /* (k): y = max(conv + bias, 0), the forward pass; without it the backward pass: */
     const float *add;        /* (h, w, k): the gradient a loss sends to the rectified layer, added first */
-    const float *act;        /* (h, w, k): where this is not positive the gradient stops */
+    unsigned char *marks;    /* (h, w, k): forward, mark where y is positive; backward, elsewhere the gradient stops */
     const float *add_before; /* (h, w, k): the gradient a loss sends to the layer before its ReLU, added last */
     float *before;           /* (h, w, k): forward only, also store conv + bias */
     float *work;             /* scratch, workspace() floats */
     int h, w, c, k, block, deep, threads, wide;
 } Conv;
+
+#define PASSES 1 /* a mark: the ReLU let the value through */
+#define TAKEN 2  /* a mark: the pooling above took the value, the first of equal ones, as in torch */
 
 #define M 4
 #define N 6
@@ -80,20 +83,21 @@ void impasto_conv(const Conv *a) { a->wide ? conv_avx512(a) : conv_avx2(a); }
 void impasto_transform(const float *g, float *u, int c, int k, int threads, int wide) {
     (wide ? transform_avx512 : transform_avx2)(g, u, c, k, threads);
 }
-void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before, float *work,
-                   int h, int w, int k, int replicate, int threads, int wide) {
-    (wide ? first_avx512 : first_avx2)(image, b, bias, y, before, work, h, w, k, replicate, threads);
+void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before,
+                   unsigned char *marks, float *work, int h, int w, int k, int replicate, int threads, int wide) {
+    (wide ? first_avx512 : first_avx2)(image, b, bias, y, before, marks, work, h, w, k, replicate, threads);
 }
 void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
                         int replicate, int threads, int wide) {
     (wide ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, replicate, threads);
 }
-void impasto_pool(const float *x, float *y, int h, int w, int c, float mean, int threads, int wide) {
-    (wide ? pool_avx512 : pool_avx2)(x, y, h, w, c, mean, threads);
+void impasto_pool(const float *x, float *y, unsigned char *marks, int h, int w, int c, float mean, int threads,
+                  int wide) {
+    (wide ? pool_avx512 : pool_avx2)(x, y, marks, h, w, c, mean, threads);
 }
-void impasto_pool_back(const float *act, const float *dy, const float *add, const float *add_before, float *dx,
-                       int h, int w, int c, float mean, int threads, int wide) {
-    (wide ? pool_back_avx512 : pool_back_avx2)(act, dy, add, add_before, dx, h, w, c, mean, threads);
+void impasto_pool_back(const unsigned char *marks, const float *dy, const float *add, const float *add_before,
+                       float *dx, int h, int w, int c, float mean, int threads, int wide) {
+    (wide ? pool_back_avx512 : pool_back_avx2)(marks, dy, add, add_before, dx, h, w, c, mean, threads);
 }
 
 #else /* ---- once per instruction set ---- */
@@ -107,6 +111,15 @@ typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias))
 typedef int NAME(mask) __attribute__((vector_size(4 * WIDTH)));
 INLINE vec NAME(keep)(NAME(mask) where, vec a) { return (vec)((NAME(mask))a & where); }
 INLINE vec NAME(largest)(vec a, vec b) { return (vec)(((NAME(mask))a & (a > b)) | ((NAME(mask))b & ~(a > b))); }
+/* Marks are a byte a value. */
+#define marks_of NAME(marks_of)
+typedef unsigned char marks_of __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+INLINE NAME(mask) NAME(marked)(const unsigned char *p, int mark) {
+    return (__builtin_convertvector(*(const marks_of *)p, NAME(mask)) & mark) != 0;
+}
+INLINE void NAME(mark)(unsigned char *p, NAME(mask) where, int mark) {
+    *(marks_of *)p = __builtin_convertvector(where & mark, marks_of);
+}
 INLINE vec NAME(rectified)(vec a) { return NAME(keep)(~(a <= (vec){0}), a); } /* NaN stays, so that a run notices */
 
 /* Row `row` of G g G^T for one panel of kernels (9 taps `apart`, c, PANEL) -> (6, c, PANEL), `step` between the six.
@@ -226,9 +239,10 @@ INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
                     y += bias;
                     if (a->before) STORE(a->before + at, y);
                     y = NAME(rectified)(y);
+                    if (a->marks) NAME(mark)(a->marks + at, y > zero, PASSES);
                 } else {
                     if (a->add) y += LOAD(a->add + at);
-                    if (a->act) y = NAME(keep)(LOAD(a->act + at) > zero, y);
+                    if (a->marks) y = NAME(keep)(NAME(marked)(a->marks + at, PASSES), y);
                     if (a->add_before) y += LOAD(a->add_before + at);
                 }
                 STORE(a->y + at, y);
@@ -321,8 +335,9 @@ static void NAME(conv)(const Conv *a) {
  * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the
  * picture are zeros, or with `replicate` the nearest pixels.
  * image (3, h, w); b (k / PANEL, 27, PANEL), in the order column, colour, row; work: 9 (w + 2) floats a thread. */
-static void NAME(first)(const float *image, const float *b, const float *bias, float *y, float *before, float *work,
-                        int h, int w, int k, int replicate, int threads) {
+static void NAME(first)(const float *image, const float *b, const float *bias, float *y, float *before,
+                        unsigned char *marks, float *work, int h, int w, int k, int replicate, int threads) {
+    const vec zero = {0};
 #pragma omp parallel num_threads(threads)
     {
         float *columns = work + omp_get_thread_num() * (w + 2L) * 9;
@@ -345,6 +360,7 @@ static void NAME(first)(const float *image, const float *b, const float *bias, f
                 for (int ch = 0; ch < k; ch += WIDTH, at += WIDTH) {
                     vec v = LOAD(y + at) + LOAD(bias + ch);
                     if (before) STORE(before + at, v);
+                    if (marks) NAME(mark)(marks + at, v > zero, PASSES);
                     STORE(y + at, NAME(rectified)(v));
                 }
         }
@@ -383,49 +399,52 @@ static void NAME(first_back)(const float *dy, const float *b, float *dimage, flo
     }
 }
 
-/* 2x2 pooling; mean: 0 takes the largest, else the mean times this. An odd last row or column is dropped. */
-static void NAME(pool)(const float *x, float *y, int h, int w, int c, float mean, int threads) {
+/* 2x2 pooling; mean: 0 takes and marks the largest, else the mean times this. An odd last row or column is left out. */
+static void NAME(pool)(const float *x, float *y, unsigned char *marks, int h, int w, int c, float mean, int threads) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int i = 0; i < h / 2; i++)
         for (int j = 0; j < w / 2; j++) {
-            const float *s = x + ((long)2 * i * w + 2 * j) * c;
+            const long from = ((long)2 * i * w + 2 * j) * c, next[4] = {0, c, (long)w * c, (long)w * c + c};
             float *d = y + ((long)i * (w / 2) + j) * c;
             for (int ch = 0; ch < c; ch += WIDTH) {
-                vec p = LOAD(s + ch), q = LOAD(s + c + ch);
-                vec r = LOAD(s + (long)w * c + ch), t = LOAD(s + (long)w * c + c + ch);
-                if (mean) STORE(d + ch, mean * 0.25f * (p + q + r + t));
-                else STORE(d + ch, NAME(largest)(NAME(largest)(p, q), NAME(largest)(r, t)));
+                vec v[4];
+                for (int q = 0; q < 4; q++) v[q] = LOAD(x + from + next[q] + ch);
+                if (mean) {
+                    STORE(d + ch, mean * 0.25f * (v[0] + v[1] + v[2] + v[3]));
+                    continue;
+                }
+                vec top = NAME(largest)(NAME(largest)(v[0], v[1]), NAME(largest)(v[2], v[3]));
+                STORE(d + ch, top);
+                if (!marks) continue;
+                NAME(mask) open = top == top;
+                for (int q = 0; q < 4; q++) {
+                    marks_of *m = (marks_of *)(marks + from + next[q] + ch);
+                    NAME(mask) taken = open & (v[q] == top);
+                    *m |= __builtin_convertvector(taken & TAKEN, marks_of);
+                    open &= ~taken;
+                }
             }
         }
 }
 
-/* Back through pooling and the ReLU before it; the first of equal inputs takes the gradient, as in torch. */
-static void NAME(pool_back)(const float *act, const float *dy, const float *add, const float *add_before, float *dx,
-                            int h, int w, int c, float mean, int threads) {
+/* Back through pooling and the ReLU before it, or without `dy` through the ReLU alone. */
+static void NAME(pool_back)(const unsigned char *marks, const float *dy, const float *add, const float *add_before,
+                            float *dx, int h, int w, int c, float mean, int threads) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int i = 0; i < (h + 1) / 2; i++)
         for (int j = 0; j < (w + 1) / 2; j++) {
             int whole = dy && 2 * i + 1 < h && 2 * j + 1 < w;
             for (int ch = 0; ch < c; ch += WIDTH) {
-                vec zero = {0}, g = zero, top = zero;
-                if (whole) {
-                    g = LOAD(dy + ((long)i * (w / 2) + j) * c + ch);
-                    if (mean) g *= mean * 0.25f;
-                    else
-                        for (int q = 0; q < 4; q++)
-                            top = NAME(largest)(top, LOAD(act + ((long)(2 * i + q / 2) * w + 2 * j + q % 2) * c + ch));
-                }
+                vec g = {0};
+                if (whole) g = LOAD(dy + ((long)i * (w / 2) + j) * c + ch);
+                if (mean) g *= mean * 0.25f;
                 for (int q = 0; q < 4; q++) {
                     int yy = 2 * i + q / 2, xx = 2 * j + q % 2;
                     if (yy >= h || xx >= w) continue;
                     long at = ((long)yy * w + xx) * c + ch;
-                    vec v = LOAD(act + at), d = g;
-                    if (!mean && whole) {
-                        d = NAME(keep)(v == top, g);
-                        g = NAME(keep)(v != top, g);
-                    }
+                    vec d = mean ? g : NAME(keep)(NAME(marked)(marks + at, TAKEN), g);
                     if (add) d += LOAD(add + at);
-                    d = NAME(keep)(v > zero, d);
+                    d = NAME(keep)(NAME(marked)(marks + at, PASSES), d);
                     if (add_before) d += LOAD(add_before + at);
                     STORE(dx + at, d);
                 }
@@ -433,6 +452,7 @@ static void NAME(pool_back)(const float *act, const float *dy, const float *add,
         }
 }
 #undef vec
+#undef marks_of
 #undef PANEL
 #undef LOAD
 #undef STORE

@@ -69,14 +69,11 @@ class NativeEngine:
         taps = first.permute(0, 2, 3, 1).flatten(1)  # (k, 27): row, column, colour
         self.first_back = _panels(torch.nn.functional.pad(taps, (0, 5))[None], panel)
 
-    def features(
-        self, image: Tensor, layers: Iterable[str], *, below: str | None = None, compact: bool = False
-    ) -> dict[str, Tensor]:
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
         """Activations of an sRGB image (1, 3, h, w) in [0, 1] at each named layer, in memory as (h', w', c).
 
-        With `below`, `image` is that pooling layer's features, and the network goes on from there. With `compact` a
-        byte an activation is kept for the way back instead of four. Raises `SettingsError` for a name that isn't a
-        convolutional layer, an image too small for it or not float32.
+        With `below`, `image` is that pooling layer's features, and the network goes on from there. Raises
+        `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
         """
         wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
         check_request(image, wanted, [layer.name for layer in LAYERS], below)
@@ -89,7 +86,7 @@ class NativeEngine:
             return {}
         x = image if below is not None else (image - self.mean) / self.std
         if torch.is_grad_enabled() and x.requires_grad:
-            found = _Differentiable.apply(x, self, wanted, below, compact)
+            found = _Differentiable.apply(x, self, wanted, below)
             return dict(zip(wanted, found, strict=True))  # pyright: ignore[reportArgumentType]
         return Pass(self, wanted, x, below, differentiable=False).features
 
@@ -169,46 +166,42 @@ class Memory:
 
 
 class Pass:
-    """One picture's way through the network; a differentiable one keeps every activation for the way back.
+    """One picture's way through the network; a differentiable one keeps marks of every activation for the way back.
 
-    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`. A `compact` one keeps of
-    an activation only where a gradient passes it.
+    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`. A mark is a byte that says
+    where a gradient passes the ReLU, and the pooling above it: a quarter of the activation itself.
     """
 
     def __init__(
-        self,
-        engine: NativeEngine,
-        wanted: list[str],
-        image: Tensor,
-        below: str | None,
-        *,
-        differentiable: bool,
-        compact: bool = False,
+        self, engine: NativeEngine, wanted: list[str], image: Tensor, below: str | None, *, differentiable: bool
     ) -> None:
         self.engine, self.shape = engine, image.shape
         first = 0 if below is None else STEPS.index(below) + 1
         self.steps = STEPS[first : 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
-        self._outputs: dict[str, Tensor] = {}  # (h, w, c) after each step, its ReLU included
-        self._borrowed: list[Tensor] = []
+        self._shapes: dict[str, tuple[int, int, int]] = {}  # (h, w, c) after each step
+        self._marks: dict[str, Tensor] = {}  # of each convolution's rectified outputs
         found: dict[str, Tensor] = {}
         x = image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous()
         h, w = image.shape[2:]
+        marks: Tensor | None = None
+        lent: Tensor | None = None  # x, where nobody wants to keep it
         for name in self.steps:
             if name.startswith("pool"):
                 h, w, c, after = h // 2, w // 2, x.shape[2], name
             else:
                 c, after = engine.convolutions[name].k, name.replace("conv", "relu")
-            y = found[after] = POOL.empty(h, w, c) if after in wanted else self._borrow(h, w, c)
+                if differentiable:
+                    marks = self._marks[name] = POOL.bytes(h, w, c)
+            self._shapes[name] = h, w, c
+            y = found[after] = POOL.empty(h, w, c) if after in wanted else engine.memory.take(h, w, c)
             if name in wanted and name != after:
                 found[name] = POOL.empty(h, w, c)
-            self._compute(name, x, y, found.get(name))
-            if differentiable:
-                if compact and (before := next(reversed(self._outputs), None)) is not None:
-                    self._compress(before, name)
-                self._outputs[name] = y
-            else:
-                self._give_back(all_but=y)
-            x = y
+            self._compute(name, x, y, found.get(name), marks)
+            if lent is not None:
+                engine.memory.give(lent)
+            x, lent = y, None if after in wanted else y
+        if lent is not None:
+            engine.memory.give(lent)
         self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
 
     def back(self, arrived: Mapping[str, Tensor]) -> Tensor:
@@ -219,69 +212,39 @@ class Pass:
             if d is not None:
                 self.engine.memory.give(d)
             above, d = name, lower
-        if self.steps[0] != STEPS[0]:
-            return self._to_features(d)
-        image = torch.zeros(self.shape)
-        if d is not None:
-            h, w, k = d.shape
-            work = self.engine.memory.take(torch.get_num_threads() * 96 * w)
-            replicate = self.engine.padding is Padding.REPLICATE
-            self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
-            for tensor in (work, d):
-                self.engine.memory.give(tensor)
+        if d is None:
+            return torch.zeros(self.shape)
+        found = self._to_picture(d) if self.steps[0] == STEPS[0] else self._to_features(d)
+        self.engine.memory.give(d)
+        return found
+
+    def _to_picture(self, d: Tensor) -> Tensor:
+        h, w, k = d.shape
+        image, work = torch.empty(self.shape), self.engine.memory.take(torch.get_num_threads() * 96 * w)
+        replicate = self.engine.padding is Padding.REPLICATE
+        self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
+        self.engine.memory.give(work)
         return image
 
-    def _to_features(self, d: Tensor | None) -> Tensor:
+    def _to_features(self, d: Tensor) -> Tensor:
         """The gradient to the features that the first step, a convolution, was shown."""
         _, c, h, w = self.shape
-        y = torch.zeros(h, w, c)
-        if d is not None:
-            self.engine.convolve(self.steps[0], d, y, back=True)
-            self.engine.memory.give(d)
+        y = POOL.empty(h, w, c)
+        self.engine.convolve(self.steps[0], d, y, back=True)
         return y.permute(2, 0, 1)[None]
 
-    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None) -> None:
+    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None, marks: Tensor | None) -> None:
         engine, (h, w, k) = self.engine, y.shape
         if name.startswith("pool"):
-            engine.call("impasto_pool", x, y, *x.shape, engine.gain(name))
+            engine.call("impasto_pool", x, y, marks, *x.shape, engine.gain(name))
         elif name == "conv1_1":
             work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
             bias = engine.convolutions[name].bias
             replicate = engine.padding is Padding.REPLICATE
-            engine.call("impasto_first", x, engine.first, bias, y, before, work, h, w, k, replicate)
+            engine.call("impasto_first", x, engine.first, bias, y, before, marks, work, h, w, k, replicate)
             engine.memory.give(work)
         else:
-            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before)
-
-    def _compress(self, name: str, above: str) -> None:
-        """Keep of a step's output what the way back asks: its shape, and where a gradient passes.
-
-        That is where the ReLU let something through, and, below a pooling, what it took. Where the output is wanted
-        too, a gradient may come by both ways, and it is kept as it is.
-        """
-        y = self._outputs[name]
-        borrowed = any(y is tensor for tensor in self._borrowed)
-        memory, kept = self.engine.memory, torch.empty_like(y, device="meta")
-        if above.startswith("pool") and not borrowed:
-            return
-        if above.startswith("pool"):
-            h, w, c = y.shape
-            passes, ones = memory.take(h, w, c), memory.take(h // 2, w // 2, c).fill_(1.0)
-            self.engine.call("impasto_pool_back", y, ones, None, None, passes, h, w, c, self.engine.gain(above))
-            kept = _above_zero(passes)
-            for tensor in (passes, ones):
-                memory.give(tensor)
-        elif not name.startswith("pool"):
-            kept = _above_zero(y)
-        self._outputs[name] = kept
-        if borrowed:
-            self._borrowed = [tensor for tensor in self._borrowed if tensor is not y]
-            memory.give(y)
-
-    def _activation(self, name: str) -> Tensor:
-        """What a step put out, or something of its shape that is above 0 where a gradient passes it."""
-        kept = self._outputs[name]
-        return self._borrow(*kept.shape).copy_(kept) if kept.dtype == torch.bool else kept
+            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, marks=marks)
 
     def _before_relu(self, name: str, above: str, d: Tensor | None, arrived: Mapping[str, Tensor]) -> Tensor | None:
         """The gradient at the output of a step, before its ReLU, from the one at the output of the step above."""
@@ -289,40 +252,23 @@ class Pass:
         add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
         if d is None and add is None and add_before is None:
             return None
-        act = self._activation(name)
-        y = engine.memory.take(*act.shape)
+        y, marks = engine.memory.take(*self._shapes[name]), self._marks.get(name)
         if d is not None and above.startswith("conv"):
-            engine.convolve(above, d, y, back=True, add=add, act=None if pool else act, add_before=add_before)
+            engine.convolve(above, d, y, back=True, add=add, marks=marks, add_before=add_before)
         elif pool and add is not None:
             y.copy_(add)
         else:
             gain = 0.0 if d is None else engine.gain(above)
-            engine.call("impasto_pool_back", act, d, add, add_before, y, *act.shape, gain)
-        if act is not self._outputs[name]:
-            self._borrowed.pop()
-            engine.memory.give(act)
+            engine.call("impasto_pool_back", marks, d, add, add_before, y, *y.shape, gain)
         return y
-
-    def _borrow(self, *shape: int) -> Tensor:
-        self._borrowed.append(self.engine.memory.take(*shape))
-        return self._borrowed[-1]
-
-    def _give_back(self, all_but: Tensor | None = None) -> None:
-        for tensor in self._borrowed:
-            if tensor is not all_but:
-                self.engine.memory.give(tensor)
-        self._borrowed = [tensor for tensor in self._borrowed if tensor is all_but]
-
-    def __del__(self) -> None:
-        self._give_back()  # whoever could have asked for the way back has let go of the graph
 
 
 class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None, compact: bool
+        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
     ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True, compact=compact), wanted
+        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
         ctx.set_materialize_grads(False)
         features = ctx.way.features
         ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
@@ -330,19 +276,13 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         arrived = {
             name: gradient[0].permute(1, 2, 0).contiguous()
             for name, gradient in zip(ctx.wanted, gradients, strict=True)
             if gradient is not None
         }
-        return ctx.way.back(arrived), None, None, None, None
-
-
-def _above_zero(y: Tensor) -> Tensor:
-    """Whether each element is above 0, a byte each, in pooled memory."""
-    room = POOL.empty(-(-y.numel() // 4)).view(torch.bool)[: y.numel()].view(y.shape)
-    return torch.gt(y, 0, out=room)
+        return ctx.way.back(arrived), None, None, None
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:

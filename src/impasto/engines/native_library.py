@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.weight_files import CONVOLUTIONS
 from impasto.weights import Weights
 
-VERSION = 2
+VERSION = 3
 """Of the calls in native.c."""
 
 CHANNEL_MULTIPLE = 32
@@ -26,7 +26,7 @@ class Unavailable(Exception):  # noqa: N818 - a finding, which no user sees as a
 class Conv(ctypes.Structure):
     """The struct of native.c, field by field."""
 
-    _pointers = ("x", "kernels", "y", "bias", "add", "act", "add_before", "before", "work")
+    _pointers = ("x", "kernels", "y", "bias", "add", "marks", "add_before", "before", "work")
     _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "wide")
     _fields_ = [(name, ctypes.c_void_p) for name in _pointers] + [(name, ctypes.c_int) for name in _sizes]
 
@@ -51,9 +51,9 @@ def library() -> ctypes.CDLL:
     p, i, f = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
     found.impasto_workspace.restype = ctypes.c_long
     found.impasto_transform.argtypes = [p, p, i, i, i, i]
-    found.impasto_first.argtypes = [p] * 6 + [i] * 6
+    found.impasto_first.argtypes = [p] * 7 + [i] * 6
     found.impasto_first_back.argtypes = [p] * 4 + [i] * 6
-    found.impasto_pool.argtypes = [p, p, i, i, i, f, i, i]
+    found.impasto_pool.argtypes = [p, p, p, i, i, i, f, i, i]
     found.impasto_pool_back.argtypes = [p] * 5 + [i, i, i, f, i, i]
     return found
 
@@ -71,8 +71,9 @@ def why_not(weights: Weights | None = None) -> str | None:
 
 
 def address(tensor: Tensor | None) -> int | None:
-    """Where a tensor's floats begin, None for none."""
+    """Where a tensor of floats or bytes begins, None for none."""
     if tensor is None:
         return None
-    assert tensor.is_contiguous() and tensor.dtype == torch.float32  # noqa: PT018
+    assert tensor.is_contiguous()
+    assert tensor.dtype in (torch.float32, torch.uint8)
     return tensor.data_ptr()
