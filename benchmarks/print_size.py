@@ -121,6 +121,7 @@ def one_step(chosen: argparse.Namespace) -> None:
 def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
     from impasto import engines, images, weights
+    from impasto.painting import fitting
     from impasto.prospect import plan_memory
     from impasto.scratch import Scratch
     from impasto.settings import Settings
@@ -141,7 +142,8 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     where = f"{side}×{side} px"
     with Part(f"enlarging a photo to {where}", scratch, planned):
         canvas = images.resize(photo, (side, side), scratch)
-    a_few_rows(canvas, style, network, settings, plan.tile, chosen.rows, scratch)
+    with fitting(plan):
+        a_few_rows(canvas, style, network, settings, plan.tile, chosen.rows, scratch)
     with Part(f"the arithmetic of two steps of {settings.optimizer} at {where}", scratch):
         canvas = two_steps(canvas, settings, plan.history, scratch)
     with tempfile.TemporaryDirectory(dir=plan.folder) as folder, Part(f"writing {where} as BigTIFF", scratch):
