@@ -156,12 +156,14 @@ def a_few_rows(
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
     from impasto.balance import layer_shares
     from impasto.objective import Objective
-    from impasto.storeys import network_pixels
+    from impasto.storeys import network_pixels, storeys
     from impasto.targets import Weighting, measure_targets
 
     layers = (*settings.content_layers, *settings.style_layers)
-    strip = canvas[:, :, : rows * (tile or canvas.shape[2])]
-    (h, w), whole = strip.shape[2:], (canvas.shape[2], canvas.shape[3])
+    whole = (canvas.shape[2], canvas.shape[3])
+    bottoms = sorted({part.core.bottom for part in storeys(whole, layers, tile)[0].tiles})
+    strip = canvas[:, :, : bottoms[min(rows, len(bottoms)) - 1]]
+    h, w = strip.shape[2:]
     share = network_pixels(whole, layers, tile) / network_pixels((h, w), layers, tile)
     shares = [layer_shares(names, ()) for names in (settings.content_layers, settings.style_layers)]
     weighting = Weighting(settings.content_weight, settings.style_weight, *shares)

@@ -7,7 +7,13 @@ import sys
 import pytest
 import torch
 
-from impasto.allocation import LARGE, Pool
+from conftest import scene
+from impasto import allocation, weights
+from impasto.allocation import LARGE, POOL, Pool
+from impasto.engines.native import NativeEngine
+from impasto.engines.native_library import why_not
+from impasto.scratch import Scratch
+from impasto.storeys import Walk, storeys
 
 MANY = LARGE  # floats: four times what is kept
 
@@ -94,3 +100,20 @@ def test_in_tiles_what_is_freed_goes_back_at_once():
     ]
     assert held[0] < 1.2
     assert held[1] > 1.6
+
+
+@pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
+def test_where_canvases_are_in_files_one_storeys_memory_is_not_kept_for_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(allocation, "LARGE", 1)
+    picture, rising = scene(96, 96, dtype=torch.float32), storeys((96, 96), ("relu1_1", "relu4_1"), 32)
+    free = []
+    with POOL.kept():
+        for folder in (None, tmp_path):
+            engine = NativeEngine(weights.load())
+            for look in Walk(engine, rising, picture, Scratch(folder)).up():
+                if look.storey is rising[1]:
+                    POOL._take(0)  # sorts what came back
+                    free.append(sum(tensor.nbytes for tensor in POOL._free))
+                    break
+            POOL.let_go()
+    assert free[1] < free[0]

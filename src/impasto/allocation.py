@@ -61,9 +61,14 @@ class Pool:
         finally:
             with self._lock:
                 self._users -= 1
-                if not self._users:
-                    self._free.clear()
-                    self._returned.clear()
+            if not self._users:
+                self.let_go()
+
+    def let_go(self) -> None:
+        """Give what is free to the system: what comes now has other sizes."""
+        with self._lock:
+            self._free.clear()
+            self._returned.clear()
 
     def empty(self, *shape: int) -> Tensor:
         """A contiguous float32 tensor of any content; outside of `kept`, or if it's small, an ordinary one."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from impasto.allocation import POOL
 from impasto.scratch import MEMORY, Scratch
 from impasto.settings import EngineName
 from impasto.tiles import Tile, cropped, split
@@ -169,6 +170,7 @@ class Walk:
                 del look  # the memory is needed for the next tile
             if handed is not None:
                 self.floors.append(handed)
+                self._let_go()
 
     def down(self, share: Callable[[Look], Tensor]) -> Tensor:
         """The gradient to the picture of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
@@ -185,8 +187,14 @@ class Walk:
                 self.scratch.put(storey.shown(tile, gradient), part, add=True)
                 del look, loss, part  # the memory is needed for the next tile
             from_above = gradient
+            self._let_go()
         assert from_above is not None, "there is at least one storey"
         return from_above
+
+    def _let_go(self) -> None:
+        """Between storeys, whose features have other sizes; canvases are in files because memory is short."""
+        if self.scratch.folder is not None:
+            POOL.let_go()
 
     def _look(self, storey: Storey, tile: Tile, floor: Tensor, *, grad: bool) -> Look:
         shown = self.scratch.take(storey.shown(tile, floor)).detach().requires_grad_(grad)
