@@ -96,7 +96,16 @@ def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
     found = plan(size, max_memory=tight, folder=DISK, room=10**12)
     assert (found.folder, found.tile, found.history) == (DISK, 512, 10)
     assert plan(size, max_memory=tight, folder=DISK, room=10**8) == without
-    assert plan(size, max_memory=tight, folder=DISK, room=10**12, tile=128).folder is None
+
+
+def test_files_are_preferred_where_small_tiles_would_take_longer():
+    size, budget, layers = (6000, 6000), {"max_memory": "11GB"}, (*Settings().content_layers, *Settings().style_layers)
+    small, large = plan(size, **budget), plan(size, **budget, folder=DISK, room=10**12)
+    assert small.tile is not None
+    assert large.folder == DISK
+    work = [network_pixels(size, layers, found.tile, found.spare, "native") for found in (small, large)]
+    assert memory.FILES_COST * work[1] < work[0]
+    assert plan((4096, 4096), max_memory="12GB", folder=DISK, room=10**12).folder is None
 
 
 def test_less_room_on_the_disk_shortens_the_history():
