@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -177,11 +178,11 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
     else:
         histories = histories_in_files = (settings.history,)
     usual, tiles = histories[:-1] or histories, [*whole, *sides]
-    in_files = [Way(tile, history, True) for history in histories_in_files for tile in tiles]
+    longest, *shorter = ([Way(tile, history, True) for tile in tiles] for history in histories_in_files)
     return [
         *([Way(tile, history)] for history in usual for tile in whole),
-        [*(Way(side, history) for history in usual[-2:] for side in sides), *in_files[: len(tiles)]],
-        [*(Way(tile, histories[-1]) for tile in tiles), *in_files[len(tiles) :]],
+        [*(Way(side, history) for history in usual[-2:] for side in sides), *longest],
+        [*(Way(tile, histories[-1]) for tile in tiles), *chain.from_iterable(shorter)],
     ]
 
 
