@@ -4,10 +4,10 @@ import sys
 
 from setuptools import Extension, setup
 
-# Not linked to OpenMP: torch has loaded it already, see impasto.engines.native.library.
+# Not linked to OpenMP: torch has loaded it already, see impasto.network.engines.native.library.
 NATIVE = Extension(
-    "impasto.engines._native",
-    ["src/impasto/engines/native.c"],
+    "impasto.network.engines._native",
+    ["src/impasto/network/engines/native.c"],
     extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
 )

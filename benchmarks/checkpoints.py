@@ -1,7 +1,7 @@
 """How much of a run's time does saving its state take, at the default interval?
 
-Whole runs with the default settings in one process each size; what `Keeper` spent is taken by its own clock, so that a
-noisy machine slows both parts of the ratio alike.
+Whole runs with the default settings in one process each size; what `Checkpointer` spent is taken by its own clock, so
+that a noisy machine slows both parts of the ratio alike.
 
 python benchmarks/checkpoints.py [--sizes 128 512] [--every SECONDS] [--quick]
 """
@@ -34,27 +34,29 @@ def main() -> None:
 
 def run(folder: Path, size: int, steps: int, every: float | None) -> dict[str, object]:
     """One run from Started to Finished."""
-    from impasto import Painting, Settings
-    from impasto.keeper import STATE, Keeper
-    from impasto.report import Recorder
+    from impasto import Settings, Stylization
+    from impasto.jobs.checkpointer import STATE, Checkpointer
+    from impasto.report.record import Recorder
 
     photo, style = pictures.prepared(folder, (size * 3 // 4, size))
-    painting = Painting(photo, [style], Settings(size=size, steps_per_epoch=steps))
+    painting = Stylization(photo, [style], Settings(size=size, steps_per_epoch=steps))
     recorder = Recorder(
         painting.content.pixels, [painting.styles[0].pixels], settings=painting.settings, network=painting.network
     )
-    keeper = Keeper(folder / "run", painting.recipe(), record=recorder.record, shell={}, every=every, warn=print)
+    checkpointer = Checkpointer(
+        folder / "run", painting.recipe(), record=recorder.record, shell={}, every=every, warn=print
+    )
     saves, megabytes, spent = 0, 0.0, 0.0
-    with keeper:
+    with checkpointer:
         began = time.perf_counter()
         for event in painting.events():
             recorder.see(event)
-            keeper.see(event)
-            if keeper.spent > spent:
-                saves, spent = saves + 1, keeper.spent
+            checkpointer.see(event)
+            if checkpointer.spent > spent:
+                saves, spent = saves + 1, checkpointer.spent
                 megabytes = max(megabytes, (folder / "run" / STATE).stat().st_size / 1e6)
         seconds = time.perf_counter() - began
-        keeper.discard()
+        checkpointer.discard()
     return {
         "size": f"{size}×{size * 3 // 4}",
         "run, s": round(seconds, 1),

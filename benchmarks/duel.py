@@ -33,15 +33,15 @@ def paint_ours(
     """Impasto through its library; what it has when its loss at the final size reaches each target is saved."""
     import numpy as np
 
-    from impasto import images
-    from impasto.events import Stepped
-    from impasto.painting import Painting
-    from impasto.settings import Settings
+    from impasto.images import io as images
+    from impasto.jobs.stylization import Stylization
+    from impasto.run.events import Stepped
+    from impasto.settings.settings import Settings
 
     settings = Settings(**contestants.knobs((size[0], size[1])), **knobs)
     steps: dict[int, int] = {}
     kept, reached, before = {}, {}, None
-    for event in Painting(files[0], [files[1]], settings).events():
+    for event in Stylization(files[0], [files[1]], settings).events():
         if not isinstance(event, Stepped):
             continue
         steps[event.scale] = steps.get(event.scale, 0) + 1
@@ -56,7 +56,7 @@ def paint_ours(
     for kind in targets:
         np.save(Path(folder, f"{kind}.npy"), kept[kind].numpy() if kind in kept else np.zeros((1, 3, *size), "float32"))
     first = settings.model_copy(update={"scales": 1, "epochs": 1, "steps_per_epoch": 1})
-    at_photo = next(e for e in Painting(files[0], [files[1]], first).events() if isinstance(e, Stepped)).loss
+    at_photo = next(e for e in Stylization(files[0], [files[1]], first).events() if isinstance(e, Stepped)).loss
     return {"reached": reached, "loss_at_photo": at_photo}
 
 

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the raw PNGs stay")
     parser.add_argument("--shown", type=Path, default=SHOWN, help="where the page's JPEGs go")
-    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted anew, for the tests")
+    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted reset, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
     if chosen.quick:
@@ -69,7 +69,7 @@ def main() -> None:
 
 def knobs() -> dict[str, Any]:
     """The preset as it comes with impasto, at the gallery's size."""
-    from impasto import presets
+    from impasto.settings import presets
 
     return {**presets.load(str(presets.BUNDLED / f"{PRESET}.toml")).knobs, "size": SIZE}
 
@@ -161,7 +161,9 @@ def finish(found: dict[tuple[str, str], dict[str, Any]], folder: Path, shown: Pa
 
 def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Image.Image:
     """A sheet of one style: a row for each photo, with the photo, impasto's picture and pastiche's."""
-    from impasto import images, sheet
+    from impasto.images import io as images
+    from impasto.images.size import fit, resize
+    from impasto.report import contact_sheet as sheet
 
     rows = []
     for photo, note in notes.items():
@@ -171,10 +173,10 @@ def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Im
             "ours": f"impasto, {ours['seconds']:.0f} s",
             "theirs": f"pastiche, {theirs['seconds']:.0f} s ({theirs['steps']} steps)",
         }
-        size = images.fit((ours["size"][0], ours["size"][1]), min(ON_A_SHEET, max(ours["size"])))
+        size = fit((ours["size"][0], ours["size"][1]), min(ON_A_SHEET, max(ours["size"])))
         rows.append(
             [
-                sheet.Shot(images.resize(images.load(place / f"{name}.png").pixels, size), [line])
+                sheet.Shot(resize(images.load(place / f"{name}.png").pixels, size), [line])
                 for name, line in lines.items()
             ]
         )

@@ -83,14 +83,14 @@ def measured(side: int, content: str, style: str, steps: int, max_memory: str) -
     """One process's steps: wall-clock and processor seconds, peak resident memory and the plan's, in MB."""
     import resource
 
-    from impasto.events import Started, Stepped
-    from impasto.painting import Painting
-    from impasto.settings import Settings
+    from impasto.jobs.stylization import Stylization
+    from impasto.run.events import Started, Stepped
+    from impasto.settings.settings import Settings
 
     # As long a history as these steps fill: memory that is planned for more would not be taken yet.
     settings = Settings(size=side, scales=1, epochs=1, steps_per_epoch=steps + 1, history=steps, max_memory=max_memory)
     clocks, plan = [], None
-    for event in Painting(content, [style], settings).events():
+    for event in Stylization(content, [style], settings).events():
         if isinstance(event, Started):
             plan = event
         if isinstance(event, Stepped):

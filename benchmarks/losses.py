@@ -11,10 +11,10 @@ from pathlib import Path
 import record
 import torch
 
-from impasto.hypercolumns import hypercolumns, jittered_grid
-from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.losses import hypercolumn_loss, layer_loss
-from impasto.vgg import CHANNELS, feature_size
+from impasto.losses.hypercolumns import hypercolumns, jittered_grid
+from impasto.network.vgg import CHANNELS, feature_size
+from impasto.settings.choices import ContentLossName, StyleLossName
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 

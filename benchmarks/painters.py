@@ -10,12 +10,13 @@ from typing import Any
 
 def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) -> dict[str, Any]:
     """Impasto through its library; when the clock has stopped, the photo and the painting are saved as it saw them."""
-    from impasto import images
-    from impasto.events import Finished, Started
-    from impasto.painting import Painting
-    from impasto.settings import Settings
+    from impasto.images import io as images
+    from impasto.images.size import fit, resize
+    from impasto.jobs.stylization import Stylization
+    from impasto.run.events import Finished, Started
+    from impasto.settings.settings import Settings
 
-    job = Painting(photo, [painting], Settings(**knobs))
+    job = Stylization(photo, [painting], Settings(**knobs))
     events = job.events()
     started = next(events)
     assert isinstance(started, Started)
@@ -24,9 +25,9 @@ def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) ->
     images.save(Path(folder, "ours.png"), end.picture, overwrite=True)
     done = {"done": time.time(), "cpu": time.process_time()}
     size, style = started.scales[-1], job.styles[0].pixels
-    images.save(Path(folder, "photo.png"), images.resize(job.content.pixels, size), overwrite=True)
+    images.save(Path(folder, "photo.png"), resize(job.content.pixels, size), overwrite=True)
     longest = round(job.settings.style_scale * max(size))
-    seen = images.resize(style, images.fit((style.shape[-2], style.shape[-1]), longest))
+    seen = resize(style, fit((style.shape[-2], style.shape[-1]), longest))
     images.save(Path(folder, "our_painting.png"), seen, overwrite=True)
     return done | {"size": size, "steps": started.steps, "loss": end.loss, "engine": job.settings.engine}
 

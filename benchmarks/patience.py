@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the raw PNGs stay")
     parser.add_argument("--sheet", type=Path, default=SHEET, help="where the sheet goes")
-    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted anew, for the tests")
+    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted reset, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -70,7 +70,8 @@ def row(pair: tuple[str, str], notes: dict[str, dict[str, Any]]) -> dict[str, ob
 
 def show(found: dict[tuple[str, str], dict[str, dict[str, Any]]], folder: Path, sheet_file: Path) -> None:
     """A row for each pair: photo, default, 500 steps."""
-    from impasto import images, sheet
+    from impasto.images import io as images
+    from impasto.report import contact_sheet as sheet
 
     rows = []
     for (photo, style), notes in found.items():

@@ -23,7 +23,7 @@ import pictures
 import record
 
 if TYPE_CHECKING:
-    from impasto.scratch import Scratch
+    from impasto.storage.scratch import Scratch
 
 
 def main() -> None:
@@ -102,12 +102,12 @@ def one_step(chosen: argparse.Namespace) -> None:
     side = chosen.step_side
     with tempfile.TemporaryDirectory() as folder:
         content, style = map(str, pictures.prepared(Path(folder), (side, side)))
-        from impasto.events import Started, Stepped
-        from impasto.painting import Painting
-        from impasto.settings import Settings
+        from impasto.jobs.stylization import Stylization
+        from impasto.run.events import Started, Stepped
+        from impasto.settings.settings import Settings
 
         settings = Settings(size=side, scales=1, epochs=1, steps_per_epoch=1, max_memory=chosen.step_memory)
-        events = Painting(content, [style], settings).events()
+        events = Stylization(content, [style], settings).events()
         plan = next(event for event in events if isinstance(event, Started))
         seconds = next(event for event in events if isinstance(event, Stepped)).seconds
     unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -120,11 +120,13 @@ def one_step(chosen: argparse.Namespace) -> None:
 
 def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
-    from impasto import engines, images, weights
-    from impasto.painting import fitting
-    from impasto.prospect import plan_memory
-    from impasto.scratch import Scratch
-    from impasto.settings import Settings
+    from impasto.images import io as images
+    from impasto.images.size import resize
+    from impasto.jobs.stylization import fitting
+    from impasto.network import engines, weights
+    from impasto.run.plan import plan_memory
+    from impasto.settings.settings import Settings
+    from impasto.storage.scratch import Scratch
 
     side = chosen.side
     settings = Settings(size=side, max_memory=chosen.max_memory, optimizer=chosen.optimizer)
@@ -141,7 +143,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     planned = f"--max-memory {chosen.max_memory}: tiles of {plan.tile} px, {plan.peak / 1e6:.0f} MB planned"
     where = f"{side}×{side} px"
     with Part(f"enlarging a photo to {where}", scratch, planned):
-        canvas = images.resize(photo, (side, side), scratch)
+        canvas = resize(photo, (side, side), scratch)
     with fitting(plan):
         a_few_rows(canvas, style, network, settings, plan.tile, chosen.rows, scratch)
     with Part(f"the arithmetic of two steps of {settings.optimizer} at {where}", scratch):
@@ -154,19 +156,19 @@ def a_few_rows(
     canvas: Any, style: Any, network: Any, settings: Any, tile: int | None, rows: int, scratch: "Scratch"
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
-    from impasto.balance import layer_shares
-    from impasto.objective import Objective
-    from impasto.storeys import network_pixels, storeys
-    from impasto.targets import Weighting, measure_targets
+    from impasto.network.stages import network_pixels, split_into_stages
+    from impasto.objective.objective import Objective
+    from impasto.objective.targets import LossWeights, measure_targets
+    from impasto.objective.weighting import layer_shares
 
     layers = (*settings.content_layers, *settings.style_layers)
     whole = (canvas.shape[2], canvas.shape[3])
-    bottoms = sorted({part.core.bottom for part in storeys(whole, layers, tile)[0].tiles})
+    bottoms = sorted({part.interior.bottom for part in split_into_stages(whole, layers, tile)[0].tiles})
     strip = canvas[:, :, : bottoms[min(rows, len(bottoms)) - 1]]
     h, w = strip.shape[2:]
     share = network_pixels(whole, layers, tile) / network_pixels((h, w), layers, tile)
     shares = [layer_shares(names, ()) for names in (settings.content_layers, settings.style_layers)]
-    weighting = Weighting(settings.content_weight, settings.style_weight, *shares)
+    weighting = LossWeights(settings.content_weight, settings.style_weight, *shares)
     with Part(f"the targets of {w}×{h} px of it", scratch):
         targets = measure_targets(network, weighting, strip, [style], tile=tile, scratch=scratch)
     objective = Objective(network, weighting, targets, tile=tile, scratch=scratch)
@@ -177,8 +179,8 @@ def a_few_rows(
 
 def two_steps(canvas: Any, settings: Any, history: int, scratch: "Scratch") -> Any:
     """The canvas after two steps of the optimiser on a bowl around grey, which needs no network."""
-    from impasto import optimizers
-    from impasto.optimizers import Evaluation
+    from impasto.run import optimizers
+    from impasto.run.optimizers import Evaluation
 
     def bowl(x: Any) -> Evaluation:
         return Evaluation(scratch.sum(lambda part: (part - 0.5).square().sum() / 2, x), {}, scratch.map(grey, x))

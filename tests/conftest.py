@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from impasto import weights as weight_sources
-from impasto.vgg import VGG19
-from impasto.weight_files import CLASSIFIER, CONVOLUTIONS
-from impasto.weights import Convention, Weights
+from impasto.network import weights as weight_sources
+from impasto.network.vgg import VGG19
+from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
+from impasto.network.weights import Convention, Weights
 
 TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}
 
@@ -50,7 +50,7 @@ def real() -> VGG19:
     return VGG19(weight_sources.load())
 
 
-def scene(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def smooth_image(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     """A smooth random picture (1, 3, h, w) in [0, 1]: something between noise and a photo."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand((1, 3, 5, 5), generator=generator, dtype=dtype)
@@ -61,7 +61,7 @@ def scene(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.flo
 
 def written_tests() -> list[str]:
     """The names of all tests there are."""
-    files = Path(__file__).parent.glob("test_*.py")
+    files = Path(__file__).parent.glob("*/test_*.py")
     return [name for file in files for name in re.findall(r"^def (test_\w+)\(", file.read_text("utf-8"), re.MULTILINE)]
 
 

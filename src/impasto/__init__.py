@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.errors import SettingsError as SettingsError
     from impasto.errors import WeightsError as WeightsError
-    from impasto.painting import Painting as Painting
-    from impasto.painting import stylize as stylize
-    from impasto.settings import Settings as Settings
-    from impasto.stylizer import Stylizer as Stylizer
-    from impasto.texture import Texture as Texture
-    from impasto.texture import synthesize as synthesize
-    from impasto.vgg import VGG19 as VGG19
+    from impasto.jobs.stylization import Stylization as Stylization
+    from impasto.jobs.stylization import stylize as stylize
+    from impasto.jobs.texture import Texture as Texture
+    from impasto.jobs.texture import synthesize as synthesize
+    from impasto.network.vgg import VGG19 as VGG19
+    from impasto.run.stylizer import Stylizer as Stylizer
+    from impasto.settings.settings import Settings as Settings
 
 _HOMES = {
     "DivergedError": "errors",
@@ -26,13 +26,13 @@ _HOMES = {
     "ImpastoError": "errors",
     "SettingsError": "errors",
     "WeightsError": "errors",
-    "Painting": "painting",
-    "stylize": "painting",
-    "Settings": "settings",
-    "Stylizer": "stylizer",
-    "Texture": "texture",
-    "synthesize": "texture",
-    "VGG19": "vgg",
+    "Stylization": "jobs.stylization",
+    "stylize": "jobs.stylization",
+    "Settings": "settings.settings",
+    "Stylizer": "run.stylizer",
+    "Texture": "jobs.texture",
+    "synthesize": "jobs.texture",
+    "VGG19": "network.vgg",
 }
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli.terminal import duration, note, tell, tell_json
-from impasto.settings import EngineName, Settings
+from impasto.settings.choices import EngineName
+from impasto.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
 
 SIZES = ((192, 256), (384, 512))
 """Height and width in pixels."""
@@ -36,7 +37,7 @@ def bench(*, json: Annotated[bool, Parameter(help="Print the figures as one JSON
     note("Close other programs: they share the processor, and the figures would show it.")
     import torch
 
-    from impasto import engines
+    from impasto.network import engines
 
     gflops = 2 * SIDE**3 / _seconds(_product()) / 1e9
     names = [name for name in EngineName if name is not EngineName.AUTO and engines.can_run(name)]
@@ -80,7 +81,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _steps(names: list[EngineName], size: tuple[int, int]) -> dict[EngineName, float]:
     """Median seconds per step of the default objective and optimiser, engines in turns."""
-    from impasto.events import Stepped
+    from impasto.run.events import Stepped
 
     runs = {name: _painting(name, size).events() for name in names}
 
@@ -95,19 +96,19 @@ def _steps(names: list[EngineName], size: tuple[int, int]) -> dict[EngineName, f
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def _painting(name: EngineName, size: tuple[int, int]) -> Painting:
+def _painting(name: EngineName, size: tuple[int, int]) -> Stylization:
     import numpy as np
 
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
 
     picture, style = np.random.default_rng(0).random((2, *size, 3), dtype=np.float32)
     settings = Settings(size=max(size), engine=name, device="cpu", scales=1, steps_per_epoch=100)
-    return Painting(picture, [style], settings)
+    return Stylization(picture, [style], settings)
 
 
 def _estimate(steps: dict[tuple[int, int], float]) -> float:
     """Seconds for the steps of a run with the default settings on a photo of 4:3: seconds per pixel carry over."""
-    from impasto.scales import plan_scales
+    from impasto.run.scales import plan_scales
 
     settings = Settings()
     per_pixel = {height * width: taken / (height * width) for (height, width), taken in steps.items()}

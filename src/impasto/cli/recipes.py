@@ -14,10 +14,10 @@ from impasto.cli.outputs import Outputs
 from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
-from impasto.recipe import Recipe
+from impasto.jobs.recipe import Recipe
 
 if TYPE_CHECKING:
-    from impasto.painting import Painting
+    from impasto.jobs.stylization import Stylization
 
 Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]
 
@@ -72,7 +72,7 @@ def rerun(
 
 def again(
     recipe: Recipe, files: Outputs, content: Path | None, styles: Sequence[str], taken: Sequence[Path], *, quiet: bool
-) -> Painting:
+) -> Stylization:
     """The job of a recipe, its inputs as recorded or as given; says where the surroundings are others than then.
 
     Raises `ImpastoError`, also where `files` would replace an input or what is `taken`.
@@ -83,7 +83,7 @@ def again(
     given = [str(path) for path in (content, *styles) if path is not None]
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     fetch_if_missing(settings.weights, quiet=quiet)
-    from impasto.painting import from_recipe
+    from impasto.jobs.stylization import from_recipe
 
     painting = from_recipe(recipe, content=content, styles=styles)
     tell_differences(recipe, painting.recipe())
@@ -92,7 +92,7 @@ def again(
 
 def read(path: Path) -> Recipe:
     """The recipe in a picture; raises `ImageError`."""
-    from impasto import images
+    from impasto.images import io as images
 
     return Recipe.from_json(images.read_note(path), str(path))
 

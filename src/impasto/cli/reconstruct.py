@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from impasto import grid
 from impasto.cli import knobs
 from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
 from impasto.errors import SettingsError
-from impasto.settings import Settings, flag
+from impasto.settings import grid
+from impasto.settings.settings import Settings, flag
 
 LAYERS = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
 
@@ -42,7 +42,7 @@ def reconstruct(
     preset: knobs.Preset = None,
     flags: knobs.Flags = None,
 ) -> int:
-    """Paint a picture anew from noise by what one layer knows of its content, or layers up to one of its style.
+    """Paint a picture reset from noise by what one layer knows of its content, or layers up to one of its style.
 
     As figure 1 of Gatys, Ecker & Bethge 2015: two rows on one sheet. Default here: 256 px, one size, average pooling.
     """

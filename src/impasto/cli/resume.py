@@ -13,7 +13,7 @@ from impasto.cli.recipes import again
 from impasto.cli.running import run as drive
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.errors import ImageError
-from impasto.recipe import Recipe
+from impasto.jobs.recipe import Recipe
 
 
 def resume(
@@ -40,8 +40,8 @@ def earlier(files: Outputs) -> tuple[Recipe | None, bool]:
 
     A finished picture isn't looked at where it may be overwritten.
     """
-    from impasto import images
-    from impasto.keeper import STATE
+    from impasto.images import io as images
+    from impasto.jobs.checkpointer import STATE
 
     if (files.folder / STATE).exists():
         return origin(files.folder)[0], False
@@ -53,7 +53,7 @@ def earlier(files: Outputs) -> tuple[Recipe | None, bool]:
 
 def tell_finished(files: Outputs, *, as_json: bool) -> int:
     """What there is to say of a run that had ended before; it may have been killed before it could tidy up."""
-    from impasto.keeper import tidy
+    from impasto.jobs.checkpointer import tidy
 
     tidy(files.folder)
     if as_json:
@@ -66,7 +66,7 @@ def tell_finished(files: Outputs, *, as_json: bool) -> int:
 
 def origin(folder: Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe of a run and its outputs as they were noted; raises `ImpastoError`."""
-    from impasto import checkpoint
-    from impasto.keeper import STATE
+    from impasto.jobs import checkpoint
+    from impasto.jobs.checkpointer import STATE
 
     return checkpoint.read_origin(folder / STATE)

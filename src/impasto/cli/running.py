@@ -15,16 +15,16 @@ from impasto.cli.outputs import Outputs, measures_of, resume_command
 from impasto.cli.progress import following
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.errors import DivergedError, ImpastoError
-from impasto.events import EpochDone, Event, Finished, Restarted, Started, Stepped
-from impasto.files import quoted, reason, remove_drafts, write_atomically
+from impasto.run.events import EpochDone, Event, Finished, Restarted, Started, Stepped
+from impasto.storage.files import quoted, reason, remove_drafts, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.keeper import Keeper
-    from impasto.painting import Painting
-    from impasto.report import Recorder, Report
-    from impasto.settings import Settings
+    from impasto.jobs.checkpointer import Checkpointer
+    from impasto.jobs.stylization import Stylization
+    from impasto.report.record import Recorder, Report
+    from impasto.settings.settings import Settings
 
 
 class Interruption:
@@ -94,7 +94,7 @@ class Progress:
         return None if self._newest is None else self._newest()
 
 
-def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
+def run(painting: Stylization, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
     """Paint, or go on from the run's saved state, write what `outputs` names, say where it is; returns the exit code.
 
     The first Ctrl-C (SIGTERM, SIGHUP) saves the newest picture and the run's state, and returns 130 (143, 129). Only a
@@ -103,8 +103,8 @@ def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, res
     outputs.check_plan(painting.plan)
     with Interruption() as interruption:
         recorder = _recorder(painting, outputs)
-        with _keeper(painting, outputs, recorder, resume=resume) as keeper:
-            job = Job(painting, outputs, recorder, keeper)
+        with _checkpointer(painting, outputs, recorder, resume=resume) as checkpointer:
+            job = Job(painting, outputs, recorder, checkpointer)
             if not resume:
                 job.forget()
             events = _resumed(painting, outputs, recorder, quiet=quiet) if resume else painting.events()
@@ -113,7 +113,7 @@ def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, res
                 job.finish()
             elif not job.interrupt():
                 return interruption.code
-            folder = None if keeper is None or not keeper.saved else keeper.folder
+            folder = None if checkpointer is None or not checkpointer.saved else checkpointer.folder
     tell_result(job.so_far, outputs, painting.settings, job.written, folder, as_json=as_json, quiet=quiet)
     return 0 if job.so_far.finished else interruption.code
 
@@ -122,10 +122,10 @@ def run(painting: Painting, outputs: Outputs, *, as_json: bool, quiet: bool, res
 class Job:
     """A run that is being driven: what is painted, where it goes, and what is known and written of it so far."""
 
-    painting: Painting
+    painting: Stylization
     outputs: Outputs
     recorder: Recorder
-    keeper: Keeper | None
+    checkpointer: Checkpointer | None
     so_far: Progress = field(default_factory=Progress)
     written: list[Path] = field(default_factory=list)
 
@@ -157,8 +157,8 @@ class Job:
                     f"Step {event.step} led to values that aren't finite: it is taken again from the best picture with "
                     f"shorter steps ({event.times} of {event.most})."
                 )
-        if self.keeper is not None:
-            self.keeper.see(event)
+        if self.checkpointer is not None:
+            self.checkpointer.see(event)
 
     def finish(self) -> None:
         """Write the result and its report; the state isn't needed any more."""
@@ -178,21 +178,22 @@ class Job:
         if (picture := self.so_far.picture()) is None:
             note("Interrupted before there was a picture: nothing was written.")
             return False
-        if self.keeper is not None:
-            self.keeper.save()
+        if self.checkpointer is not None:
+            self.checkpointer.save()
         self.save(picture, self.outputs.picture)
         return True
 
     def forget(self) -> None:
         """Remove what is saved of the run's state."""
-        if self.keeper is not None:
-            self.keeper.discard()
+        if self.checkpointer is not None:
+            self.checkpointer.discard()
 
     def save(self, picture: Any, path: Path, recipe: str | None = None) -> None:
         """Write a picture of any scale at the size of the result."""
-        from impasto import images
+        from impasto.images import io as images
+        from impasto.images.size import resize
 
-        full = images.resize(picture, self.so_far.size, self.painting.scratch)
+        full = resize(picture, self.so_far.size, self.painting.scratch)
         with self.resumable(path):
             images.save(path, full, alpha=self.painting.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
 
@@ -202,19 +203,19 @@ class Job:
         try:
             yield
         except ImpastoError as error:
-            keeper, fault = self.keeper, str(error).rpartition(": ")[0]
-            if keeper is None or not (keeper.save(complain=False) or keeper.saved):
+            checkpointer, fault = self.checkpointer, str(error).rpartition(": ")[0]
+            if checkpointer is None or not (checkpointer.save(complain=False) or checkpointer.saved):
                 raise
             what = ", which replaces what is there" if path.exists() else ""
             raise ImpastoError(
-                f"{fault}: put that right, then go on with {resume_command(keeper.folder)}{what}."
+                f"{fault}: put that right, then go on with {resume_command(checkpointer.folder)}{what}."
             ) from error
 
 
-def _resumed(painting: Painting, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
+def _resumed(painting: Stylization, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
     """The rest of the run whose state is in the folder; nobody but its events holds on to the state's tensors."""
-    from impasto import checkpoint
-    from impasto.keeper import STATE
+    from impasto.jobs import checkpoint
+    from impasto.jobs.checkpointer import STATE
 
     saved = checkpoint.read(outputs.folder / STATE, painting.scratch)
     recorder.recall(saved.record)
@@ -223,9 +224,9 @@ def _resumed(painting: Painting, outputs: Outputs, recorder: Recorder, *, quiet:
     return painting.events(saved.state)
 
 
-def _recorder(painting: Painting, outputs: Outputs) -> Recorder:
+def _recorder(painting: Stylization, outputs: Outputs) -> Recorder:
     """What notes the steps, as a report may be asked for when the run goes on, and a figure's pictures."""
-    from impasto.report import EPOCHS, Recorder
+    from impasto.report.record import EPOCHS, Recorder
 
     return Recorder(
         painting.content.pixels,
@@ -237,19 +238,21 @@ def _recorder(painting: Painting, outputs: Outputs) -> Recorder:
 
 
 @contextlib.contextmanager
-def _keeper(painting: Painting, outputs: Outputs, recorder: Recorder, *, resume: bool) -> Iterator[Keeper | None]:
+def _checkpointer(
+    painting: Stylization, outputs: Outputs, recorder: Recorder, *, resume: bool
+) -> Iterator[Checkpointer | None]:
     """What saves the run's state, if it is to be saved; it has the outputs for itself, so drafts there are nobody's."""
     if outputs.every == math.inf and not resume:
         yield None
         return
-    from impasto.keeper import Keeper
+    from impasto.jobs.checkpointer import Checkpointer
 
-    with Keeper(
+    with Checkpointer(
         outputs.folder, painting.recipe(), record=recorder.record, shell=outputs.noted(), every=outputs.every, warn=note
-    ) as keeper:
+    ) as checkpointer:
         for path in outputs.paths():
             remove_drafts(path)
-        yield keeper
+        yield checkpointer
 
 
 def _write_report(report: Report, figure: Path, *, overwrite: bool) -> None:

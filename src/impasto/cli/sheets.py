@@ -1,4 +1,4 @@
-"""Painting many pictures for one labelled sheet, from the shell: what `sweep` and `reconstruct` share."""
+"""Stylization many pictures for one labelled sheet, from the shell: what `sweep` and `reconstruct` share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from impasto.cli.running import Interruption
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import DivergedError, ImpastoError
-from impasto.events import Finished
-from impasto.files import quoted, reason
-from impasto.grid import Cell
-from impasto.settings import Settings
+from impasto.run.events import Finished
+from impasto.settings.grid import Cell
+from impasto.settings.settings import Settings
+from impasto.storage.files import quoted, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.sweep import Sweep
+    from impasto.jobs.sweep import Sweep
 
 Sheet = Annotated[
     Path | None,
@@ -63,7 +63,7 @@ def paint_sheet(
         files.check([path for cell in cells for path in outputs.inputs([content, *styles], cell.settings, config)])
     for source in sorted({cell.settings.weights for cell in cells}):
         fetch_if_missing(source, quiet=quiet)
-    from impasto.sweep import Sweep
+    from impasto.jobs.sweep import Sweep
 
     return _run(Sweep(content, styles, cells), files, as_json=as_json, quiet=quiet)
 
@@ -141,7 +141,7 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
     """Write the picture of a cell if asked to; only a finished one carries its recipe."""
     if not files.pictures:
         return
-    from impasto import images
+    from impasto.images import io as images
 
     painting = sweep.paintings[number]
     recipe = None if result.loss is None else painting.recipe().to_json()
@@ -160,8 +160,8 @@ def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
 
 
 def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> None:
-    from impasto import images
-    from impasto.sheet import Shot, draw, wrapped
+    from impasto.images import io as images
+    from impasto.report.contact_sheet import Shot, draw, wrapped
 
     shots: list[Shot | None] = []
     for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.paintings, strict=True)):

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto import grid
 from impasto.cli import knobs
 from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
 from impasto.errors import SettingsError
-from impasto.grid import Cell
-from impasto.settings import flag
+from impasto.settings import grid
+from impasto.settings.grid import Cell
+from impasto.settings.settings import flag
 
 
 def sweep(

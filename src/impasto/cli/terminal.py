@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import ImpastoError
-from impasto.files import reason
+from impasto.storage.files import reason
 
 
 def tell(text: str) -> None:

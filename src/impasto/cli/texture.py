@@ -16,10 +16,10 @@ from impasto.cli.progress import following
 from impasto.cli.running import Interruption, Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import SettingsError
-from impasto.texture_settings import texture_settings
+from impasto.settings.texture import texture_settings
 
 if TYPE_CHECKING:
-    from impasto.texture import Texture
+    from impasto.jobs.texture import Texture
 
 
 def texture(
@@ -58,7 +58,7 @@ def texture(
     files = Outputs(output or default_texture(Path(style)), overwrite=overwrite)
     files.check(settings, inputs([style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
-    from impasto.texture import Texture
+    from impasto.jobs.texture import Texture
 
     made = Texture(style, (width, height), settings, seamless=seamless)
     files.check_plan(made.plan)
@@ -67,7 +67,8 @@ def texture(
 
 def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
     """Make the texture, write it, say where it is, and return the exit code; the first Ctrl-C saves what there is."""
-    from impasto import images
+    from impasto.images import io as images
+    from impasto.images.size import resize
 
     so_far = Progress()
     with Interruption() as interruption:
@@ -80,7 +81,7 @@ def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
         picture = so_far.picture()
         if picture is None:
             return interruption.code
-        full = images.resize(picture, so_far.size, made.scratch)
+        full = resize(picture, so_far.size, made.scratch)
         images.save(files.picture, full, overwrite=files.overwrite)
     tell_result(so_far, files, made.settings, as_json=as_json, quiet=quiet)
     return 0 if so_far.finished else interruption.code

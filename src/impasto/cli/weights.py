@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from impasto.cli.terminal import note, tell, tell_json
 
 if TYPE_CHECKING:
-    from impasto.weights import Source
+    from impasto.network.weights import Source
 
 weights = App(name="weights", help="List, verify, download or convert VGG19's weights.")
 
@@ -24,7 +24,7 @@ AsJson = Annotated[bool, Parameter(help="Print the result as one JSON object.")]
 @weights.command(name="list")
 def list_sources(*, json: AsJson = False) -> None:
     """The sources that have a name, and which of them are on this machine."""
-    from impasto.weights import known
+    from impasto.network.weights import known
 
     sources = known()
     if json:
@@ -38,7 +38,7 @@ def list_sources(*, json: AsJson = False) -> None:
 @weights.command
 def verify(source: Named = "embedded", /, *, json: AsJson = False) -> None:
     """Check every byte of a weights file."""
-    from impasto.weights import verify as check
+    from impasto.network.weights import verify as check
 
     checked = check(source)
     if json:
@@ -70,7 +70,7 @@ def convert(source: Named, destination: Path, /, *, overwrite: bool = False) -> 
     overwrite
         Replace a file that exists.
     """
-    from impasto.weights import convert as write
+    from impasto.network.weights import convert as write
 
     tell(str(write(source, destination, overwrite=overwrite)))
 
@@ -79,7 +79,7 @@ def fetch_if_missing(source: str, *, quiet: bool) -> None:
     """Download weights that a run will need, with progress, if they aren't here."""
     if source != "torchvision":
         return
-    from impasto.weights import locate
+    from impasto.network.weights import locate
 
     if not locate(source).is_file():
         _fetch(source, quiet=quiet)
@@ -101,7 +101,7 @@ def _contents(source: Source) -> str:
 
 
 def _fetch(source: str, *, quiet: bool) -> Path:
-    from impasto.weights import download as fetch
+    from impasto.network.weights import download as fetch
 
     if quiet:
         return fetch(source)

@@ -18,18 +18,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from impasto.hypercolumns import mixed, sample
-from impasto.loss_names import ContentLossName, StyleLossName
 from impasto.losses.gatys import style_layer_loss
 from impasto.losses.gaussian import (
-    gaussian_between,
     gaussian_target,
     gaussian_w2,
-    gram_between,
-    mean_std_between,
+    interpolate_gaussian,
+    interpolate_gram,
+    interpolate_mean_std,
     mean_std_loss,
     mean_std_target,
 )
+from impasto.losses.hypercolumns import mixed, sample
 from impasto.losses.matching import (
     mean_and_covariance_of_rows,
     moment_matching,
@@ -38,8 +37,9 @@ from impasto.losses.matching import (
     self_similarity,
     self_similarity_loss,
 )
+from impasto.losses.moments import TINY, averaged, channel_moments, counted_gram, mixture, moments
 from impasto.losses.sliced import directions, projected_quantiles, quantile_mixture, sliced_wasserstein
-from impasto.moments import TINY, averaged, channel_moments, counted_gram, mixture, moments
+from impasto.settings.choices import ContentLossName, StyleLossName
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LayerLoss:
 class HypercolumnLoss:
     """A loss of all its layers at once, at sampled places.
 
-    `measure` takes a layer's features (1, c, h, w) and cells (n, 2), see `impasto.hypercolumns`, and gives samples
+    `measure` takes a layer's features (1, c, h, w) and cells (n, 2), see `hypercolumns`, and gives samples
     (n, c). `prepare` and `compare` take all layers' samples; layer weights go into `prepare`. `blend` mixes one
     layer's samples of several paintings by shares; for a strength, of the photo and the painting.
     """
@@ -112,9 +112,9 @@ def _quantiles(along: Tensor) -> LayerLoss:
 
 
 MOMENT_LOSSES: Mapping[StyleLossName, LayerLoss] = {
-    StyleLossName.GRAM: LayerLoss(counted_gram, averaged, _gram_loss, mixture, gram_between),
-    StyleLossName.MEAN_STD: LayerLoss(channel_moments, mean_std_target, mean_std_loss, mixture, mean_std_between),
-    StyleLossName.W2: LayerLoss(moments, gaussian_target, gaussian_w2, mixture, gaussian_between),
+    StyleLossName.GRAM: LayerLoss(counted_gram, averaged, _gram_loss, mixture, interpolate_gram),
+    StyleLossName.MEAN_STD: LayerLoss(channel_moments, mean_std_target, mean_std_loss, mixture, interpolate_mean_std),
+    StyleLossName.W2: LayerLoss(moments, gaussian_target, gaussian_w2, mixture, interpolate_gaussian),
 }
 """The style losses that are functions of sums over positions."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.allocation import POOL
+from impasto.storage.pool import POOL
 
 
 def content_loss(f: Tensor, p: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.moments import (
+from impasto.losses.moments import (
     TINY,
     averaged,
     from_mean_and_covariance,
@@ -57,7 +57,7 @@ def mean_std_loss(sums: Tensor, target: ChannelTarget) -> Tensor:
     return ((mean - target.mean).square() + ((variance + target.blur).sqrt() - target.std).square()).mean()
 
 
-def mean_std_between(start: Tensor, target: Tensor, share: float) -> Tensor:
+def interpolate_mean_std(start: Tensor, target: Tensor, share: float) -> Tensor:
     """The `channel_moments` whose means and deviations lie at this share of the way: the loss to it grows by share²."""
     (mean, variance), (mean_t, variance_t) = mean_and_variance(start), mean_and_variance(target)
     deviation = torch.lerp(variance.sqrt(), variance_t.sqrt(), share)
@@ -84,7 +84,7 @@ def gaussian_w2(sums: Tensor, target: GaussianTarget) -> Tensor:
     return (mean - target.mean).square().sum() + spread - 2 * overlap  # pyright: ignore[reportOperatorIssue]
 
 
-def gaussian_between(start: Tensor, target: Tensor, share: float) -> Tensor:
+def interpolate_gaussian(start: Tensor, target: Tensor, share: float) -> Tensor:
     """The `moments` at this share of the straightest way from one Gaussian to another: the loss to it grows by share².
 
     Σ = A Σ₀ A with A = (1 − t) I + t T, where T carries the start's distribution to the target's (McCann 1997).
@@ -98,10 +98,10 @@ def gaussian_between(start: Tensor, target: Tensor, share: float) -> Tensor:
     return from_mean_and_covariance(torch.lerp(mean, mean_t, share), _blurred(partly @ covariance @ partly, -blur))
 
 
-def gram_between(start: Tensor, target: Tensor, share: float) -> Tensor:
+def interpolate_gram(start: Tensor, target: Tensor, share: float) -> Tensor:
     """`counted_gram` at this share of the way from one picture's to another's: the Gram loss to it is share² of all.
 
-    The way is that of `gaussian_between` for Gaussians around 0 with these second moments: every position changes a
+    The way is that of `interpolate_gaussian` for Gaussians around 0 with these second moments: every position changes a
     little. On the straight line, which mixes them, some positions would change wholly and others not at all
     (docs/decisions/0008-strength.md). The place on it is found by bisection: it is where the distance that is left to
     the target is 1 − share of the whole one.

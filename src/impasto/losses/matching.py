@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.moments import TINY, gram
+from impasto.losses.moments import TINY, gram
 
 SMALLEST = 1e-8
 """Squared length, as a share of the mean one, that every vector has at least: one of zeros still has a gradient."""

@@ -12,19 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from impasto.errors import SettingsError
-from impasto.swatches import (
-    dots,
-    facets,
-    flow,
-    glass,
-    gold,
-    knife,
-    marble,
-    mosaic,
-    pastel,
-    watercolour,
-    woodcut,
-)
+from impasto.swatches import dots, facets, flow, glass, gold, knife, marble, mosaic, pastel, watercolour, woodcut
 from impasto.swatches.canvas import Canvas, Field
 
 __all__ = ["SWATCHES", "Swatch", "names", "paint", "sheet"]

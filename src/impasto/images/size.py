@@ -1,0 +1,32 @@
+"""Sizes of images, (height, width) in pixels, and resizing."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from impasto.storage.scratch import MEMORY, Scratch, resample
+
+Size = tuple[int, int]
+"""Height and width, in pixels or positions."""
+
+
+def size_of(image: Tensor) -> Size:
+    """Height and width of an image or features (…, h, w)."""
+    return image.shape[-2], image.shape[-1]
+
+
+def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(h, w) scaled so that the longest side is `longest`, at least 1 each."""
+    most = max(size)
+    height, width = (max(1, (2 * side * longest + most) // (2 * most)) for side in size)
+    return height, width
+
+
+def resize(pixels: Tensor, size: tuple[int, int], scratch: Scratch = MEMORY) -> Tensor:
+    """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
+    if tuple(pixels.shape[-2:]) == tuple(size):
+        return pixels
+    resized = resample(pixels, size, "bicubic", scratch)
+    for (piece,) in scratch.pieces(resized):
+        piece.clamp_(0, 1)
+    return resized

@@ -1,0 +1,1 @@
+"""From files to files: stylization, texture and sweep, with recipes and checkpoints."""

@@ -1,0 +1,291 @@
+"""VGG19 forwards and back to the pixels in our own C (native.c): Winograd convolutions in float32, on x86-64.
+
+Some 2 to 2.7 times as fast as torch: docs/decisions/0004-native-engine.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from impasto.errors import SettingsError
+from impasto.network.engines.native_library import Conv, Unavailable, address, library, why_not
+from impasto.network.vgg import AVERAGE_POOLING_GAIN, LAYERS, ORDER, check_request
+from impasto.network.weight_files import CONVOLUTIONS
+from impasto.network.weights import Weights
+from impasto.settings.choices import EngineName, Padding, Pooling
+from impasto.storage.pool import POOL
+
+DEEP = 256 * 256
+"""Kernels of more than so many channel pairs stay untransformed: native.c says why."""
+
+BLOCK, DEEP_BLOCK = 28, 196
+"""Tiles of 4×4 pixels worked on at a time: so few that they stay in the cache, so many that kernels are reused."""
+
+STEPS = tuple(layer.name for layer in LAYERS if layer.kind != "relu")
+"""What is computed one after the other: a convolution with its ReLU, or a pooling."""
+
+
+class NativeEngine:
+    """Implements `Engine`: pictures (1, 3, h, w) in float32 on the CPU, one thread at a time.
+
+    The features it hands out are never overwritten; what it needs between the passes is kept for the next ones.
+    Raises `Unavailable`. `wide=False` does without AVX-512.
+    """
+
+    name = EngineName.NATIVE
+    device = torch.device("cpu")
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        pooling: Pooling = Pooling.MAX,
+        padding: Padding = Padding.ZERO,
+        wide: bool | None = None,
+    ) -> None:
+        if fault := why_not(weights):
+            raise Unavailable(fault)
+        self.library = library()
+        self.wide = self.library.impasto_instructions() == 2 if wide is None else wide
+        self.pooling, self.padding = Pooling(pooling), Padding(padding)
+        self.memory = Memory()
+        self.mean, self.std = (
+            torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
+        )
+        panel = 32 if self.wide else 16
+        self.convolutions = {
+            name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
+            for name in CONVOLUTIONS
+        }
+        first = weights.tensors["conv1_1.weight"]
+        self.first = _panels(first.permute(3, 1, 2, 0).reshape(1, 27, -1), panel)
+        taps = first.permute(0, 2, 3, 1).flatten(1)  # (k, 27): row, column, colour
+        self.first_back = _panels(torch.nn.functional.pad(taps, (0, 5))[None], panel)
+
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
+        """Activations of an sRGB image (1, 3, h, w) in [0, 1] at each named layer, in memory as (h', w', c).
+
+        With `below`, `image` is that pooling layer's features, and the network goes on from there. Raises
+        `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
+        """
+        wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
+        check_request(image, wanted, [layer.name for layer in LAYERS], below)
+        if image.dtype != torch.float32 or image.shape[0] != 1 or image.device != self.device:
+            raise SettingsError(
+                f"The native engine takes one float32 picture on the CPU, not {tuple(image.shape)} in {image.dtype} on "
+                f"{image.device}: use --engine torch."
+            )
+        if not wanted:
+            return {}
+        x = image if below is not None else (image - self.mean) / self.std
+        if torch.is_grad_enabled() and x.requires_grad:
+            found = _Differentiable.apply(x, self, wanted, below)
+            return dict(zip(wanted, found, strict=True))  # pyright: ignore[reportArgumentType]
+        return Pass(self, wanted, x, below, differentiable=False).features
+
+    def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
+        """y = the convolution of x, pictures (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
+        layer = self.convolutions[name]
+        h, w, c = x.shape
+        k = y.shape[2]
+        tiles = -(-h // 4) * -(-w // 4)
+        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "wide": self.wide}
+        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
+        addresses = {field: address(tensor) for field, tensor in pointers.items()}
+        call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
+        work = self.memory.take(self.library.impasto_workspace(ctypes.byref(call)))
+        call.work = address(work)
+        self.library.impasto_conv(ctypes.byref(call))
+        self.memory.give(work)
+
+    def call(self, function: str, *arguments: Tensor | float | None) -> None:
+        """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
+        plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
+        getattr(self.library, function)(*plain, torch.get_num_threads(), self.wide)
+
+    def gain(self, pool: str) -> float:
+        """What a mean is multiplied by, 0 for max pooling."""
+        return AVERAGE_POOLING_GAIN[pool] if self.pooling is Pooling.AVERAGE else 0.0
+
+
+class Convolution:
+    """One layer's frozen kernels, arranged for native.c when first needed in a direction."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL) -> None:
+        self.bias, self.panel, self.library = bias, panel, library
+        self.k, self.c = weight.shape[:2]
+        self.deep = self.k * self.c > DEEP
+        self._original: Tensor | None = weight
+        self._arranged: dict[bool, Tensor] = {}
+
+    def kernels(self, *, back: bool) -> Tensor:
+        """Kernels of the convolution, or with `back` of its transpose, which takes gradients from outputs to inputs."""
+        if back not in self._arranged:
+            assert self._original is not None
+            taps = self._original.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
+            arranged = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
+            if not self.deep:
+                taps, arranged = arranged, torch.empty(36, self.c, self.k)
+                ins, outs = (self.k, self.c) if back else (self.c, self.k)
+                self.library.impasto_transform(
+                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel == 32
+                )
+            self._arranged[back] = arranged
+            if len(self._arranged) == 2:
+                self._original = None
+        return self._arranged[back]
+
+
+class Memory:
+    """Buffers kept from pass to pass: fresh memory costs a page fault every 4 KB."""
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []  # by size
+
+    def take(self, *shape: int) -> Tensor:
+        """A tensor with anything in it; it is the caller's until given back."""
+        size = torch.Size(shape).numel()
+        at = bisect_left(self._free, size, key=Tensor.numel)
+        if at < len(self._free):
+            return self._free.pop(at)[:size].view(shape)
+        if self._free:
+            self._free.pop()  # too small, as all are: the new one takes its place
+        return torch.empty(size).view(shape)
+
+    def give(self, tensor: Tensor) -> None:
+        """Take back what `take` gave."""
+        whole = tensor.new_empty(0).set_(tensor.untyped_storage())
+        self._free.insert(bisect_left(self._free, whole.numel(), key=Tensor.numel), whole)
+
+
+class Pass:
+    """One picture's way through the network; a differentiable one keeps marks of every activation for the way back.
+
+    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`. A mark is a byte that says
+    where a gradient passes the ReLU, and the pooling above it: a quarter of the activation itself.
+    """
+
+    def __init__(
+        self, engine: NativeEngine, wanted: list[str], image: Tensor, below: str | None, *, differentiable: bool
+    ) -> None:
+        self.engine, self.shape = engine, image.shape
+        first = 0 if below is None else STEPS.index(below) + 1
+        self.steps = STEPS[first : 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
+        self._shapes: dict[str, tuple[int, int, int]] = {}  # (h, w, c) after each step
+        self._marks: dict[str, Tensor] = {}  # of each convolution's rectified outputs
+        found: dict[str, Tensor] = {}
+        x = image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous()
+        h, w = image.shape[2:]
+        marks: Tensor | None = None
+        lent: Tensor | None = None  # x, where nobody wants to keep it
+        for name in self.steps:
+            if name.startswith("pool"):
+                h, w, c, after = h // 2, w // 2, x.shape[2], name
+            else:
+                c, after = engine.convolutions[name].k, name.replace("conv", "relu")
+                if differentiable:
+                    marks = self._marks[name] = POOL.bytes(h, w, c)
+            self._shapes[name] = h, w, c
+            y = found[after] = POOL.empty(h, w, c) if after in wanted else engine.memory.take(h, w, c)
+            if name in wanted and name != after:
+                found[name] = POOL.empty(h, w, c)
+            self._compute(name, x, y, found.get(name), marks)
+            if lent is not None:
+                engine.memory.give(lent)
+            x, lent = y, None if after in wanted else y
+        if lent is not None:
+            engine.memory.give(lent)
+        self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
+
+    def back(self, arrived: Mapping[str, Tensor]) -> Tensor:
+        """The gradient to what came in, (1, c, h, w), of gradients (h, w, c) that arrived at the features."""
+        above, d = "", None  # the step above, and the gradient at its output before the ReLU: None as long as it is 0
+        for name in reversed(self.steps):
+            lower = self._before_relu(name, above, d, arrived)
+            if d is not None:
+                self.engine.memory.give(d)
+            above, d = name, lower
+        if d is None:
+            return torch.zeros(self.shape)
+        found = self._to_picture(d) if self.steps[0] == STEPS[0] else self._to_features(d)
+        self.engine.memory.give(d)
+        return found
+
+    def _to_picture(self, d: Tensor) -> Tensor:
+        h, w, k = d.shape
+        image, work = torch.empty(self.shape), self.engine.memory.take(torch.get_num_threads() * 96 * w)
+        replicate = self.engine.padding is Padding.REPLICATE
+        self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
+        self.engine.memory.give(work)
+        return image
+
+    def _to_features(self, d: Tensor) -> Tensor:
+        """The gradient to the features that the first step, a convolution, was shown."""
+        _, c, h, w = self.shape
+        y = POOL.empty(h, w, c)
+        self.engine.convolve(self.steps[0], d, y, back=True)
+        return y.permute(2, 0, 1)[None]
+
+    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None, marks: Tensor | None) -> None:
+        engine, (h, w, k) = self.engine, y.shape
+        if name.startswith("pool"):
+            engine.call("impasto_pool", x, y, marks, *x.shape, engine.gain(name))
+        elif name == "conv1_1":
+            work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
+            bias = engine.convolutions[name].bias
+            replicate = engine.padding is Padding.REPLICATE
+            engine.call("impasto_first", x, engine.first, bias, y, before, marks, work, h, w, k, replicate)
+            engine.memory.give(work)
+        else:
+            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, marks=marks)
+
+    def _before_relu(self, name: str, above: str, d: Tensor | None, arrived: Mapping[str, Tensor]) -> Tensor | None:
+        """The gradient at the output of a step, before its ReLU, from the one at the output of the step above."""
+        engine, pool = self.engine, name.startswith("pool")
+        add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
+        if d is None and add is None and add_before is None:
+            return None
+        y, marks = engine.memory.take(*self._shapes[name]), self._marks.get(name)
+        if d is not None and above.startswith("conv"):
+            engine.convolve(above, d, y, back=True, add=add, marks=marks, add_before=add_before)
+        elif pool and add is not None:
+            y.copy_(add)
+        else:
+            gain = 0.0 if d is None else engine.gain(above)
+            engine.call("impasto_pool_back", marks, d, add, add_before, y, *y.shape, gain)
+        return y
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
+    ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
+        ctx.set_materialize_grads(False)
+        features = ctx.way.features
+        ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
+        return tuple(features[name] for name in wanted)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        arrived = {
+            name: gradient[0].permute(1, 2, 0).contiguous()
+            for name, gradient in zip(ctx.wanted, gradients, strict=True)
+            if gradient is not None
+        }
+        return ctx.way.back(arrived), None, None, None
+
+
+def _panels(kernels: Tensor, panel: int) -> Tensor:
+    """(n, c, k) -> (n, k / panel, c, panel), the order in which native.c reads them."""
+    n, c, k = kernels.shape
+    return kernels.reshape(n, c, k // panel, panel).transpose(1, 2).contiguous()

@@ -1,0 +1,308 @@
+"""The figure of a run: inputs, epochs and result above loss curves, style distance by layer, and the measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from impasto.images.size import fit, resize, size_of
+from impasto.network.vgg import ORDER
+from impasto.report.metrics import Step
+from impasto.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+
+INK, GREY, RULE = "#1b1f2a", "#7b818c", "#d5d8de"
+STRONG, PALE = "#1f4e8c", "#a9c3e0"
+PALETTES = {"content": ("Oranges", 0.45, 0.8), "style": ("viridis", 0.9, 0.0), "tv": ("Greys", 0.5, 0.5)}
+WEIGHTS = {False: "normal", True: "bold"}
+FONT = "DejaVu Sans"  # matplotlib brings it along, so that a figure looks the same everywhere
+
+WIDTHS = (16.0, 15.0, 14.0, 13.0)
+"""Widths in inches that a figure may have: the first in which its pictures aren't higher than `HIGHEST`."""
+HIGHEST = 7.2
+MARGIN, GAP, CAPTION, CHARTS, TABLE = 0.4, 0.14, 0.27, 3.1, 4.3
+"""Inches: around the page, between pictures, above each, the height of the charts and the width of the table."""
+DPI = 120
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished run leaves to be shown: its measures, pictures (by epoch) and steps.
+
+    `sizes` are the epochs' (h, w), since their pictures may be kept smaller.
+    """
+
+    measures: dict[str, Any]
+    settings: Settings
+    content: Tensor
+    styles: tuple[Tensor, ...]
+    pictures: dict[int, Tensor]
+    result: Tensor
+    steps: tuple[Step, ...]
+    sizes: dict[int, tuple[int, int]]
+
+
+class Box(NamedTuple):
+    """A place on the page in inches, from its left and top."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+def arrange(rows: Sequence[Sequence[float]], large: float, width: float) -> tuple[list[list[Box]], Box]:
+    """Boxes for rows of pictures of these aspects (w / h), justified, and beside them one as high as all rows.
+
+    Everything together is `width` wide; above each row there's room for a caption.
+    """
+    per_inch = [1 / sum(aspects) for aspects in rows]  # a row's height for each inch of its width without gaps
+    gaps = [GAP * (len(aspects) - 1) for aspects in rows]
+    between = (len(rows) - 1) * (GAP + CAPTION)
+    fixed = between - sum(k * gap for k, gap in zip(per_inch, gaps, strict=True))
+    block = (width - 2 * GAP - large * fixed) / (1 + large * sum(per_inch))
+    boxes, y = [], CAPTION
+    for aspects, k, gap in zip(rows, per_inch, gaps, strict=True):
+        height, x, row = k * (block - gap), 0.0, []
+        for aspect in aspects:
+            row.append(Box(x, y, aspect * height, height))
+            x += aspect * height + GAP
+        boxes.append(row)
+        y += height + GAP + CAPTION
+    high = y - GAP - 2 * CAPTION
+    return boxes, Box(block + 2 * GAP, CAPTION, large * high, high)
+
+
+def draw(record: Record) -> Figure:
+    """The figure: inputs above epochs, the result large beside them; below them curves, bars and the table."""
+    from matplotlib.figure import Figure
+
+    inputs = [(record.content, "Photo", ""), *_style_captions(record)]
+    epochs = [(shot, f"Epoch {n}", _pixels(record.sizes[n])) for n, shot in sorted(record.pictures.items())]
+    took = _duration(record.measures["time"]["seconds"])
+    size, measured = (record.measures[key] for key in ("size", "measured_at"))
+    note = "" if size == measured else f", measured at {measured['width']}×{measured['height']}"
+    result = (record.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{note}")
+    rows = [row for row in (inputs, epochs) if row]
+    width, boxes, large = _arrange_page([[_aspect(shot[0]) for shot in row] for row in rows], _aspect(record.result))
+    charts = 0.3 + large.y + large.h + 0.75
+    height = charts + CHARTS + 0.95
+    figure = Figure(figsize=(width, height), facecolor="white")
+
+    def place(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height), anchor="NW")
+
+    left = (width - large.x - large.w) / 2
+    for picture, box in zip([*chain(*rows), result], [*chain(*boxes), large], strict=True):
+        _draw_picture(place(left + box.x, 0.3 + box.y, box.w, box.h), box, *picture)
+
+    bars = 0.2 * width - 0.6
+    curves = width - TABLE - bars - 4.1
+    _draw_curves(place(MARGIN + 0.4, charts, curves, CHARTS), record.steps, curves)
+    _draw_bars(place(MARGIN + curves + 2.7, charts, bars, CHARTS), record.measures["style"]["layers"])
+    _draw_table(place(width - MARGIN - TABLE, charts, TABLE, CHARTS), record.measures)
+    figure.text(MARGIN / width, 0.25 / height, _summary(record.settings), color=GREY, fontsize=8, family=FONT)
+    return figure
+
+
+def _arrange_page(rows: Sequence[Sequence[float]], large: float) -> tuple[float, list[list[Box]], Box]:
+    """The page's width, and what `arrange` makes of it; pictures too tall for any page are made smaller."""
+    pages = [(width, *arrange(rows, large, width - 2 * MARGIN)) for width in WIDTHS]
+    width, _, beside = pages[-1]
+    pages.append((width, *arrange(rows, large, (width - 2 * MARGIN) * HIGHEST / beside.h)))
+    return next((page for page in pages if page[2].h <= HIGHEST), pages[-1])
+
+
+def _draw_picture(axes: Axes, box: Box, image: Tensor, name: str, detail: str) -> None:
+    """At the resolution of the page, so that pictures of all scales are equally large."""
+    shape = fit(size_of(image), round(max(box.w, box.h) * DPI))
+    axes.imshow(resize(image.cpu(), shape)[0].permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.set_axis_off()
+    room = box.w / 0.088  # characters of the caption's size
+    if len(name) <= room:
+        _caption(axes, name, detail if len(name) + len(detail) + 2 <= room else "")
+
+
+def _draw_curves(axes: Axes, steps: Sequence[Step], inches: float) -> None:
+    """Loss and parts over steps; what isn't above zero has no place on a log scale and is left out."""
+    from matplotlib.ticker import MaxNLocator
+
+    _frame(axes, "Loss", "at each step, and its weighted parts", shift=-0.4)
+    x = [step.step for step in steps]
+    curves = {"total": [_loggable(step.loss) for step in steps]}
+    axes.plot(x, curves["total"], color=INK, linewidth=2.2, label="total", zorder=3)
+    for kind in PALETTES:
+        names = {name for step in steps for name in step.parts if name.split("/")[0] == kind}
+        layers = sorted(names, key=lambda name: ORDER.get(name.split("/")[-1], 0))
+        for name, colour in zip(layers, _shades(kind, len(layers)), strict=True):
+            curves[name] = [_loggable(step.parts.get(name, 0.0)) for step in steps]
+            axes.plot(x, curves[name], color=colour, linewidth=1.2, label=name.replace("/", " "))
+    seen = [value for curve in curves.values() for value in curve if not math.isnan(value)] or [1.0]
+    highest, lowest = 1.2 * max(seen), max(min(seen), 1e-8 * max(seen)) / 1.2
+    axes.set_yscale("log")
+    axes.set_ylim(lowest, highest * (highest / lowest) ** 0.08)  # room for the sizes above the curves
+    axes.set_xlim(*((x[0] - 0.5, x[-1] + 0.5) if x else (0.5, 1.5)))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y", color=RULE, linewidth=0.5)
+    _write(axes, "step", (0.5, 0), (0, -28), color=GREY, size=8.5, ha="center")
+    for _, group in groupby(steps, key=lambda step: step.scale):
+        scale = list(group)
+        start = scale[0].step - 0.5
+        if scale[0] is not steps[0]:
+            axes.axvline(start, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        if inches * len(scale) / len(steps) > 0.5:
+            _write(
+                axes, f"{max(scale[0].size)} px", (start, 1), (4, -9), ("data", "axes fraction"), color=GREY, size=7.5
+            )
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, labelcolor=INK, handlelength=1.3,
+        prop={"family": FONT, "size": 8 if len(curves) < 14 else 6}, borderaxespad=0,
+    )  # fmt: skip
+
+
+def _draw_bars(axes: Axes, layers: dict[str, dict[str, Any]]) -> None:
+    """The share of the style distance closed at each layer, those the run didn't optimise in a paler shade."""
+    _frame(axes, "Style distance closed", "", shift=-0.65)
+    values = [100 * (layer["closed"] or 0.0) for layer in layers.values()]
+    low = max(-100.0, min(0.0, *values)) if values else 0.0
+    colours = [STRONG if layer["optimised"] else PALE for layer in layers.values()]
+    axes.barh(range(len(values)), [max(value, low) for value in values], height=0.68, color=colours, zorder=2)
+    for y, (layer, value) in enumerate(zip(layers.values(), values, strict=True)):
+        _write(axes, _percent(layer["closed"]), (max(value, 0.0), y), (4, 0), "data", va="center")
+    axes.set_xlim(low, 125)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_yticks(range(len(values)), layers)
+    axes.set_xticks([tick for tick in (-100, -50, 0, 50, 100) if tick >= low])
+    axes.xaxis.set_major_formatter("{x:.0f} %")
+    axes.tick_params(axis="y", length=0, pad=5)
+    axes.grid(axis="x", color=RULE, linewidth=0.5)
+    for x, colour, label in ((0.0, STRONG, "optimised"), (0.48, PALE, "not optimised")):
+        _write(axes, "■", (x, 0), (0, -34), color=colour, size=9)
+        _write(axes, label, (x, 0), (11, -33.5))
+
+
+def _draw_table(axes: Axes, measures: dict[str, Any]) -> None:
+    axes.set_axis_off()
+    _caption(axes, "Measures", "", size=10.5)
+    rows = list(_rows(measures))
+    for i, (label, values, heading) in enumerate(rows):
+        y = 1 - (i + 0.55) / len(rows)
+        _write(axes, label, (0, y), (0 if heading else 9, 0), size=8.5, va="center", weight=WEIGHTS[heading])
+        for x, value, bold in zip((0.66, 0.82, 1.0), values, (False, not heading, False), strict=True):
+            colour = INK if bold else GREY
+            _write(axes, value, (x, y), color=colour, size=8.5, va="center", ha="right", weight=WEIGHTS[bold])
+        if heading:
+            axes.axhline(y - 0.5 / len(rows), color=RULE, linewidth=0.8)
+    axes.set_ylim(0, 1)
+
+
+def _rows(measures: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str, str], bool]]:
+    """Label, values for photo, result and painting, and whether it is a heading."""
+    style, colour, time = measures["style"], measures["colour"], measures["time"]
+    result, chance = measures["structure"]["result"], measures["structure"]["painting"]
+    yield "Distance to the painting closed", ("photo", "result", "painting"), True
+    yield "style, layers optimised", ("0 %", _percent(style["mean_optimised"]), "100 %"), False
+    yield "style, layers not optimised", ("0 %", _percent(style["mean_others"]), "100 %"), False
+    yield "colours (W₂ in Oklab)", ("0 %", _percent(colour["closed"]), "100 %"), False
+    yield "Structure of the photo kept", ("photo", "result", "painting"), True
+    names = {"edges": "edges (Sobel)", "contrast_structure": "contrast · structure (SSIM)"}
+    for key, value in result.items():
+        yield names.get(key, f"features at {key}"), ("1.00", _number(value), _number(chance[key])), False
+    yield "Time", ("", "", ""), True
+    yield "whole run", ("", _duration(time["seconds"]), ""), False
+    for scale in time["scales"][-1:]:
+        label = f"step at {scale['width']}×{scale['height']} px, median"
+        yield label, ("", _duration(scale["seconds_per_step"]), ""), False
+    yield "step, per megapixel", ("", _duration(time["seconds_per_megapixel_step"]), ""), False
+
+
+def _write(
+    axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float] = (0, 0),
+    coordinates: Any = "axes fraction", *, size: float = 8, color: str = INK, **look: Any,
+) -> Annotation:  # fmt: skip
+    return axes.annotate(text, at, shift, coordinates, "offset points", fontsize=size, color=color, family=FONT, **look)
+
+
+def _caption(axes: Axes, name: str, detail: str, size: float = 9.5, shift: float = 0) -> None:
+    """A bold name above the axes, `shift` inches to the right, with something in grey after it."""
+    title = _write(axes, name, (0, 1), (72 * shift, 5), size=size, weight="bold")
+    _write(axes, detail, (1, 0), (7, 0), title, size=size - 1, color=GREY, va="bottom")
+
+
+def _frame(axes: Axes, name: str, detail: str, shift: float) -> None:
+    _caption(axes, name, detail, 10.5, shift)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(RULE)
+    axes.tick_params(which="both", color=RULE, labelcolor=INK, labelsize=8, labelfontfamily=FONT)
+
+
+def _shades(kind: str, count: int) -> Any:
+    """Colours for the curves of a kind of loss, from the shallowest layer to the deepest."""
+    from matplotlib import colormaps
+
+    name, first, last = PALETTES[kind]
+    return colormaps[name]([first + (last - first) * (i + 0.5) / count for i in range(count)])
+
+
+def _style_captions(record: Record) -> list[tuple[Tensor, str, str]]:
+    if len(record.styles) == 1:
+        return [(record.styles[0], "Style", "")]
+    shares = record.settings.style_weights or [1.0] * len(record.styles)
+    return [
+        (style, f"Style {n}", _percent(share / sum(shares)))
+        for n, (style, share) in enumerate(zip(record.styles, shares, strict=True), start=1)
+    ]
+
+
+def _summary(s: Settings) -> str:
+    parts = [
+        "impasto",
+        f"{s.optimizer}, {s.epochs} × {s.steps_per_epoch} steps",
+        f"α = {s.content_weight:g}, β = {s.style_weight:g} ({s.objective})",
+        f"from {Path(s.init).name}",
+        f"{s.pooling} pooling",
+        f"weights {Path(s.weights).name}",
+        f"seed {s.seed}",
+    ]
+    return "   ·   ".join(parts)
+
+
+def _aspect(image: Tensor) -> float:
+    """Width by height, held within what can be laid out: a thinner picture gets white beside it."""
+    return min(max(image.shape[-1] / image.shape[-2], 0.25), 4.0)
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]} px"
+
+
+def _loggable(value: float) -> float:
+    return value if value > 0 and math.isfinite(value) else math.nan
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{round(100 * share)} %".replace("-", "−")
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:z.2f}".replace("-", "−")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "—"
+    if seconds < 600:
+        return (
+            f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
+        )
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,237 @@
+"""How far a picture went from the photo towards the painting, and how much of the photo it kept, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.images.colour import oklab
+from impasto.images.size import fit, resize, size_of
+from impasto.losses import style_layer_loss
+from impasto.losses.moments import averaged
+from impasto.network.vgg import ORDER, Engine, smallest_side
+from impasto.objective import colour_mode as palette
+from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, survey
+from impasto.settings.settings import Settings
+from impasto.storage.scratch import MEMORY
+
+CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
+"""Style is also measured here, one layer a block: where a run doesn't optimise them, they show what carries over."""
+
+STRUCTURE_LAYERS = ("relu3_2", "relu4_2")
+"""Where the photo's features are compared with the result's: before and at the layer that usually holds content."""
+
+MEASURED = 2048
+"""Longest side in pixels at which a result is measured: a larger one is made smaller first."""
+
+
+def share_closed(now: float, start: float, floor: float = 0.0) -> float | None:
+    """1 − now/start: 0 where nothing was gained, 1 where no distance is left, below 0 where it grew.
+
+    None where `start` isn't above `floor`: there was no distance to close.
+    """
+    return None if start <= floor else 1 - now / start
+
+
+def style_closed(now: Tensor, start: Tensor, target: Tensor) -> float | None:
+    """Share of E_l (Gatys et al. 2015, eq. 4) that is closed, from Gram matrices (1, c, c) divided by their positions.
+
+    E_l is a squared distance: half the way closes three quarters of it.
+    """
+    size = style_layer_loss(torch.zeros_like(target), target, m=1).item()
+    left, distance = (style_layer_loss(g, target, m=1).item() for g in (now, start))
+    return share_closed(left, distance, floor=1e-9 * size)  # what rounding leaves between two equal pictures
+
+
+def feature_correlation(f: Tensor, p: Tensor) -> float | None:
+    """Pearson's r of features (1, c, h, w), each channel around its own mean; None where one of them is flat.
+
+    The means are taken off since they belong to the style (Huang & Belongie 2017): what is left says what is where.
+    """
+    return _cosine(f - f.mean(dim=(2, 3), keepdim=True), p - p.mean(dim=(2, 3), keepdim=True))
+
+
+def edge_correlation(image: Tensor, photo: Tensor) -> float | None:
+    """Pearson's r of the edge strengths of two images (1, 3, h, w) in [0, 1]; None where one of them has no edges."""
+    return feature_correlation(edge_strength(image), edge_strength(photo))
+
+
+def edge_strength(image: Tensor) -> Tensor:
+    """Magnitude of Sobel's gradient of the luma (Sobel & Feldman 1968), (1, 3, h, w) -> (1, 1, h, w)."""
+    across = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]).to(image) / 8
+    kernels = torch.stack([across, across.T]).unsqueeze(1)
+    gradient = F.conv2d(F.pad(luma(image), (1, 1, 1, 1), mode="replicate"), kernels)
+    return gradient.square().sum(dim=1, keepdim=True).sqrt()
+
+
+def contrast_structure(image: Tensor, photo: Tensor) -> float:
+    """Mean of (2σ_xy + C₂)/(σ_x² + σ_y² + C₂) over the luma of two images (1, 3, h, w) in [0, 1].
+
+    SSIM without its luminance term (Wang et al. 2004, eq. 9 and 10 with C₃ = C₂/2), which a change of palette would
+    dominate. Gaussian window of 11 px with σ = 1.5, K₂ = 0.03, L = 1; a side below 11 px shortens the window.
+    """
+    x, y = luma(image), luma(photo)
+    mean_x, mean_y, xx, yy, xy = (_smoothed(z) for z in (x, y, x * x, y * y, x * y))
+    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+    c2 = 0.03**2
+    return ((2 * cov + c2) / (var_x + var_y + c2)).mean().item()
+
+
+def luma(image: Tensor) -> Tensor:
+    """Rec. ITU-R BT.601 luma of sRGB as it is coded, (1, 3, h, w) -> (1, 1, h, w)."""
+    return (image * torch.tensor([0.299, 0.587, 0.114]).to(image).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+class Colours(NamedTuple):
+    """Mean (3,) and covariance (3, 3) of the colours of a picture, in Oklab, float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+def colours_of(images: Sequence[Tensor], shares: Sequence[float] = ()) -> Colours:
+    """The colours of images (1, 3, h, w) in [0, 1] mixed by shares, by default equal: their raw moments add up."""
+    shares = shares or [1.0] * len(images)
+    mean, second = torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
+    for share, image in zip(shares, images, strict=True):
+        weight = share / sum(shares) / image[0, 0].numel()
+        for rows in MEMORY.windows(image.shape[2], 8 * image[:, :, 0].numel()):
+            pixels = oklab(image[:, :, rows].double().cpu()).flatten(2)[0]
+            mean += weight * pixels.sum(dim=1)
+            second += weight * (pixels @ pixels.T)
+    return Colours(mean, second - mean.outer(mean))
+
+
+def colour_distance(a: Colours, b: Colours) -> float:
+    """The 2-Wasserstein distance between two Gaussians (Dowson & Landau 1982, eq. 4), in Oklab: black to white is 1."""
+    root = _square_root(a.covariance)
+    cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
+    squared = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * cross
+    return squared.clamp(min=0).sqrt().item()
+
+
+@torch.no_grad()
+def measure_pictures(
+    engine: Engine, settings: Settings, photo: Tensor, styles: Sequence[Tensor], result: Tensor
+) -> dict[str, Any]:
+    """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
+
+    Everything is measured at the result's size, or `MEASURED` pixels where it is larger, and in the run's tiles;
+    paintings at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
+    the pictures themselves. Layers that a picture is too small for are left out. The paintings' own structure,
+    stretched to that size, says what mere chance would keep.
+    """
+    full = size_of(result)
+    size = fit(full, min(max(full), MEASURED))
+    tile = settings.tile if isinstance(settings.tile, int) and settings.tile else None
+    result = resize(result, size)
+    photo = resize(photo.to(result), size)
+    paintings = [resize(s.to(result), fit(size_of(s), max(size))) for s in styles]
+    least = min(side for image in (result, *paintings) for side in image.shape[-2:])
+    style = _fitting({*settings.style_layers, *CONTROL_LAYERS}, least)
+    structure = _fitting(STRUCTURE_LAYERS, min(size))
+
+    wanted = LossWeights(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
+    colours = palette.make(settings.color, photo, paintings)
+    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights, tile=tile)
+    sums, features = survey(engine, targets.gauge, colours.shown(result), structure, tile=tile)
+    three = sums, targets.start, targets.style
+    closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
+    optimised = [name for name in style if name in settings.style_layers]
+
+    def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:
+        return {
+            **{name: feature_correlation(found[name], targets.content[name]) for name in structure},
+            "edges": edge_correlation(image, photo),
+            "contrast_structure": contrast_structure(image, photo),
+        }
+
+    nothing = Gauge(Manner(), (), (), size)
+    strangers = (colours.shown(resize(s.to(result), size)) for s in styles)
+    chance = [kept(image, survey(engine, nothing, image, structure, tile=tile)[1]) for image in strangers]
+    painted = colours_of(paintings, settings.style_weights)
+    before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
+    return {
+        "size": {"width": full[1], "height": full[0]},
+        "measured_at": {"width": size[1], "height": size[0]},
+        "style": {
+            "layers": {n: {"closed": closed[n], "optimised": n in optimised} for n in style},
+            "mean_optimised": mean_of(closed[n] for n in optimised),
+            "mean_others": mean_of(closed[n] for n in style if n not in optimised),
+        },
+        "structure": {
+            "result": kept(result, features),
+            "painting": {name: mean_of(one[name] for one in chance) for name in chance[0]},
+        },
+        "colour": {
+            "photo_to_painting": before,
+            "result_to_painting": after,
+            "closed": share_closed(after, before, floor=1e-3),  # a twentieth of what an eye can tell
+        },
+    }
+
+
+class Step(NamedTuple):
+    """What is kept of an event `Stepped`: all but its picture, since that holds on to a canvas."""
+
+    step: int
+    scale: int
+    size: tuple[int, int]
+    loss: float
+    parts: Mapping[str, float]
+    seconds: float
+
+
+def measure_time(steps: Sequence[Step], seconds: float) -> dict[str, Any]:
+    """How long the steps of a run took, in seconds; a scale's first step includes measuring its targets."""
+    stamps = [0.0, *(step.seconds for step in steps)]
+    lasted = [after - before for before, after in pairwise(stamps)]
+    megapixels = sum(step.size[0] * step.size[1] for step in steps) / 1e6
+    scales: dict[int, list[float]] = {}
+    sizes = {step.scale: step.size for step in steps}
+    for step, duration in zip(steps, lasted, strict=True):
+        scales.setdefault(step.scale, []).append(duration)
+    return {
+        "steps": len(steps),
+        "seconds": seconds,
+        "seconds_per_step": median(lasted) if lasted else None,
+        "seconds_per_megapixel_step": seconds / megapixels if megapixels else None,
+        "scales": [
+            {"width": sizes[n][1], "height": sizes[n][0], "steps": len(d), "seconds_per_step": median(d)}
+            for n, d in scales.items()
+        ],
+    }
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """The mean of those that could be measured, None where there is none."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _cosine(a: Tensor, b: Tensor) -> float | None:
+    norms = a.norm() * b.norm()
+    return None if norms == 0 else ((a * b).sum() / norms).clamp(-1, 1).item()
+
+
+def _smoothed(image: Tensor) -> Tensor:
+    for dim in (-2, -1):
+        x = torch.arange(n := min(11, image.shape[dim])).to(image) - (n - 1) / 2
+        window = torch.exp(-(x**2) / (2 * 1.5**2))
+        image = F.conv2d(image, (window / window.sum()).view(1, 1, *((n, 1) if dim == -2 else (1, n))))
+    return image
+
+
+def _square_root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ values.clamp(min=0).sqrt().diag() @ vectors.T
+
+
+def _fitting(layers: Iterable[str], side: int) -> list[str]:
+    return sorted((name for name in layers if smallest_side([name]) <= side), key=ORDER.__getitem__)

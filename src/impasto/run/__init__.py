@@ -1,0 +1,1 @@
+"""A run from coarse to fine: its plan, its optimiser, its state and its events."""

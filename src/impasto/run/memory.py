@@ -1,0 +1,276 @@
+"""How much memory a run will take, and how to paint within a budget: tiles, length of history, canvases in files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from impasto.errors import SettingsError
+from impasto.network.stages import Stage, kept_bytes, network_pixels, split_into_stages
+from impasto.network.tiles import stride
+from impasto.network.vgg import CHANNELS, feature_size, poolings_before
+from impasto.settings.choices import EngineName, OptimizerName
+from impasto.settings.settings import Settings
+from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder
+
+SHARE_OF_FREE = 0.7
+"""Part of the free memory that a run may take when no budget is given."""
+
+HISTORIES = (20, 10, 6, 3)
+"""L-BFGS pairs: more than the first gain nothing here, the last is for want of memory."""
+
+HISTORIES_IN_FILES = (10, 6, 3, 2, 1)
+"""The same where pairs are in files: they are short for want of room on the disk. One pair still beats Adam."""
+
+TILE_SIDES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
+"""Sides of tiles in pixels, from the fastest to the most frugal."""
+
+FILES_COST = 1.25
+"""Time of a step with canvases in files relative to one in memory; tiles that are mostly surroundings cost more.
+
+It was 1.1 at 4096×4096 px on a fast disk.
+"""
+
+ROOM_TO_TAKE = 0.95
+"""Part of a disk's free room that files may take."""
+
+CANVAS = 3 * 4
+"""Bytes of a pixel of a canvas or a gradient: three float32."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture of `size` (h, w) will be painted, and the greatest resident memory expected, in bytes.
+
+    `tile` is the side of a tile in pixels, None where the network sees the canvas whole; `spare` the bytes in which
+    tiles are kept that needn't be computed twice; `history` the number of L-BFGS pairs; `folder` where canvases are in
+    files of `disk` bytes together, None where they are in memory.
+    """
+
+    size: tuple[int, int]
+    tile: int | None
+    history: int
+    peak: int
+    budget: int
+    disk: int = 0
+    folder: Path | None = None
+    spare: int = 0
+
+
+class Way(NamedTuple):
+    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files."""
+
+    tile: int | None
+    history: int
+    in_files: bool = False
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the system has left, within the limits of its control group."""
+    left = [psutil.virtual_memory().available]
+    for limit, used in CONTROL_GROUPS:
+        try:
+            left.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # no such control group, or its limit is "max"
+            continue
+    return max(0, min(left))
+
+
+CONTROL_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+"""Files with the limit and the use of memory in bytes, control groups version 2 and 1."""
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now."""
+    return psutil.Process().memory_info().rss
+
+
+def make_plan(
+    settings: Settings,
+    size: tuple[int, int],
+    *,
+    engine: str,
+    resident: int,
+    free: int,
+    folder: Path | None = None,
+    room: int = 0,
+) -> Plan:
+    """The fastest way to paint (h, w) pixels within the budget, from what is `resident` already and still `free`.
+
+    Files may take most of the `room` in bytes that `folder` has, if there is one. Raises `SettingsError` where not even
+    the smallest tiles fit, or what doesn't fit into memory is too much for the disk.
+    """
+    budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
+    layers = (*settings.content_layers, *settings.style_layers)
+
+    def planned(way: Way) -> Plan:
+        peak = resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files)
+        spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, engine))
+        more = network_bytes(size, layers, way.tile, engine, spare) - network_bytes(size, layers, way.tile, engine)
+        disk = file_bytes(settings, size, way.tile, way.history) if way.in_files else 0
+        return Plan(size, way.tile, way.history, peak + more, budget, disk, folder if way.in_files else None, spare)
+
+    def time_of(plan: Plan) -> float:
+        work = network_pixels(size, layers, plan.tile, plan.spare, engine)
+        return work if plan.folder is None else FILES_COST * work
+
+    choices = [
+        [planned(way) for way in ways if folder is not None or not way.in_files] for ways in _ways(settings, size)
+    ]
+    plans = [plan for several in choices for plan in several]
+    frugal = [plan for plan in plans if plan.peak <= budget]
+    for several in choices:
+        fitting = [plan for plan in several if plan.peak <= budget and plan.disk <= ROOM_TO_TAKE * room]
+        if fitting:  # the first of those that take the least time
+            return min(fitting, key=time_of)
+    cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or --optimizer adam"
+    if frugal:
+        least = min(plan.disk for plan in frugal)
+        raise SettingsError(
+            f"--size is {settings.size}, which takes {least / MEGABYTE:,.0f} MB of files beside memory, but "
+            f"{str(folder)!r} has {room / MEGABYTE:,.0f} MB free: name a folder on a bigger disk with --scratch, use a "
+            f"smaller size, a higher --max-memory{cheaper}."
+        )
+    least = min(plan.peak for plan in plans)
+    raise SettingsError(
+        f"--size is {settings.size}, which takes at least {least / MEGABYTE:,.0f} MB, but the budget is "
+        f"{budget / MEGABYTE:,.0f} MB: use a smaller size, a higher --max-memory{cheaper}."
+    )
+
+
+def scratch_folder(settings: Settings) -> Path | None:
+    """Where files of canvases may be put, None where no disk is at hand; raises `SettingsError` for an unfit folder."""
+    if settings.scratch == "auto":
+        return usual_folder()
+    folder = Path(settings.scratch).absolute()
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(f"--scratch is {settings.scratch!r}, which is no folder that can be written to: name one.")
+    if in_memory(folder):
+        raise SettingsError(f"--scratch is {settings.scratch!r}, which is in memory itself: name a folder on a disk.")
+    return folder
+
+
+def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
+    """All ways to paint, groups of them in the order in which they are to be preferred.
+
+    Tiles and files cost more than a shorter history, as long as that isn't very short.
+    """
+    layers = (*settings.content_layers, *settings.style_layers)
+    sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
+    if settings.tile != "auto":
+        sides = [settings.tile] if settings.tile else []
+    if not settings.style_loss.additive:
+        sides = []
+    whole: list[int | None] = [None] if settings.tile in ("auto", 0) else []
+    if settings.optimizer is not OptimizerName.LBFGS:
+        histories = histories_in_files = (0,)
+    elif settings.history == "auto":
+        histories, histories_in_files = HISTORIES, HISTORIES_IN_FILES
+    else:
+        histories = histories_in_files = (settings.history,)
+    usual, tiles = histories[:-1] or histories, [*whole, *sides]
+    longest, *shorter = ([Way(tile, history, True) for tile in tiles] for history in histories_in_files)
+    return [
+        *([Way(tile, history)] for history in usual for tile in whole),
+        [*(Way(side, history) for history in usual[-2:] for side in sides), *longest],
+        [*(Way(tile, histories[-1]) for tile in tiles), *chain.from_iterable(shorter)],
+    ]
+
+
+def estimate(
+    settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str, *, in_files: bool = False
+) -> int:
+    """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
+    layers = (*settings.content_layers, *settings.style_layers)
+    bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
+    return int(
+        ENGINE_BASE[engine]
+        + network_bytes(size, layers, tile, engine)
+        + bands
+        + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
+        + (0 if in_files else canvas_bytes(settings, size, tile, history))
+    )
+
+
+def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+    """Bytes of all that may be in files, as large as a canvas of (h, w) pixels: canvases, gradients, whole features."""
+    layers = (*settings.content_layers, *settings.style_layers)
+    handed = handed_up(size, layers, tile)
+    # The content's targets; what a stage hands up, and the gradient that it gets back for it.
+    wholes = [*settings.content_layers, *handed, *handed]
+    features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
+    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
+
+
+def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+    """The same in files, where L-BFGS needs room for a third of a canvas's spectrum too."""
+    spectrum = prod(size) * CANVAS // 3 if settings.optimizer is OptimizerName.LBFGS else 0
+    return canvas_bytes(settings, size, tile, history) + spectrum
+
+
+@lru_cache(maxsize=256)
+def network_bytes(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str, spare: int = 0) -> int:
+    """Bytes that looking at a picture (h, w) and coming back takes at most, with looks kept in `spare` bytes.
+
+    Looks at the upper stage have gone when those at the lower one, the largest, are worked on.
+    """
+    kept, most = min(spare, all_kept(size, layers, tile, engine)), 0.0
+    for stage in reversed(split_into_stages(size, layers, tile)):
+        most = max(most, kept + look_bytes(stage, engine))
+        kept = max(0, kept - sum(kept_bytes(stage, t, engine) for t in stage.tiles))
+    return int(most)
+
+
+@lru_cache(maxsize=64)
+def all_kept(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str) -> int:
+    """Bytes in which every tile of a picture (h, w) is kept: all but the last, which is at hand in any case."""
+    kept = [kept_bytes(stage, t, engine) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
+    return sum(kept[:-1])
+
+
+@lru_cache(maxsize=64)
+def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> list[str]:
+    """The layers whose features of a whole picture (h, w) one stage leaves to the next."""
+    return [stage.above for stage in split_into_stages(size, layers, tile) if stage.above]
+
+
+def look_bytes(stage: Stage, engine: str) -> float:
+    """Bytes that looking at the largest of a stage's tiles and coming back takes, gradients and losses included."""
+    whole = all(tile.interior == tile.padded for tile in stage.tiles)
+    a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in stage.passed}
+    if engine == EngineName.TORCH:
+        found = TORCH_FACTOR[whole] * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
+    else:
+        marks = sum(size for layer, size in a_pixel.items() if layer.kind == "relu") / 4
+        wanted = sum(size for layer, size in a_pixel.items() if layer.name in (*stage.layers, stage.above))
+        found = marks + NATIVE_COPIES[whole] * wanted + NATIVE_BUFFERS * max(a_pixel.values())
+    return found * max(tile.padded.pixels for tile in stage.tiles)
+
+
+CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
+"""Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, moments, event's pictures."""
+
+TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 7}
+"""Bands of a canvas that are alive at once while it is worked on."""
+
+ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 220 * MEGABYTE}
+"""Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
+
+TORCH_FACTOR = {True: 2.0, False: 2.8}
+"""Memory of an evaluation relative to its activations, of a whole picture and of a tile; measured at 512 to 1024 px."""
+
+NATIVE_COPIES = {True: 2.1, False: 3.3}
+"""Of features that are wanted: they and their gradients, of a tile also what its core was cut out of."""
+
+NATIVE_BUFFERS = 2
+"""Of the largest activation: what a convolution reads and writes."""

@@ -1,0 +1,71 @@
+"""A run between two steps, as data: what the rest of it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.run.optimizers import State
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run between two steps: besides inputs and settings, all that the rest of it depends on.
+
+    `step` of the run and `scale` count from 1, `best` is the best canvas of that scale and the objective there,
+    `sparing` which layers are left out, `steering` the record of knobs that were changed. No random number is drawn
+    after the first canvas: no generator is kept.
+    """
+
+    step: int
+    scale: int
+    restarts: int
+    seconds: float
+    canvas: Tensor
+    best: State | None
+    optimizer: State
+    sparing: State | None = None
+    steering: Sequence[State] = ()
+
+    @property
+    def taken(self) -> int:
+        """How many steps were taken, those that were taken again counted too."""
+        return self.step + self.restarts
+
+    def to(self, device: torch.device) -> RunState:
+        """The same on that device; what was one tensor stays one."""
+        moved: dict[int, Tensor] = {}
+
+        def move(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            return moved.setdefault(id(leaf), leaf.to(device))
+
+        return RunState(**mapped(shallow(self), move))
+
+
+def mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+    """A tree of dicts and lists, with every leaf gone through `leaf`."""
+    if isinstance(tree, dict):
+        return {name: mapped(branch, leaf) for name, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [mapped(branch, leaf) for branch in tree]
+    return leaf(tree)
+
+
+def tensors_of(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a tree, each with the names on the way to it: 'state.optimizer.pairs.3.0'."""
+    branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list | tuple) else ()
+    for key, branch in branches:
+        yield from tensors_of(branch, f"{name}.{key}" if name else str(key))
+    if isinstance(tree, Tensor):
+        yield name, tree
+
+
+def shallow(state: RunState) -> dict[str, Any]:
+    """The fields of a state by name, not copied."""
+    return {field.name: getattr(state, field.name) for field in fields(state)}  # asdict() would copy the tensors

@@ -1,0 +1,399 @@
+"""Every formula against an independent NumPy computation, finite differences, and the paper's own derivative."""
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from conftest import smooth_image
+from impasto.errors import SettingsError
+from impasto.losses import (
+    content_loss,
+    directions,
+    gaussian_target,
+    gaussian_w2,
+    mean_std_loss,
+    mean_std_target,
+    moment_matching,
+    nearest_neighbour_loss,
+    projected_quantiles,
+    relaxed_emd,
+    self_similarity_loss,
+    sliced_wasserstein,
+    style_layer_loss,
+    total_loss,
+    total_variation,
+    weighted_sum,
+)
+from impasto.losses.gaussian import BLUR, interpolate_gram
+from impasto.losses.matching import mean_and_covariance_of_rows, self_similarity
+from impasto.losses.moments import averaged, channel_moments, counted_gram, from_mean_and_covariance, gram, moments
+
+
+def features(seed: int, channels: int = 4, height: int = 5, width: int = 6) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((1, channels, height, width), generator=generator, dtype=torch.float64)
+
+
+def test_content_loss_is_half_the_squared_error_in_numpy():
+    f, p = features(0), features(1)
+    assert content_loss(f, p).item() == pytest.approx(0.5 * np.sum((f.numpy() - p.numpy()) ** 2))
+
+
+def test_gram_is_f_f_transposed_in_numpy():
+    f = features(0)
+    flat = f.numpy().reshape(4, 30)
+    expected = np.array([[np.sum(flat[i] * flat[j]) for j in range(4)] for i in range(4)])
+    np.testing.assert_allclose(gram(f)[0].numpy(), expected)
+
+
+def test_gram_adds_up_over_tiles():
+    f = features(0, height=8)
+    torch.testing.assert_close(gram(f[..., :3, :]) + gram(f[..., 3:, :]), gram(f))
+
+
+def test_style_layer_loss_is_equation_4_in_numpy():
+    g, a = gram(features(0)).numpy()[0], gram(features(1)).numpy()[0]
+    n, m = 4, 30
+    expected = np.sum((g - a) ** 2) / (4 * n**2 * m**2)
+    found = style_layer_loss(torch.from_numpy(g)[None], torch.from_numpy(a)[None], m)
+    assert found.item() == pytest.approx(expected)
+
+
+def test_a_style_of_another_size_is_divided_by_its_own_number_of_positions():
+    f = features(0)
+    twice = torch.cat([f, f], dim=2)
+    assert style_layer_loss(gram(f), gram(twice), 30, 60).item() == pytest.approx(0, abs=1e-20)
+    assert style_layer_loss(gram(f), gram(twice), 30).item() > 0.01
+
+
+def test_total_loss_is_alpha_content_plus_beta_style_over_weighted_layers():
+    style = weighted_sum([torch.tensor(2.0), torch.tensor(5.0)], [0.5, 0.2])
+    assert style.item() == pytest.approx(2.0)
+    assert total_loss(torch.tensor(3.0), style, 0.1, 10.0).item() == pytest.approx(20.3)
+
+
+def test_total_variation_is_the_sum_of_squared_differences_in_numpy():
+    x = smooth_image(6, 7).numpy()
+    expected = 0.5 * (np.sum(np.diff(x, axis=2) ** 2) + np.sum(np.diff(x, axis=3) ** 2))
+    assert total_variation(torch.from_numpy(x)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda f: content_loss(f, features(1)),
+        lambda f: style_layer_loss(gram(f), gram(features(1)), 30),
+        lambda f: style_layer_loss(gram(f), gram(features(1, height=3)), 30, 18),
+        total_variation,
+    ],
+    ids=["content", "style", "style of another size", "total variation"],
+)
+def test_gradients_equal_finite_differences(loss):
+    f = features(0)
+    leaf = f.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(leaf), leaf)
+    step = 1e-6
+    for position in np.ndindex(*f.shape):
+        up, down = f.clone(), f.clone()
+        up[position] += step
+        down[position] -= step
+        slope = (loss(up) - loss(down)).item() / (2 * step)
+        assert gradient[position].item() == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_content_loss_has_both_its_gradients_and_theirs_whatever_the_order_in_memory(last):
+    f, p = features(0), features(1)
+    if last:
+        f = f.contiguous(memory_format=torch.channels_last)
+    leaves = f.requires_grad_(), p.requires_grad_()
+    assert torch.autograd.gradcheck(content_loss, leaves)
+    assert torch.autograd.gradgradcheck(content_loss, leaves)
+
+
+def test_content_gradient_is_equation_2_at_the_convolutions_output():
+    before_relu, p = features(0).requires_grad_(), features(1).clamp(min=0)
+    f = before_relu.relu()
+    (gradient,) = torch.autograd.grad(content_loss(f, p), before_relu)
+    expected = torch.where(before_relu > 0, f - p, 0.0)
+    torch.testing.assert_close(gradient, expected.detach())
+
+
+def test_style_gradient_is_equation_6_at_the_convolutions_output():
+    before_relu, a = features(0).requires_grad_(), gram(features(1).relu())
+    f = before_relu.relu()
+    (gradient,) = torch.autograd.grad(style_layer_loss(gram(f), a, 30), before_relu)
+    flat, n, m = f.detach().numpy().reshape(4, 30), 4, 30
+    closed_form = (flat.T @ (flat @ flat.T - a.numpy()[0])).T / (n**2 * m**2)
+    expected = np.where(before_relu.detach().numpy().reshape(4, 30) > 0, closed_form, 0)
+    np.testing.assert_allclose(gradient.numpy().reshape(4, 30), expected, rtol=1e-10, atol=1e-15)
+
+
+def flat(f: torch.Tensor) -> np.ndarray:
+    return f.numpy().reshape(f.shape[1], -1)
+
+
+def root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(np.sqrt(values.clip(min=0))) @ vectors.T
+
+
+def blur_of(f: np.ndarray) -> float:
+    return BLUR * f.var(axis=1).mean() + 1e-8 * (f**2).mean() + 1e-12
+
+
+def test_mean_std_loss_is_the_mean_squared_difference_of_both_in_numpy():
+    now, painting = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(painting)
+    e = blur_of(b)
+    expected = np.mean(
+        (a.mean(axis=1) - b.mean(axis=1)) ** 2 + (np.sqrt(a.var(axis=1) + e) - np.sqrt(b.var(axis=1) + e)) ** 2
+    )
+    found = mean_std_loss(channel_moments(now), mean_std_target(channel_moments(painting)))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():
+    now, painting = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(painting)
+    extra = blur_of(b) * np.eye(4)
+    ca, cb = np.cov(a, bias=True) + extra, np.cov(b, bias=True) + extra
+    cross = root(root(cb) @ ca @ root(cb))
+    expected = np.sum((a.mean(axis=1) - b.mean(axis=1)) ** 2) + np.trace(ca + cb - 2 * cross)
+    found = gaussian_w2(moments(now), gaussian_target(moments(painting)))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_gaussian_w2_of_independent_channels_is_that_of_their_means_and_deviations():
+    mean, std = torch.tensor([[0.0, 1.0, 5.0]]).double(), torch.tensor([[1.0, 2.0, 0.5]]).double()
+    mean_t, std_t = torch.tensor([[2.0, 1.0, 4.0]]).double(), torch.tensor([[3.0, 1.0, 0.5]]).double()
+    now, painting = (from_mean_and_covariance(m, torch.diag_embed(s**2)) for m, s in ((mean, std), (mean_t, std_t)))
+    assert gaussian_w2(now, gaussian_target(painting)).item() == pytest.approx(4 + 1 + 4 + 1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("measure", "prepare", "compare"),
+    [(moments, gaussian_target, gaussian_w2), (channel_moments, mean_std_target, mean_std_loss)],
+    ids=["w2", "mean and std"],
+)
+@pytest.mark.parametrize("height", [1, 5], ids=["fewer positions than channels", "more positions than channels"])
+def test_a_picture_is_at_no_distance_from_itself_and_nothing_pulls_at_it(measure, prepare, compare, height):
+    f = (100 * features(0, channels=12, height=height)).requires_grad_()
+    target = prepare(measure(f.detach()))
+    loss = compare(measure(f), target)
+    (gradient,) = torch.autograd.grad(loss, f)
+    assert loss.item() == pytest.approx(0, abs=1e-11 * f.square().sum().item())
+    assert gradient.abs().max() < 1e-6
+
+
+RANKS = {
+    "more positions than channels": lambda seed: features(seed),
+    "fewer positions than channels": lambda seed: features(seed, channels=12, height=2, width=2),
+    "one position": lambda seed: features(seed, channels=5, height=1, width=1),
+    "flat": lambda seed: torch.full((1, 4, 3, 3), 0.3 + seed, dtype=torch.float64),
+    "channels that are equal": lambda seed: features(seed, channels=1).expand(1, 4, 5, 6).contiguous(),
+    "equal eigenvalues": lambda seed: torch.eye(4, dtype=torch.float64)[None, :, :, None] * (1 + seed),
+}
+
+
+@pytest.mark.parametrize("now", RANKS.values(), ids=RANKS)
+@pytest.mark.parametrize("painting", RANKS.values(), ids=RANKS)
+def test_gaussian_gradients_equal_finite_differences_whatever_the_ranks(now, painting):
+    f, g = now(0), painting(1)
+    if f.shape[1] != g.shape[1]:
+        g = features(1, channels=f.shape[1])
+    w2, spread = gaussian_target(moments(g)), mean_std_target(channel_moments(g))
+    # Where covariances lack rank, rounding of w2 is 1e-11 of its size: the difference of two says no more than this.
+    near = {"eps": 1e-6, "rtol": 1e-3, "atol": 1e-4}
+    assert gradcheck(lambda f: gaussian_w2(moments(f), w2), f.clone().requires_grad_(), **near)
+    assert gradcheck(lambda f: mean_std_loss(channel_moments(f), spread), f.clone().requires_grad_(), **near)
+
+
+def test_w2_of_512_channels_from_four_positions_in_single_precision_descends_along_its_gradient():
+    generator = torch.Generator().manual_seed(0)
+    now, painting = (300 * torch.randn((1, 512, 2, 2), generator=generator).relu() for _ in range(2))
+    target = gaussian_target(moments(painting))
+    f = now.clone().requires_grad_()
+    loss = gaussian_w2(moments(f), target)
+    (gradient,) = torch.autograd.grad(loss, f)
+    assert gradient.isfinite().all()
+    step = 0.01 * f.norm() / gradient.norm()
+    after = gaussian_w2(moments(now - step * gradient), target)
+    expected = (step * gradient.double().square().sum()).item()
+    assert (loss - after).item() == pytest.approx(expected, rel=0.2)
+
+
+def test_along_a_channel_sliced_wasserstein_is_the_difference_of_sorted_values_in_numpy():
+    now, painting = features(0), features(1)
+    along = directions(4, torch.Generator().manual_seed(0), 3)
+    a, b = (np.sort(along.numpy() @ flat(f), axis=1) for f in (now, painting))
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    assert found.item() == pytest.approx(np.mean((a - b) ** 2))
+
+
+@pytest.mark.parametrize("height", [2, 3, 11])
+def test_paintings_of_other_sizes_are_read_at_the_canvass_ranks(height):
+    now, painting = features(0), features(1, height=height)
+    along = torch.eye(4, dtype=torch.float64)
+    a, b = np.sort(flat(now), axis=1), np.sort(flat(painting), axis=1)
+    ranks, own = ((np.arange(n) + 0.5) / n for n in (a.shape[1], b.shape[1]))
+    at = np.stack([np.interp(ranks, own, row) for row in b])
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    assert found.item() == pytest.approx(np.mean((a - at) ** 2))
+
+
+def test_sliced_wasserstein_sees_what_moments_dont_and_not_the_order_of_positions():
+    along = directions(1, torch.Generator().manual_seed(0))
+    two = torch.tensor([-1.0, 1.0] * 50, dtype=torch.float64).view(1, 1, 10, 10)
+    bell = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(100, dtype=torch.float64) + 0.5) / 100)
+    bell = (bell / bell.square().mean().sqrt()).view(1, 1, 10, 10)
+    torch.testing.assert_close(moments(two), moments(bell))
+    loss = sliced_wasserstein(projected_quantiles(two, along), projected_quantiles(bell, along))
+    assert loss > 0.1
+    turned = sliced_wasserstein(projected_quantiles(two, along), projected_quantiles(two.flip(3), along))
+    assert turned.item() == 0
+
+
+def test_directions_are_unit_vectors_at_right_angles_that_span_all_channels():
+    along = directions(6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(along @ along.T, torch.eye(6, dtype=torch.float64))
+    more = directions(6, torch.Generator().manual_seed(0), 10)
+    assert more.shape == (10, 6)
+    torch.testing.assert_close(more.norm(dim=1), torch.ones(10, dtype=torch.float64))
+
+
+def test_under_a_mask_only_white_positions_and_their_share_of_grey_ones_are_sorted():
+    f, along = features(0), torch.eye(4, dtype=torch.float64)
+    white = torch.zeros(1, 1, 5, 6, dtype=torch.float64)
+    white[..., 2:4, 1:5] = 1
+    torch.testing.assert_close(
+        projected_quantiles(f, along, white), projected_quantiles(f[..., 2:4, 1:5].contiguous(), along)
+    )
+    torch.testing.assert_close(projected_quantiles(f, along, torch.ones_like(white)), projected_quantiles(f, along))
+    assert projected_quantiles(f, along, torch.full_like(white, 0.4)).shape[-1] == 12
+    with pytest.raises(SettingsError, match="black"):
+        projected_quantiles(f, along, torch.zeros_like(white))
+
+
+def rows(seed: int, count: int = 7, width: int = 5) -> torch.Tensor:
+    return torch.randn((count, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.3
+
+
+def cosine_distances(x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+    return np.array([[1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in y.numpy()] for a in x.numpy()])
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (3, 4)])
+@pytest.mark.parametrize("counts", [(7, 7), (12, 3), (3, 12)])
+def test_relaxed_emd_is_the_greater_of_both_mean_least_distances_in_numpy(seeds, counts):
+    x, y = (rows(seed, count) for seed, count in zip(seeds, counts, strict=True))
+    c = cosine_distances(x, y)
+    expected = max(c.min(axis=1).mean(), c.min(axis=0).mean())
+    assert relaxed_emd(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_relaxed_emd_wants_every_part_of_the_painting_and_nearest_neighbours_dont():
+    painting = rows(0, 40)
+    part = painting[:20]
+    assert relaxed_emd(part, painting) > 0.01
+    x, y = part - part.mean(dim=0), painting - part.mean(dim=0)
+    assert nearest_neighbour_loss(part, torch.cat([part, 2 * part.mean(dim=0) - part])).item() < 1e-6
+    assert relaxed_emd(x, torch.cat([y, -y])) > 0.01
+
+
+def test_the_nearest_neighbour_loss_is_the_mean_least_distance_around_the_means_in_numpy():
+    x, y = rows(0), rows(1, 12)
+    expected = cosine_distances(x - x.mean(dim=0), y - y.mean(dim=0)).min(axis=1).mean()
+    assert nearest_neighbour_loss(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_moment_matching_is_the_mean_difference_of_means_and_of_covariances_in_numpy():
+    x, y = rows(0), rows(1, 12)
+    a, b = x.numpy(), y.numpy()
+    expected = np.abs(a.mean(axis=0) - b.mean(axis=0)).mean()
+    expected += np.abs(np.cov(a.T, bias=True) - np.cov(b.T, bias=True)).mean()
+    assert moment_matching(x, *mean_and_covariance_of_rows(y)).item() == pytest.approx(expected)
+
+
+def test_self_similarity_is_the_difference_of_normalised_distances_in_numpy():
+    x, photo = rows(0), rows(1)
+    d, p = cosine_distances(x, x), cosine_distances(photo, photo)
+    expected = np.abs(d / d.sum(axis=0) - p / p.sum(axis=0)).sum() / 7
+    assert self_similarity_loss(x, self_similarity(photo)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_self_similarity_doesnt_mind_a_change_that_all_places_share_and_a_flat_canvas_has_one():
+    photo = rows(0, 30)
+    kept = self_similarity(photo)
+    turned = photo @ torch.linalg.qr(rows(2, 5))[0]
+    assert self_similarity_loss(3 * turned, kept).item() == pytest.approx(0, abs=1e-6)
+    assert self_similarity_loss(photo[:1].expand(30, 5), kept).item() == pytest.approx(1, rel=3e-3)
+    assert self_similarity_loss(rows(3, 30), kept).item() > 0.1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: relaxed_emd(x, rows(1, 12)),
+        lambda x: relaxed_emd(x, rows(1, 4)),
+        lambda x: nearest_neighbour_loss(x, rows(1, 12)),
+        lambda x: moment_matching(x, *mean_and_covariance_of_rows(rows(1, 12))),
+        lambda x: self_similarity_loss(x, self_similarity(rows(1))),
+    ],
+    ids=["relaxed EMD", "relaxed EMD the other way", "nearest neighbour", "moments", "self-similarity"],
+)
+def test_gradients_on_hypercolumns_equal_finite_differences(loss):
+    assert gradcheck(loss, rows(0).requires_grad_(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("height", [5, 3])
+def test_the_gradient_of_sliced_wasserstein_equals_finite_differences(height):
+    along = directions(4, torch.Generator().manual_seed(0))
+    target = projected_quantiles(features(1, height=height), along)
+    assert gradcheck(lambda f: sliced_wasserstein(projected_quantiles(f, along), target), features(0).requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: relaxed_emd(x, rows(1)),
+        lambda x: nearest_neighbour_loss(x, rows(1)),
+        lambda x: self_similarity_loss(x, self_similarity(rows(1))),
+    ],
+)
+def test_rows_of_zeros_and_rows_that_are_all_alike_have_finite_gradients(loss):
+    for x in (torch.zeros(7, 5).double(), torch.ones(7, 5).double(), torch.cat([torch.zeros(1, 5), rows(0)[1:]])):
+        leaf = x.clone().requires_grad_()
+        found = loss(leaf)
+        (gradient,) = torch.autograd.grad(found, leaf)
+        assert found.isfinite()
+        assert gradient.isfinite().all()
+        assert gradient.abs().max() < 1e6
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("positions", [3, 200])
+def test_a_gram_target_on_the_way_leaves_the_rest_of_the_distance_and_is_a_gram_matrix(share, positions):
+    generator = torch.Generator().manual_seed(0)
+    start, target = (
+        counted_gram(torch.randn((1, 8, 1, positions), generator=generator, dtype=torch.float64).relu() * scale)
+        for scale in (1.0, 2.5)
+    )
+    there = interpolate_gram(start, target, share)
+
+    def distance(a, b):
+        return style_layer_loss(averaged(a)[:, :-1, :-1], averaged(b)[:, :-1, :-1], m=1).sqrt().item()
+
+    assert distance(there, target) == pytest.approx((1 - share) * distance(start, target), rel=2e-3)
+    assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()
+
+
+@pytest.mark.skipif(torch.get_num_threads() < 2, reason="one thread adds in one order")
+def test_the_gradient_of_relaxed_emd_repeats_to_the_bit_where_many_are_matched_with_the_same():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand((1024, 96), generator=generator) for _ in range(2))
+    x[:8] = y.mean(dim=0) + 0.01 * x[:8]  # the nearest of nearly all y
+    x.requires_grad_()
+    first, *others = (torch.autograd.grad(relaxed_emd(x, y), x)[0] for _ in range(20))
+    assert all(torch.equal(other, first) for other in others)

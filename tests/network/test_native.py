@@ -1,0 +1,347 @@
+"""The native engine against torch. Real weights at small sizes: its channels come in multiples of 32."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from conftest import smooth_image, tiny_weights
+from impasto.cli.doctor import _engines
+from impasto.errors import SettingsError
+from impasto.losses.moments import gram
+from impasto.network import engines, weights
+from impasto.network.engines import native_library
+from impasto.network.engines.native import NativeEngine
+from impasto.network.engines.native_library import Unavailable, library, why_not
+from impasto.network.vgg import LAYERS, VGG19, deepest
+from impasto.objective.objective import Objective
+from impasto.objective.targets import LossWeights, measure_targets
+from impasto.settings.choices import EngineName, Padding, Pooling
+from impasto.settings.settings import Settings
+
+needs_native = pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
+
+NAMES = [layer.name for layer in LAYERS]
+STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+SUBSETS = [["conv1_1"], ["pool1", "conv3_2", "relu3_2"], ["pool2", "relu2_2", "conv2_1"], ["conv2_2", "pool4"]]
+CASES = [
+    ((33, 35), NAMES, Pooling.MAX, True),
+    ((33, 35), NAMES, Pooling.AVERAGE, False),
+    *[((18, 37), [*STYLE, "conv4_2"], pooling, wide) for pooling in Pooling for wide in (True, False)],
+    *[((21, 34), layers, Pooling.MAX, True) for layers in SUBSETS],
+    ((75, 61), STYLE, Pooling.MAX, True),
+]
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    return weights.load()
+
+
+@pytest.fixture(scope="module")
+def engine(frozen):
+    return NativeEngine(frozen)
+
+
+@pytest.fixture(scope="module")
+def doubles(frozen):
+    return {pooling: Decided(frozen, pooling=pooling).double() for pooling in Pooling}
+
+
+def picture(height, width, seed=0):
+    return smooth_image(height, width, seed, dtype=torch.float32)
+
+
+def pulls(features, seed=3):
+    """A random gradient for each layer, all of one size."""
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(f.shape, generator=generator) / f.detach().norm() for name, f in features.items()}
+
+
+def gradient(network, image, layers, pulled=None):
+    leaf = image.clone().requires_grad_()
+    features = network.features(leaf, layers)
+    pulled = pulled or pulls(features)
+    return torch.autograd.grad(sum((f * pulled[name].to(f)).sum() for name, f in features.items()), leaf)[0]
+
+
+class Decided(VGG19):
+    """The torch engine, its ReLUs and maxima deciding as `decisions` did.
+
+    Where inputs differ by less than rounding, float32 may decide otherwise than float64, and one such decision changes
+    a gradient by 1e-4 to 1e-3, whichever engine runs: torch's own float32 too.
+    """
+
+    decisions: dict[str, torch.Tensor] | None = None
+
+    def _compute(self, x, layer, *, keep_input):
+        ours = self.decisions
+        if ours is None:
+            return super()._compute(x, layer, keep_input=keep_input)
+        if layer.kind == "relu":
+            return x * (ours[layer.name] > 0)
+        if layer.kind == "pool" and self.pooling is Pooling.MAX:
+            before = NAMES[NAMES.index(layer.name) - 1]
+            where = F.max_pool2d(ours[before].contiguous(), 2, return_indices=True)[1]
+            return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
+        return super()._compute(x, layer, keep_input=True)
+
+
+def error(found, exact):
+    return ((found.double() - exact).norm() / exact.norm()).item()
+
+
+@needs_native
+@pytest.mark.parametrize("below", ["pool1", "pool3"])
+def test_going_on_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_network(engine, frozen, below):
+    image, deep = picture(50, 67), ["relu4_1", "relu5_1"]
+    start = engine.features(image, [below])[below]
+    expected, found = engine.features(image, deep), engine.features(start, deep, below=below)
+    assert all(torch.equal(found[name], expected[name]) for name in deep)
+    torch_engine = VGG19(frozen).double()
+    leaves = [start.clone().requires_grad_(), start.double().requires_grad_()]
+    ours, theirs = (e.features(x, deep, below=below) for e, x in zip((engine, torch_engine), leaves, strict=True))
+    pulled = pulls(ours)
+    a, b = (
+        torch.autograd.grad(sum((f[n] * pulled[n].to(f[n])).sum() for n in deep), leaf)[0]
+        for f, leaf in zip((ours, theirs), leaves, strict=True)
+    )
+    assert error(a, b) < 1e-3  # a tie at a ReLU may fall the other way in float32
+
+
+@needs_native
+@pytest.mark.parametrize(("size", "layers", "pooling", "wide"), CASES)
+def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, wide):
+    if wide and library().impasto_instructions() < 2:
+        pytest.skip("this processor lacks AVX-512")
+    engine, image = NativeEngine(frozen, pooling=pooling, wide=wide), picture(*size)
+    reference = doubles[pooling]
+    reference.decisions = None
+    exact = reference.features(image.double(), layers)
+    found = engine.features(image, layers)
+    assert list(found) == sorted(layers, key=NAMES.index)
+    for name in layers:
+        assert error(found[name], exact[name]) < 1e-5, name
+    reference.decisions = engine.features(image, NAMES[: max(NAMES.index(deepest(layers)), 1) + 1])
+    pulled = pulls(found)
+    now = gradient(engine, image, layers, pulled)
+    assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
+
+
+@needs_native
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize(
+    ("size", "layers"),
+    [*[(size, ["conv1_1"]) for size in ((1, 1), (1, 7), (6, 1), (2, 3))], ((19, 33), ["relu1_1", "relu3_1"])],
+)
+def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, wide):
+    if wide and library().impasto_instructions() < 2:
+        pytest.skip("this processor lacks AVX-512")
+    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, wide=wide), picture(*size)
+    reference = Decided(frozen, padding=Padding.REPLICATE).double()
+    exact, found = reference.features(image.double(), layers), engine.features(image, layers)
+    for name in layers:
+        assert error(found[name], exact[name]) < 1e-5, name
+    reference.decisions = engine.features(image, NAMES[: NAMES.index(layers[-1]) + 1])
+    pulled = pulls(found)
+    now = gradient(engine, image, layers, pulled)
+    assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
+    plain = gradient(NativeEngine(frozen, wide=wide), image, layers, pulled)
+    assert (now - plain)[..., :1, :].abs().max() > 0.1 * plain.abs().max()
+
+
+@needs_native
+@pytest.mark.parametrize("pooling", Pooling)
+def test_the_papers_loss_equals_torchs(frozen, doubles, pooling):
+    doubles[pooling].decisions = None
+    goal = LossWeights(1e-3, 1.0, {"relu4_2": 1.0}, dict.fromkeys(STYLE, 0.2))
+    photo, painting, canvas = picture(32, 48, 1), picture(36, 30, 2), picture(32, 48, 3)
+    found = []
+    for network, dtype in ((NativeEngine(frozen, pooling=pooling), torch.float32), (doubles[pooling], torch.float64)):
+        targets = measure_targets(network, goal, photo.to(dtype), [painting.to(dtype)])
+        found.append(Objective(network, goal, targets).evaluate(canvas.to(dtype)))
+    ours, exact = found
+    assert ours.loss == pytest.approx(exact.loss, rel=1e-4)
+    assert error(ours.gradient, exact.gradient) < 5e-3  # decisions included, see Decided
+
+
+@needs_native
+def test_features_handed_out_are_never_overwritten(engine):
+    kept, copies = [], []
+    for seed in range(3):
+        with torch.no_grad():
+            kept.append(engine.features(picture(32, 48, seed), ["conv2_1", "relu2_1", "pool2"]))
+        kept.append(engine.features(picture(32, 48, seed).requires_grad_(), ["conv2_1", "relu2_1", "pool2"]))
+        copies += [{name: f.detach().clone() for name, f in features.items()} for features in kept[-2:]]
+        gradient(engine, picture(32, 48, seed + 9), STYLE)
+    for features, copy in zip(kept, copies, strict=True):
+        assert all(torch.equal(features[name], copy[name]) for name in copy)
+
+
+@needs_native
+def test_a_way_back_is_still_open_after_other_pictures_went_through(engine):
+    first, second = picture(32, 48, 1).requires_grad_(), picture(40, 32, 2).requires_grad_()
+    alone = gradient(engine, first.detach(), ["relu3_1"], {"relu3_1": torch.ones(())})
+    features = engine.features(first, ["relu3_1"])["relu3_1"].sum()
+    engine.features(second, ["relu4_1"])["relu4_1"].sum().backward()
+    assert torch.equal(torch.autograd.grad(features, first)[0], alone)
+
+
+@needs_native
+@pytest.mark.parametrize("pooling", Pooling)
+@pytest.mark.parametrize("layers", [STYLE, ["conv1_2", "relu2_2", "pool2", "relu4_2"], ["pool1", "relu3_4", "conv5_1"]])
+def test_a_byte_an_activation_is_kept_and_the_first_of_equal_ones_takes_the_gradient(frozen, doubles, layers, pooling):
+    flat = picture(37, 51, 4)
+    flat[..., :20] = 0.5  # where many of a pooling's four are equal
+    engine, image = NativeEngine(frozen, pooling=pooling), flat.clone().requires_grad_()
+    features = engine.features(image, layers)
+    way = next(iter(features.values())).grad_fn.way
+    kept = sum(marks.nbytes for marks in way._marks.values())
+    passed = [layer for layer in LAYERS[: NAMES.index(deepest(layers)) + 1] if layer.kind == "conv"]
+    shapes = engine.features(flat, [layer.name for layer in passed])
+    assert kept == sum(f.numel() for f in shapes.values())
+    doubles[pooling].decisions = engine.features(flat, NAMES[: NAMES.index(deepest(layers)) + 2])
+    engine.features(picture(37, 51, 5).requires_grad_(), layers)  # whose marks are others
+    pulled = pulls(features)
+    (found,) = torch.autograd.grad(sum((f * pulled[name]).sum() for name, f in features.items()), image)
+    assert error(found, gradient(doubles[pooling], flat.double(), layers, pulled)) < 1e-5
+
+
+@needs_native
+def test_memory_is_reused_from_step_to_step_and_the_way_back_takes_no_more_than_the_way_up(frozen):
+    engine = NativeEngine(frozen)
+
+    def held():
+        return sum(buffer.numel() for buffer in engine.memory._free)
+
+    with torch.no_grad():
+        engine.features(picture(64, 64), STYLE)
+    quiet = held()
+    gradient(engine, picture(64, 64), STYLE)
+    after_one = held()
+    for seed in range(3):
+        gradient(engine, picture(64, 64, seed), STYLE)
+    assert held() == after_one <= 1.1 * quiet
+    gradient(engine, picture(48, 32), STYLE)
+    assert held() == after_one
+
+
+@needs_native
+def test_runs_repeat_to_the_bit_whatever_the_number_of_threads(engine):
+    image = picture(72, 88)
+    pulled = pulls(engine.features(image, STYLE))
+    threads, found = torch.get_num_threads(), []
+    try:
+        for n in (1, 2, 3, 1):
+            torch.set_num_threads(n)
+            found.append((gradient(engine, image, STYLE, pulled), engine.features(image, STYLE)["relu5_1"]))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(f[0], found[0][0]) and torch.equal(f[1], found[0][1]) for f in found)
+
+
+@needs_native
+def test_two_engines_paint_in_two_threads_at_once(frozen, engine):
+    images = [picture(40, 56, seed) for seed in (1, 2)]
+    alone = [gradient(engine, image, STYLE) for image in images]
+    together: list = [None, None]
+
+    def paint(n):
+        mine = NativeEngine(frozen)
+        together[n] = [gradient(mine, images[n], STYLE) for _ in range(3)]
+
+    threads = [threading.Thread(target=paint, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(found, exact) for exact, several in zip(alone, together, strict=True) for found in several)
+
+
+@needs_native
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of loaded libraries")
+def test_torch_and_the_engine_share_one_openmp_runtime(engine):
+    gradient(engine, picture(32, 32), ["relu1_1"])
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
+    assert len([path for path in loaded if re.match(r"lib(g|i)?omp", Path(path).name)]) == 1
+
+
+@needs_native
+def test_a_canvas_that_is_no_number_is_noticed(engine):
+    broken = picture(32, 32)
+    broken[0, 1, 7, 9] = float("nan")
+    assert all(f.isnan().any() for f in engine.features(broken, STYLE).values())
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("image", "layers", "sentence"),
+    [
+        (picture(32, 32), ["relu6_1"], "'relu6_1' is not a layer of this network"),
+        (picture(32, 32), ["prob"], "'prob' is not a layer of this network"),
+        (picture(15, 40), ["relu5_1"], "The picture is 40×15 px but relu5_1 needs at least 16 px"),
+        (smooth_image(32, 32), ["relu1_1"], "takes one float32 picture on the CPU"),
+        (picture(32, 32).expand(2, 3, 32, 32), ["relu1_1"], "takes one float32 picture on the CPU"),
+    ],
+)
+def test_what_it_cannot_run_is_refused(engine, image, layers, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        engine.features(image, layers)
+
+
+@needs_native
+def test_auto_takes_it_where_it_can_run(frozen):
+    assert engines.make(Settings(), frozen).name is EngineName.NATIVE
+    assert engines.make(Settings(engine="torch"), frozen).name is EngineName.TORCH
+    for engine, padding in (("torch", "zero"), ("native", "zero"), ("torch", "replicate"), ("native", "replicate")):
+        made = engines.make(Settings(engine=engine, padding=padding), frozen)
+        assert isinstance(made, VGG19 | NativeEngine)
+        assert made.padding == padding
+    assert engines.make(Settings(), tiny_weights()).name is EngineName.TORCH
+    with pytest.raises(SettingsError, match="'native', but it needs layers with a multiple of 32 channels"):
+        engines.make(Settings(engine="native"), tiny_weights())
+
+
+def test_without_the_library_torch_runs_and_doctor_says_why(monkeypatch):
+    def missing():
+        raise Unavailable("it wasn't built")
+
+    monkeypatch.setattr(native_library, "library", missing)
+    assert engines.make(Settings(), tiny_weights()).name is EngineName.TORCH
+    assert not engines.can_run("native")
+    assert _engines()["why_not_native"] == "it wasn't built"
+    with pytest.raises(SettingsError, match="--engine is 'native', but it wasn't built: use --engine torch or auto"):
+        engines.make(Settings(engine="native"), tiny_weights())
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_gram_matrix_has_its_exact_gradient_for_any_that_arrives(last):
+    features = torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    if last:
+        features = features.contiguous(memory_format=torch.channels_last)
+    features.requires_grad_()
+    assert torch.autograd.gradcheck(gram, features)
+    assert torch.autograd.gradgradcheck(gram, features)
+
+
+def test_native_on_another_device_is_a_conflict():
+    with pytest.raises(SettingsError, match="--engine is 'native', which runs on the CPU, but --device is 'cuda'"):
+        Settings(engine="native", device="cuda")
+
+
+@pytest.mark.parametrize("knobs", [{"precision": "bfloat16"}, {"compile": True}])
+def test_native_refuses_what_only_torch_can_do_and_auto_then_takes_torch(knobs, frozen):
+    with pytest.raises(SettingsError, match="--engine is 'native', which computes in float32"):
+        Settings(engine="native", **knobs)
+    assert engines.make(Settings(device="cpu", **knobs), frozen).name == EngineName.TORCH
+
+
+def test_tf32_is_refused_where_there_is_no_cuda(frozen):
+    with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but --device is 'cpu'"):
+        Settings(precision="tf32", device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but the device is"):
+            engines.make(Settings(precision="tf32"), frozen)

@@ -1,0 +1,94 @@
+"""What the pages for users say can be typed: commands in their blocks are run, flags, files and links exist."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from test_flags import FLAGS
+
+from conftest import smooth_image, tiny_weights
+from impasto.cli import demo, main
+from impasto.images.io import to_pil
+from impasto.network import weights
+from impasto.settings.settings import Settings, flag
+
+HOUSE = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md")
+TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}
+FOREIGN = {"--extra-index-url"}
+"""Flags of other programs."""
+
+
+def commands(page: str) -> list[list[str]]:
+    """What comes after 'impasto' in the indented blocks of a page, in their order."""
+    lines = (HOUSE / page).read_text(encoding="utf-8").splitlines()
+    parts = [part for line in lines if line.startswith("    ") for part in line.split("&&")]
+    return [shlex.split(part, comments=True)[1:] for part in parts if part.strip().startswith("impasto ")]
+
+
+def made_tiny(words: list[str]) -> list[str]:
+    """The same command for small pictures and few steps; what isn't typed comes from the environment."""
+    found = list(words)
+    for n, word in enumerate(words[:-1]):
+        knob = word.removeprefix("--").replace("-", "_")
+        if word == "--size":
+            found[n + 1] = "48x32" if "texture" in words else TINY["size"]
+        elif word == "--snapshots":
+            found[n + 1] = "1"
+        elif knob in TINY:
+            found[n + 1] = TINY[knob]
+    return found
+
+
+@pytest.fixture
+def _surroundings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("IMPASTO_")]:
+        monkeypatch.delenv(name)
+    for knob, value in TINY.items():
+        monkeypatch.setenv(f"IMPASTO_{knob.upper()}", value)
+    monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
+    monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
+    monkeypatch.setattr(demo, "photograph", lambda: Path("photo.jpg"))
+    monkeypatch.setattr(demo, "KNOBS", TINY)
+    for seed, name in enumerate(("photo.jpg", "painting.jpg", "a.jpg", "b.jpg", "sky.png", "part.png")):
+        to_pil(smooth_image(48, 64, seed=seed)).save(name)
+
+
+@pytest.mark.usefixtures("_surroundings")
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_every_command_of_a_page_works_one_after_another(page, capsys):
+    found = commands(page)
+    assert len(found) >= 8
+    for words in found:
+        assert main(made_tiny(words)) == 0, (words, capsys.readouterr().err)
+
+
+def test_the_guide_shows_every_command_and_every_setting_that_shapes_a_picture():
+    text = (HOUSE / "docs/guide.md").read_text(encoding="utf-8")
+    for command in FLAGS:
+        if command.split()[0] not in ("weights", "demo", "doctor", "bench"):
+            assert f"impasto {command}" in text, command
+    surroundings = {"size", "max_pixels", "device", "engine", "precision", "compile", "tile", "history", "weights"}
+    surroundings |= {"content_layer_weights", "style_layers", "style_weight", "pooling", "padding", "negligible"}
+    assert [knob for knob in Settings.model_fields.keys() - surroundings if flag(knob) not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_that_a_page_names_exists(page):
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", (HOUSE / page).read_text(encoding="utf-8")))
+    known = {flag(knob) for knobs in (Settings.model_fields, *FLAGS.values()) for knob in knobs}
+    assert named - known - FOREIGN <= {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_and_every_link_of_a_page_exists(page):
+    text = (HOUSE / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", text):
+        assert (HOUSE / page).parent.joinpath(link).exists(), link
+    package = HOUSE / "src/impasto"
+    for name in re.findall(r"`([a-z_/]+(?:\.py|/))`", text):
+        assert (package / name).exists() or (HOUSE / name).exists(), name

@@ -1,0 +1,239 @@
+"""Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_stylizer import FIRST_STEP, PAINTING, PHOTO, RECIPE, Faulty, is_up_to, network, settings, told
+
+from impasto.errors import SettingsError
+from impasto.images.colour import oklab
+from impasto.jobs import checkpoint
+from impasto.jobs.checkpoint import Checkpoint
+from impasto.jobs.recipe import Recipe
+from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
+from impasto.run.stylizer import Stylizer
+from impasto.settings.schedule import Schedule, ScheduledChange
+from impasto.settings.settings import Settings
+
+CHANGES = [
+    {"strength": 0.9},
+    {"layer_weights": [5.0, 1.0, 1.0, 1.0, 0.0], "content_weight": 3.0, "tv_weight": 0.1},
+    {"color": "keep"},
+    {"color": "match", "style_weight": 0.3},
+]
+
+
+def run(stylizer: Stylizer, when, path=None, **ways) -> list:
+    """The events of a run in which `when(event)` gives the knobs to change; with a path, its states step by step."""
+    events = []
+    for event in stylizer.paint(PHOTO, [PAINTING], **ways):
+        events.append(event)
+        if knobs := when(event):
+            stylizer.steer(**knobs)
+        if path is not None and isinstance(event, Stepped) and event.state is not None:
+            checkpoint.write(path / str(event.step), Checkpoint(RECIPE, event.state(), {}, {}))
+    return events
+
+
+def at_step(step: int, knobs: dict):
+    return lambda event: knobs if isinstance(event, Stepped) and event.step == step else None
+
+
+def stylizer(**changes) -> Stylizer:
+    return Stylizer(settings(**changes), network=network())
+
+
+# The record
+
+
+def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_it():
+    steering = Schedule(Settings())
+    steering.ask({"strength": 0.7})
+    steering.ask({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
+    assert steering.settings == Settings()
+    assert steering.take(3)
+    assert not steering.take(4)
+    assert steering.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
+    knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    assert steering.changes == steering.plan == (ScheduledChange(3, knobs),)
+
+
+def test_what_was_changed_back_before_the_next_step_was_not_changed():
+    steering = Schedule(Settings())
+    steering.ask({"strength": 0.7})
+    steering.ask({"strength": 0.5})
+    assert not steering.take(3)
+    assert steering.plan == ()
+
+
+def test_a_record_goes_on_with_what_was_done_and_waits_with_what_was_asked_for_and_planned():
+    first = Schedule(Settings(), [ScheduledChange(9, {"tv_weight": 0.5}), ScheduledChange(2, {"strength": 0.1})])
+    assert [first.take(step) for step in (0, 1, 2)] == [False, False, True]
+    first.ask({"content_weight": 4.0})
+    record = first.record(5)
+    assert [change.after for change in record] == [2, 5, 9]
+    again = Schedule(Settings(), record, now=5)
+    assert again.settings == first.settings == Settings(strength=0.1)
+    assert [again.take(step) for step in (5, 6, 9)] == [True, False, True]
+    assert again.settings == Settings(strength=0.1, content_weight=4.0, tv_weight=0.5)
+    assert again.plan == record
+
+
+@pytest.mark.parametrize("plan", [{"size": 64}, {"strength": 2}, {"layer_weights": [1.0]}])
+def test_a_record_with_what_is_not_allowed_is_refused_before_the_run(plan):
+    with pytest.raises(SettingsError, match=r"--size can.t be changed|--strength is 2|--layer-weights has 1 values"):
+        Schedule(Settings(), [ScheduledChange(2, {"tv_weight": 1.0}), ScheduledChange(4, plan)])
+
+
+@pytest.mark.parametrize(("after", "knobs"), [(-1, {}), ("2", {}), (2, ["strength"]), (None, {})])
+def test_what_is_no_record_is_none(after, knobs):
+    with pytest.raises(ValueError, match="can't be changed after"):
+        ScheduledChange(after, knobs)
+
+
+# Runs
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
+@pytest.mark.parametrize("knobs", CHANGES, ids=lambda knobs: "+".join(knobs))
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_steered_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(optimizer, knobs, step, tmp_path):
+    """Step 4 is the first scale's last: what is asked for then holds from the next scale on."""
+    way = {"optimizer": optimizer, "size": 64}
+    whole = run(stylizer(**way), at_step(step, knobs), tmp_path)
+    plain = run(stylizer(**way), lambda event: None)
+    assert not torch.equal(whole[-1].picture, plain[-1].picture)
+    for saved in (step, step + 1, 6):
+        state = checkpoint.read(tmp_path / str(saved)).state
+        events = run(stylizer(**way), lambda event: None, resume=state)
+        assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, saved)])
+        assert (events[-1].loss, events[-1].parts) == (whole[-1].loss, whole[-1].parts)
+
+
+WAYS = [
+    {"style_loss": "remd"},
+    {"objective": "gatys", "content_weight": 1e-3, "style_weight": 1e3},
+    {"negligible": 0.3, "steps_per_epoch": 6},
+    {"size": 96, "tile": 64},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_steered_again_and_again_and_saved_in_between_a_run_and_its_record_paint_the_same(way, tmp_path):
+    """Of a loss of all layers at once, the unit depends on the layers' weights."""
+    weights = [{"layer_weights": [1.0, 9.0, 1.0, 0.0, 2.0]}, {"content_weight": 2e-3}, {"tv_weight": 0.2}]
+    steps = {2: weights[0], 3: weights[1] | {"color": "keep"}, 5: weights[2]}
+    job = stylizer(**way)
+    whole = run(job, lambda event: steps.get(event.step) if isinstance(event, Stepped) else None, tmp_path)
+    assert [change.after for change in job.steering.plan] == [2, 3, 5]
+    again = run(stylizer(**way), lambda event: None, steering=job.steering.plan)
+    assert told(again) == told(whole)
+    for saved in (2, 3, 4, 5):  # who goes on from there asks for what came later
+        later = {step: knobs for step, knobs in steps.items() if step > saved}
+        resumed, state = stylizer(**way), checkpoint.read(tmp_path / str(saved)).state
+        events = run(resumed, lambda e, at=later: at.get(e.step) if isinstance(e, Stepped) else None, resume=state)
+        assert told(events[-1:]) == told(whole[-1:])
+        assert resumed.steering.plan == job.steering.plan
+
+
+@pytest.mark.parametrize("event_type", [Started, EpochDone, ScaleDone])
+@pytest.mark.parametrize("knobs", [CHANGES[0], CHANGES[2]], ids=str)
+def test_it_does_not_matter_at_which_event_after_a_step_the_knobs_change(event_type, knobs):
+    """Epoch 1 ends with step 3, scale 1 with step 4."""
+    step = {Started: 0, EpochDone: 3, ScaleDone: 4}[event_type]
+    times = []
+
+    def once(event) -> dict | None:
+        if isinstance(event, event_type) and not times:
+            times.append(event)
+            return knobs
+        return None
+
+    job = stylizer()
+    whole = run(job, once)
+    assert job.steering.plan == (ScheduledChange(step, knobs),)
+    assert told(run(stylizer(), lambda event: None, steering=job.steering.plan)) == told(whole)
+
+
+@pytest.mark.parametrize("when", [Started, ScaleDone])
+def test_colours_asked_for_between_scales_come(when):
+    def chroma(events) -> float:
+        return (oklab(events[-1].picture)[:, 1:] - oklab(PHOTO)[:, 1:]).square().mean().item()
+
+    kept = run(stylizer(), lambda event: {"color": "keep"} if isinstance(event, when) else None)
+    assert chroma(kept) < 0.1 * chroma(run(stylizer(), lambda event: None))
+
+
+def test_a_scale_is_begun_with_what_was_asked_for_before_it():
+    """Its targets are measured once, and the photo's detail that it gets is what the new strength leaves of it."""
+    job = Stylizer(settings(), network=network(), remembered={})
+    run(job, lambda event: {"color": "keep"} if isinstance(event, ScaleDone) else None)
+    assert job.remembered is not None
+    assert list(job.remembered) == [("style", (24, 32), None), ("keep", (48, 64), None)]
+
+
+def test_a_picture_of_an_earlier_step_stays_what_it_was_when_the_colours_change():
+    shots = []
+    for event in run(job := stylizer(scales=1), lambda event: None):
+        if isinstance(event, Stepped):
+            shots.append(event.picture())
+    later = [e for e in run(job, at_step(3, {"color": "keep"})) if isinstance(e, Stepped)]
+    assert all(torch.equal(event.picture(), shot) for event, shot in zip(later[:3], shots[:3], strict=True))
+    assert not torch.equal(later[3].picture(), shots[3])
+
+
+@pytest.mark.parametrize("knobs", [{"strength": 0.9}, {"color": "keep"}], ids=str)
+def test_a_steered_run_that_had_to_take_steps_again_is_repeated_too(knobs, tmp_path):
+    """ScheduledChange when told of the restart: the step was tried before that, and is after it."""
+    way = {"scales": 1, "negligible": 0.3}
+
+    def job() -> Stylizer:
+        return Stylizer(settings(**way), network=Faulty("image", [FIRST_STEP + 2]))
+
+    first = job()
+    whole = run(first, lambda event: knobs if isinstance(event, Restarted) else None, tmp_path)
+    assert first.steering.plan == (ScheduledChange(3, knobs),)
+    assert told(run(job(), lambda event: None, steering=first.steering.plan)[-4:]) == told(whole[-4:])
+    for saved in (3, 4, 5):
+        state = checkpoint.read(tmp_path / str(saved)).state
+        assert state.restarts == 1
+        events = run(stylizer(**way), lambda event: None, resume=state)
+        assert told(events[-1:]) == told(whole[-1:])
+
+
+def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_steered_to():
+    """The state is the one after the restart: what was asked for before it has been heeded, what came after has not."""
+    way = {"scales": 1, "negligible": 0.3}
+    job = Stylizer(settings(**way), network=Faulty("image", [FIRST_STEP + 2]))
+    states, last = [], None
+    for event in job.paint(PHOTO, [PAINTING]):
+        if isinstance(event, Stepped) and event.step == 2:
+            job.steer(strength=0.9)
+        if isinstance(event, Restarted):
+            assert last is not None
+            states.append(last())
+            job.steer(tv_weight=0.5)
+            states.append(last())
+        last = event.state if isinstance(event, Stepped) else last
+    assert isinstance(event, Finished)
+    assert [[change["after"] for change in state.steering] for state in states] == [[2], [2, 3]]
+    steer = [lambda e: {"tv_weight": 0.5} if isinstance(e, Started) else None, lambda e: None]
+    for state, when in zip(states, steer, strict=True):
+        assert told(run(stylizer(**way), when, resume=state)[-1:]) == told([event])
+
+
+def test_a_second_run_begins_with_what_the_first_was_steered_to_and_with_a_record_of_its_own():
+    job = stylizer()
+    run(job, at_step(2, {"strength": 0.9}))
+    again = run(job, lambda event: None)
+    assert job.steering.plan == ()
+    assert told(again) == told(run(stylizer(strength=0.9), lambda event: None))
+
+
+def test_steering_stands_in_a_recipe_and_one_without_it_is_read_too():
+    recipe = replace(
+        RECIPE, steering=(ScheduledChange(3, {"layer_weights": [1.0, 0.1]}), ScheduledChange(7, {"color": "keep"}))
+    )
+    assert Recipe.from_json(recipe.to_json(), "a.png") == recipe
+    assert Recipe.from_json(RECIPE.to_json().replace(', "steering": []', ""), "a.png") == RECIPE
