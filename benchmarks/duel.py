@@ -33,7 +33,7 @@ def paint_ours(
     """Impasto through its library; what it has when its loss at the final size reaches each target is saved."""
     import numpy as np
 
-    from impasto.images import io as images
+    from impasto.images import writing
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Stepped
     from impasto.settings.settings import Settings
@@ -48,7 +48,7 @@ def paint_ours(
         for kind in targets.keys() - reached.keys():
             if before is not None and event.loss <= targets[kind] * (1 - MARGIN):
                 kept[kind] = before()
-                images.save(Path(folder, f"{kind}.png"), kept[kind], overwrite=True)
+                writing.save(Path(folder, f"{kind}.png"), kept[kind], overwrite=True)
                 reached[kind] = {"done": time.time(), "cpu": time.process_time(), "steps": list(steps.values())}
         if len(reached) == len(targets):
             break

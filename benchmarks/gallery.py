@@ -161,7 +161,7 @@ def finish(found: dict[tuple[str, str], dict[str, Any]], folder: Path, shown: Pa
 
 def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Image.Image:
     """A sheet of one style: a row for each photo, with the photo, impasto's picture and pastiche's."""
-    from impasto.images import io as images
+    from impasto.images import reading
     from impasto.images.size import fit, resize
     from impasto.report import contact_sheet as sheet
 
@@ -176,7 +176,7 @@ def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Im
         size = fit((ours["size"][0], ours["size"][1]), min(ON_A_SHEET, max(ours["size"])))
         rows.append(
             [
-                sheet.Shot(resize(images.load(place / f"{name}.png").pixels, size), [line])
+                sheet.Shot(resize(reading.load(place / f"{name}.png").pixels, size), [line])
                 for name, line in lines.items()
             ]
         )

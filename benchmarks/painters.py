@@ -10,7 +10,7 @@ from typing import Any
 
 def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) -> dict[str, Any]:
     """Impasto through its library; when the clock has stopped, the photo and the painting are saved as it saw them."""
-    from impasto.images import io as images
+    from impasto.images import writing
     from impasto.images.size import fit, resize
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Finished, Started
@@ -22,13 +22,13 @@ def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) ->
     assert isinstance(started, Started)
     [end] = deque(events, maxlen=1)  # each event that is held holds a canvas
     assert isinstance(end, Finished)
-    images.save(Path(folder, "ours.png"), end.picture, overwrite=True)
+    writing.save(Path(folder, "ours.png"), end.picture, overwrite=True)
     done = {"done": time.time(), "cpu": time.process_time()}
     size, style = started.scales[-1], job.styles[0].pixels
-    images.save(Path(folder, "photo.png"), resize(job.content.pixels, size), overwrite=True)
+    writing.save(Path(folder, "photo.png"), resize(job.content.pixels, size), overwrite=True)
     longest = round(job.settings.style_scale * max(size))
     seen = resize(style, fit((style.shape[-2], style.shape[-1]), longest))
-    images.save(Path(folder, "our_painting.png"), seen, overwrite=True)
+    writing.save(Path(folder, "our_painting.png"), seen, overwrite=True)
     return done | {"size": size, "steps": started.steps, "loss": end.loss, "engine": job.settings.engine}
 
 

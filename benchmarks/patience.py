@@ -70,16 +70,16 @@ def row(pair: tuple[str, str], notes: dict[str, dict[str, Any]]) -> dict[str, ob
 
 def show(found: dict[tuple[str, str], dict[str, dict[str, Any]]], folder: Path, sheet_file: Path) -> None:
     """A row for each pair: photo, default, 500 steps."""
-    from impasto.images import io as images
+    from impasto.images import reading
     from impasto.report import contact_sheet as sheet
 
     rows = []
     for (photo, style), notes in found.items():
         place = folder / f"{photo}-{style}-default"
-        shots = [sheet.Shot(images.load(place / "photo.png").pixels, [photo])]
+        shots = [sheet.Shot(reading.load(place / "photo.png").pixels, [photo])]
         for way, note in notes.items():
             file = folder / f"{photo}-{style}-{way.replace(' ', '_')}" / "ours.png"
-            shots.append(sheet.Shot(images.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
+            shots.append(sheet.Shot(reading.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
         rows.append(shots)
     sheet_file.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(rows, "The default and 500 steps of plain L-BFGS").save(sheet_file, quality=80, optimize=True)

@@ -82,7 +82,7 @@ def compared(
 
 def painted(photo: str, style: str, folder: Path, knobs: dict[str, Any]) -> Path:
     """The folder of a picture painted by `knobs`, which is painted now unless it's there; photo.png has its size."""
-    from impasto.images import io as images
+    from impasto.images import writing
     from impasto.images.size import resize
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Finished
@@ -97,9 +97,9 @@ def painted(photo: str, style: str, folder: Path, knobs: dict[str, Any]) -> Path
     began = time.perf_counter()
     job = Stylization(files["photo"], [files["painting"]], Settings(**knobs))
     end = next(event for event in job.events() if isinstance(event, Finished))
-    images.save(place / "painted.png", end.picture, overwrite=True)
+    writing.save(place / "painted.png", end.picture, overwrite=True)
     size = (end.picture.shape[-2], end.picture.shape[-1])
-    images.save(place / "photo.png", resize(job.content.pixels, size), overwrite=True)
+    writing.save(place / "photo.png", resize(job.content.pixels, size), overwrite=True)
     kept.keep(place, made, {"seconds": time.perf_counter() - began, "size": size})
     return place
 

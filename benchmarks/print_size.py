@@ -120,7 +120,7 @@ def one_step(chosen: argparse.Namespace) -> None:
 
 def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
-    from impasto.images import io as images
+    from impasto.images import reading, writing
     from impasto.images.size import resize
     from impasto.jobs.stylization import fitting
     from impasto.network import engines, weights
@@ -132,7 +132,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     settings = Settings(size=side, max_memory=chosen.max_memory, optimizer=chosen.optimizer)
     with tempfile.TemporaryDirectory() as folder:
         photo, style = (
-            images.load(path).pixels for path in pictures.prepared(Path(folder), (chosen.photo, chosen.photo))
+            reading.load(path).pixels for path in pictures.prepared(Path(folder), (chosen.photo, chosen.photo))
         )
     network = engines.make(settings, weights.load())
     plan = plan_memory(settings, network, (side, side))
@@ -149,7 +149,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     with Part(f"the arithmetic of two steps of {settings.optimizer} at {where}", scratch):
         canvas = two_steps(canvas, settings, plan.history, scratch)
     with tempfile.TemporaryDirectory(dir=plan.folder) as folder, Part(f"writing {where} as BigTIFF", scratch):
-        images.save(Path(folder) / "print.tif", canvas, note="a print")
+        writing.save(Path(folder) / "print.tif", canvas, note="a print")
 
 
 def a_few_rows(

@@ -62,7 +62,7 @@ def main() -> None:
 
 def closed(photo: str, painting: str, size: int, steps: int, strength: float, keep: Path | None) -> float:
     """The mean share closed over the optimised layers; keeps the picture in a folder if there is one."""
-    from impasto.images import io as images
+    from impasto.images import writing
     from impasto.jobs.stylization import Stylization
     from impasto.report.metrics import measure_pictures
     from impasto.run.events import Finished
@@ -75,7 +75,7 @@ def closed(photo: str, painting: str, size: int, steps: int, strength: float, ke
     assert isinstance(end, Finished)
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-        images.save(keep / f"{Path(photo).stem}_{size}_{strength:g}.jpg", end.picture, overwrite=True)
+        writing.save(keep / f"{Path(photo).stem}_{size}_{strength:g}.jpg", end.picture, overwrite=True)
     styles = [style.pixels for style in job.styles]
     found = measure_pictures(job.network, job.settings, job.content.pixels, styles, end.picture)
     return found["style"]["mean_optimised"]

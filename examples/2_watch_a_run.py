@@ -3,7 +3,7 @@
 import sys
 
 from impasto import Settings, Stylization
-from impasto.images.io import save
+from impasto.images.writing import save
 from impasto.run.events import EpochDone, Finished, Stepped
 
 photo, style, output = sys.argv[1:4]

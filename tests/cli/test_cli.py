@@ -19,7 +19,7 @@ from impasto.cli.progress import share_done
 from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
-from impasto.images import io as images
+from impasto.images import reading, writing
 from impasto.jobs.recipe import Ingredient, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
@@ -335,7 +335,7 @@ def test_snapshots_have_the_size_of_the_result_and_no_recipe(photo, brush, tmp_p
     for name in ("a.png", "a_epoch-01.png", "a_epoch-04.png"):
         with PIL.Image.open(tmp_path / name) as image:
             assert image.size == (64, 48)
-        assert (images.read_note(name) is None) == (name != "a.png")
+        assert (reading.read_note(name) is None) == (name != "a.png")
     assert pixels_of("a_epoch-01.png") != pixels_of("a_epoch-04.png")
 
 
@@ -366,7 +366,7 @@ def test_inspect_tells_the_recipe_and_rerun_repeats_the_picture_to_the_bit(photo
     assert out == "a_rerun.png\n"
     assert "here and was" not in err
     assert pixels_of("a_rerun.png") == pixels_of("a.png")
-    assert images.read_note("a_rerun.png") == images.read_note("a.png")
+    assert reading.read_note("a_rerun.png") == reading.read_note("a.png")
 
 
 def test_rerun_finds_moved_inputs_by_option_and_refuses_others(photo, brush, capsys, tmp_path):
@@ -437,7 +437,7 @@ def test_an_interruption_saves_the_newest_picture_without_recipe(
         "go on with impasto resume photo_brush_impasto.png.run.\n"
     )
     assert pixels_of(result["output"]) != pixels_of(photo)
-    assert images.read_note(result["output"]) is None
+    assert reading.read_note(result["output"]) is None
 
 
 def test_an_interruption_before_the_first_step_writes_nothing(photo, brush, capsys, monkeypatch, tmp_path):
@@ -667,7 +667,7 @@ def test_plan_says_what_files_a_canvas_takes_and_where(photo, in_files, tmp_path
 
 
 def test_a_print_is_refused_before_painting_where_it_could_not_be_written(photo, brush, in_files, monkeypatch, capsys):
-    monkeypatch.setattr(images, "PRINT_PIXELS", 1000)
+    monkeypatch.setattr(writing, "PRINT_PIXELS", 1000)
     assert main(["paint", photo, brush, *QUICK, "-o", "a.png"]) == 1
     assert "'a.png' would be held in memory whole, and 48×36 px are painted in files" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "pyvips", None)
@@ -678,12 +678,12 @@ def test_a_print_is_refused_before_painting_where_it_could_not_be_written(photo,
 
 def test_a_print_carries_the_recipe_that_paints_it_again(photo, brush, in_files, monkeypatch, capsys):
     pytest.importorskip("pyvips")
-    monkeypatch.setattr(images, "PRINT_PIXELS", 1000)
+    monkeypatch.setattr(writing, "PRINT_PIXELS", 1000)
     assert main(["paint", photo, brush, *QUICK, "-o", "a.tif", "--scratch", os.curdir, "--quiet"]) == 0
     assert Path("a.tif").read_bytes()[:4] == b"II+\0"
-    assert Recipe.from_json(images.read_note("a.tif"), "a.tif").settings["scratch"] == "auto"
+    assert Recipe.from_json(reading.read_note("a.tif"), "a.tif").settings["scratch"] == "auto"
     assert main(["rerun", "a.tif", "--output", "b.tif", "--quiet"]) == 0
-    assert torch.equal(images.load("a.tif").pixels, images.load("b.tif").pixels)
+    assert torch.equal(reading.load("a.tif").pixels, reading.load("b.tif").pixels)
 
 
 def test_a_scratch_that_is_no_folder_is_refused(photo, brush, capsys):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_images import chunk, encode, noise, rgb_profile
 
-from impasto.images.io import srgb_profile
+from impasto.images.decoding import srgb_profile
 
 ODD_NUMBERS = (0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 """At which sizes, counts and offsets break."""

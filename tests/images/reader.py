@@ -118,9 +118,9 @@ def complaints(reading: Reading) -> list[str]:
 
 def serve(max_pixels: int) -> None:
     """The child: pictures in through standard input, one line of JSON out for each."""
-    from impasto.images import io as images
+    from impasto.images import decoding
 
-    images.srgb_profile()
+    decoding.srgb_profile()
     held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -137,12 +137,12 @@ def serve(max_pixels: int) -> None:
 
 def _read(path: Path, max_pixels: int) -> dict[str, Any]:
     from impasto.errors import ImageError
-    from impasto.images import io as images
+    from impasto.images import reading
 
     try:
         with contextlib.suppress(ImageError):
-            images.read_note(path)
-        picture = images.load(path, max_pixels=max_pixels)
+            reading.read_note(path)
+        picture = reading.load(path, max_pixels=max_pixels)
     except ImageError as error:
         return {"outcome": "refused", "message": str(error).replace(str(path), "FILE")}
     except BaseException as error:

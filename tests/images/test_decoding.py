@@ -14,7 +14,8 @@ from PIL import Image
 from test_images import chunk, encode, rgb_profile
 
 from impasto.errors import ImageError
-from impasto.images.io import load, srgb_profile
+from impasto.images.decoding import srgb_profile
+from impasto.images.reading import load
 
 GREY, COLOUR, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6
 CHANNELS = {GREY: 1, COLOUR: 3, GREY_ALPHA: 2, COLOUR_ALPHA: 4}

@@ -27,7 +27,7 @@ from test_images import bombs, chunk, encode, noise
 
 from conftest import tiny_weights
 from impasto.errors import ImageError, ImpastoError
-from impasto.images.io import Picture, load
+from impasto.images.reading import SourceImage, load
 from impasto.jobs.stylization import stylize
 from impasto.network import weights
 
@@ -226,7 +226,7 @@ def pypng():
         pytest.skip(f"THE PNGSUITE IS NOT TRIED: {missing}")
 
 
-def rgba(picture: Picture) -> np.ndarray:
+def rgba(picture: SourceImage) -> np.ndarray:
     """(h, w, 4) in [0, 1]."""
     alpha = torch.ones_like(picture.pixels[:, :1]) if picture.alpha is None else picture.alpha
     return torch.cat([picture.pixels, alpha], dim=1)[0].permute(1, 2, 0).numpy()

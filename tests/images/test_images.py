@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from impasto.errors import ImageError
-from impasto.images import io as images
-from impasto.images.io import check_writable, load, read_note, save, to_pil
+from impasto.images import decoding, notes, reading, writing
+from impasto.images.reading import load, read_note
 from impasto.images.size import fit, resize
+from impasto.images.writing import check_writable, save, to_pil
 
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"]
 READABLE = ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"]
@@ -44,7 +45,7 @@ def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def levels(picture: images.Picture) -> np.ndarray:
+def levels(picture: reading.SourceImage) -> np.ndarray:
     """(h, w, 3) uint8."""
     assert picture.pixels.dtype == torch.float32
     assert picture.pixels.is_contiguous()
@@ -90,7 +91,7 @@ def bombs() -> dict[str, bytes]:
 
 def rgb_profile(swapped: bool) -> bytes:
     """A matrix profile made of sRGB's, with red and green exchanged if asked to."""
-    profile = bytearray(images.srgb_profile())
+    profile = bytearray(decoding.srgb_profile())
     offsets = {}
     for k in range(struct.unpack(">I", profile[128:132])[0]):
         name, offset, size = struct.unpack(">4sII", profile[132 + 12 * k : 144 + 12 * k])
@@ -169,7 +170,7 @@ def test_embedded_rgb_profile_is_converted_to_srgb(kind):
 
 def test_an_srgb_profile_changes_nothing():
     stored = noise()
-    for profile in (images.srgb_profile(), rgb_profile(swapped=False)):
+    for profile in (decoding.srgb_profile(), rgb_profile(swapped=False)):
         assert np.array_equal(levels(load(encode(Image.fromarray(stored), icc_profile=profile))), stored)
 
 
@@ -186,7 +187,7 @@ def test_profile_applies_below_alpha_and_to_palettes():
     assert np.abs(shown[0] - [[10, 200, 30], [90, 0, 250]]).max() <= 2
 
 
-@pytest.mark.parametrize("profile", [b"nonsense", images.srgb_profile()[:200], grey_profile(1.0), b"\0" * 600])
+@pytest.mark.parametrize("profile", [b"nonsense", decoding.srgb_profile()[:200], grey_profile(1.0), b"\0" * 600])
 def test_broken_or_unfitting_profile_counts_as_srgb(profile):
     stored = noise()
     assert np.array_equal(levels(load(encode(Image.fromarray(stored), icc_profile=profile))), stored)
@@ -211,7 +212,7 @@ def test_cmyk_without_profile_has_plausible_colours(kind):
 
 
 def test_cmyk_with_an_unfitting_profile_still_loads():
-    data = encode(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "TIFF", icc_profile=images.srgb_profile())
+    data = encode(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "TIFF", icc_profile=decoding.srgb_profile())
     assert levels(load(data))[0, 0].tolist() == [255, 0, 0]
 
 
@@ -474,7 +475,7 @@ def test_whatever_pillow_raises_is_one_error(monkeypatch, fault):
     assert is_one_sentence(error)
 
 
-EXTRAS = {"icc_profile": images.srgb_profile(), "exif": images._exif("note")}
+EXTRAS = {"icc_profile": decoding.srgb_profile(), "exif": notes.to_exif("note")}
 SEEDS = {
     kind: encode(Image.fromarray(noise(12, 12)), kind, **EXTRAS)
     for kind in READABLE
@@ -610,7 +611,7 @@ def test_the_profile_is_the_same_in_every_process(monkeypatch):
     elsewhere = bytearray.fromhex(run.stdout)
     elsewhere[24:36] = bytes(range(12))  # the time, should the other process have been as quick as that
     monkeypatch.setattr(ImageCms, "ImageCmsProfile", lambda _: SimpleNamespace(tobytes=lambda: elsewhere))
-    assert images.srgb_profile.__wrapped__() == images.srgb_profile()
+    assert decoding.srgb_profile.__wrapped__() == decoding.srgb_profile()
 
 
 @pytest.mark.parametrize("note", ["", '{"seed": 1}', "größer → 画 🎨\n\t", "\0end\0", "a\ud800b", "x" * 20_000])
@@ -683,7 +684,7 @@ def test_saving_through_a_link_replaces_its_target_only_when_told(tmp_path):
 
 def test_a_file_that_appears_while_saving_is_not_overwritten(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", torch.zeros(1, 3, 2, 2), note="theirs")
-    monkeypatch.setattr(images, "check_writable", lambda *_: None)  # it looked before the file was there
+    monkeypatch.setattr(writing, "check_writable", lambda *_: None)  # it looked before the file was there
     with pytest.raises(ImageError, match="already exists") as error:
         save(path, torch.ones(1, 3, 2, 2), note="mine")
     assert is_one_sentence(error)

@@ -20,7 +20,7 @@ import torch
 from conftest import files_of_at_most, tiny_weights
 from impasto.cli import main, outputs
 from impasto.errors import ImageError, SettingsError
-from impasto.images import io as images
+from impasto.images import reading, writing
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpointer import STATE, Checkpointer
 from impasto.jobs.stylization import Stylization
@@ -107,7 +107,7 @@ def uninterrupted(*arguments: str) -> tuple[bytes, str | None]:
 
 def painted(name: str) -> tuple[bytes, str | None]:
     with PIL.Image.open(name) as image:
-        return image.tobytes(), images.read_note(name)
+        return image.tobytes(), reading.read_note(name)
 
 
 def last_sentence(capsys) -> str:
@@ -509,7 +509,7 @@ def test_a_picture_steered_from_python_is_inspected_painted_again_and_goes_on_to
             assert painting.stylizer is not None
             painting.stylizer.steer(**{2: {"strength": 0.9}, 7: {"color": "keep"}}[event.step])
         if isinstance(event, Finished):
-            images.save(Path("a.png"), event.picture, note=painting.recipe().to_json())
+            writing.save(Path("a.png"), event.picture, note=painting.recipe().to_json())
     assert main(["inspect", "a.png"]) == 0
     told = capsys.readouterr().out
     assert re.search(r"after 2 steps\nstrength +0\.9\n\nafter 7 steps\ncolor +keep\n$", told)

@@ -7,7 +7,7 @@ import pytest
 
 import impasto
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.images import io as images
+from impasto.images import reading, writing
 from impasto.jobs import checkpoint
 from impasto.jobs import stylization as painting
 from impasto.jobs.checkpoint import Checkpoint
@@ -140,8 +140,8 @@ def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_pat
     PIL.Image.new("RGB", (20, 20), (200, 30, 90)).save(start)
     job = Stylization(photo, [brush, "dots"], Settings(**QUICK, init=str(start), style_weights=(2.0, 1.0), color=color))
     first = finish(job).picture
-    out = images.save(tmp_path / "out.png", first, note=job.recipe().to_json())
-    recipe = Recipe.from_json(images.read_note(out), str(out))
+    out = writing.save(tmp_path / "out.png", first, note=job.recipe().to_json())
+    recipe = Recipe.from_json(reading.read_note(out), str(out))
     assert recipe == job.recipe()
     again = finish(from_recipe(recipe)).picture
     assert again.equal(first)
@@ -162,8 +162,8 @@ def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_
             job.stylizer.steer(**knobs)
     assert isinstance(last, Finished)
     assert not last.picture.equal(finish(Stylization(photo, [brush], settings)).picture)
-    out = images.save(tmp_path / "out.png", last.picture, note=job.recipe().to_json())
-    recipe = Recipe.from_json(images.read_note(out), str(out))
+    out = writing.save(tmp_path / "out.png", last.picture, note=job.recipe().to_json())
+    recipe = Recipe.from_json(reading.read_note(out), str(out))
     assert recipe == job.recipe()
     assert recipe.steering == (ScheduledChange(2, knobs),)
     again = from_recipe(recipe)

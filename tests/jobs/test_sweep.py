@@ -11,8 +11,8 @@ import torch
 from conftest import smooth_image, tiny_weights
 from impasto.cli import main
 from impasto.errors import DivergedError, ImageError, SettingsError
-from impasto.images import io as images
-from impasto.images.io import to_pil
+from impasto.images import reading
+from impasto.images.writing import to_pil
 from impasto.jobs import sweep
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.stylization import Stylization
@@ -80,7 +80,7 @@ def counted(monkeypatch):
 
     count(aims, "measure_targets", "targets")
     count(sweep, "load_network", "networks")
-    count(images, "load", "pictures")
+    count(reading, "load", "pictures")
     return calls
 
 
@@ -286,7 +286,7 @@ def test_reconstruct_shows_each_layers_content_and_style_up_to_each_depth(capsys
     out = capsys.readouterr().out.splitlines()
     names = ["1_content-of-relu1_1", "2_content-of-relu2_1", "3_style-up-to-relu1_1", "4_style-up-to-relu2_1"]
     assert out == ["photo_reconstruction.png", *(f"cells/{name}.png" for name in names)]
-    settings = [Recipe.from_json(images.read_note(path), path).checked_settings() for path in out[1:]]
+    settings = [Recipe.from_json(reading.read_note(path), path).checked_settings() for path in out[1:]]
     assert [s.content_layers for s in settings] == [("relu1_1",), ("relu2_1",), (), ()]
     assert [s.style_layers for s in settings] == [(), (), ("relu1_1",), ("relu1_1", "relu2_1")]
     assert {(s.init, s.scales, s.objective) for s in settings} == {("noise", 1, "gatys")}
@@ -297,7 +297,7 @@ def test_a_layers_content_brings_the_picture_back_from_noise_and_its_style_does_
         return Settings(**QUICK | {"init": "noise", "objective": "gatys", "epochs": 40, "optimizer": "lbfgs"} | changes)
 
     pictures = results(Sweep(PHOTO, [PHOTO], reconstructions(["relu1_1"], settle)))
-    photo = images.load(PHOTO).pixels
+    photo = reading.load(PHOTO).pixels
     content, style = ((pictures[n] - photo).square().mean().sqrt().item() for n in (0, 1))
     assert content < 0.6 * style
 

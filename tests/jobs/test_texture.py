@@ -9,7 +9,7 @@ from impasto.cli import main
 from impasto.cli.knobs import TextureKnobs
 from impasto.cli.texture import parse_size
 from impasto.errors import SettingsError
-from impasto.images import io as images
+from impasto.images import writing
 from impasto.jobs.texture import objective, shrunk, texture
 from impasto.network import weights
 from impasto.network.vgg import VGG19
@@ -165,7 +165,7 @@ QUICK = ("--epochs", "1", "--steps-per-epoch", "2", "--style-layers", "relu1_1,r
 
 @pytest.mark.usefixtures("_quick")
 def test_the_command_writes_a_picture_of_the_size_asked_for_as_the_function_makes_it(tmp_path, capsys):
-    images.save(tmp_path / "brush.png", STYLE)
+    writing.save(tmp_path / "brush.png", STYLE)
     assert main(["texture", "brush.png", "--size", "96x64", "--seamless", *QUICK]) == 0
     path = tmp_path / capsys.readouterr().out.strip()
     assert path.name == "brush_texture_impasto.png"

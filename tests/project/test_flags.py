@@ -19,8 +19,8 @@ from cyclopts import App
 from conftest import smooth_image, tiny_weights, written_tests
 from impasto.cli import bench, demo, main
 from impasto.cli.app import app
-from impasto.images import io as images
-from impasto.images.io import to_pil
+from impasto.images import reading
+from impasto.images.writing import to_pil
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
@@ -232,7 +232,7 @@ def test_the_result_goes_where_it_is_told_to_and_nowhere_else(command, capsys):
     assert run(command, "--output", "here.jpg") == 0
     assert capsys.readouterr().out == "here.jpg\n"
     assert {*Path().rglob("*")} == before
-    assert min(images.load("here.jpg").pixels.shape[-2:]) >= 24
+    assert min(reading.load("here.jpg").pixels.shape[-2:]) >= 24
 
 
 @pytest.mark.parametrize("role", ["--init", "--mask", "--style-mask", "--weights"])
@@ -268,7 +268,7 @@ def test_a_file_of_settings_is_used_and_a_flag_beats_it(command, flag, capsys):
 def test_reconstruct_leaves_out_what_it_was_not_asked_for(of, asked, capsys):
     assert run("reconstruct", "--of", of, "--keep", "cells", "--quiet") == 0
     _, *kept = capsys.readouterr().out.splitlines()
-    recipes = [Recipe.from_json(images.read_note(path), path).checked_settings() for path in kept]
+    recipes = [Recipe.from_json(reading.read_note(path), path).checked_settings() for path in kept]
     assert [[name for name in ("content_layers", "style_layers") if getattr(r, name)] for r in recipes] == [asked]
 
 

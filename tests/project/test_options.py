@@ -13,8 +13,8 @@ from torch import Tensor
 
 from conftest import smooth_image, tiny_weights, written_tests
 from impasto.errors import ImageError, SettingsError
-from impasto.images import io as images
-from impasto.images.io import to_pil
+from impasto.images import reading
+from impasto.images.writing import to_pil
 from impasto.jobs.stylization import Stylization, load_network
 from impasto.network import engines, weight_files, weights
 from impasto.network.engines.native_library import why_not
@@ -269,7 +269,7 @@ def test_all_of_a_painting_may_count_beside_a_part():
 def test_eroded_regions_dont_reach_into_one_another():
     """Which way the left half goes, to rounding, doesn't depend on what is painted on the right."""
     to_pil(0.25 + 0.5 * PHOTO).save("photo.png")
-    photo = images.load("photo.png").pixels
+    photo = reading.load("photo.png").pixels
 
     def way(right: str, eroded: bool) -> Tensor:
         quick = {"optimizer": "gd", "epochs": 1, "steps_per_epoch": 1, "style_layers": ("relu1_1", "relu2_1")}

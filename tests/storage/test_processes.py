@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import conftest
-from impasto.images import io as images
+from impasto.images import pillow, reading
 from impasto.jobs.stylization import stylize
 from impasto.network import weights
 from impasto.network.engines.native_library import why_not
@@ -151,7 +151,7 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
 
     def read() -> None:
         while not stop.is_set():
-            images.load(photo)
+            reading.load(photo)
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -159,7 +159,7 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
         for _ in range(20):
             child = os.fork()
             if child == 0:
-                if images._pillow_lock.acquire(timeout=20):  # loading would wait for ever
+                if pillow._lock.acquire(timeout=20):  # loading would wait for ever
                     os._exit(0)
                 os._exit(1)
             assert os.waitpid(child, 0)[1] == 0

@@ -47,7 +47,7 @@ class Outputs:
 
     def check(self, settings: Settings, inputs: Iterable[Path]) -> None:
         """Raise `SettingsError` or `ImageError` for whatever can be known to fail later."""
-        from impasto.images import io as images
+        from impasto.images import writing
         from impasto.jobs.checkpointer import STATE
 
         paths = self.paths()
@@ -62,8 +62,8 @@ class Outputs:
                 "again with --overwrite."
             )
         for path in (self.picture, *self.snapshots.values()):
-            images.check_writable(path, self.overwrite)
-        longest = images.FORMATS[self.picture.suffix.lower()].longest
+            writing.check_writable(path, self.overwrite)
+        longest = writing.FORMATS[self.picture.suffix.lower()].longest
         if settings.size > longest:
             raise ImageError(
                 f"{quoted(self.picture)} can hold {longest} pixels a side, fewer than --size {settings.size}: "
@@ -77,13 +77,13 @@ class Outputs:
 
     def check_plan(self, plan: Plan) -> None:
         """Raise `ImageError` where a picture that is planned so couldn't be written at the end."""
-        from impasto.images import io as images
+        from impasto.images import writing
 
         for path in (self.picture, *self.snapshots.values()):
-            images.check_holds(path, plan.size)
+            writing.check_holds(path, plan.size)
             height, width = plan.size
-            streamed = images.FORMATS[path.suffix.lower()] is images.TIFF
-            if plan.folder is not None and height * width > images.PRINT_PIXELS and not streamed:
+            streamed = writing.FORMATS[path.suffix.lower()] is writing.TIFF
+            if plan.folder is not None and height * width > writing.PRINT_PIXELS and not streamed:
                 raise ImageError(
                     f"{quoted(path)} would be held in memory whole, and {width}×{height} px are painted in files since "
                     "memory is short: save it as .tif."

@@ -21,12 +21,12 @@ def plan(
 ) -> None:
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
-    from impasto.images import io as images
+    from impasto.images import reading
     from impasto.network import engines, weights
     from impasto.run.memory import MEGABYTE
     from impasto.run.plan import foresee
 
-    pixels = images.load(Path(content), max_pixels=settings.max_pixels).pixels
+    pixels = reading.load(Path(content), max_pixels=settings.max_pixels).pixels
     network = engines.make(settings, weights.load(settings.weights))
     prospect = foresee(settings, network, size_of(pixels))
     found, seconds = prospect.plan, prospect.seconds

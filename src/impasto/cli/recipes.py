@@ -92,9 +92,9 @@ def again(
 
 def read(path: Path) -> Recipe:
     """The recipe in a picture; raises `ImageError`."""
-    from impasto.images import io as images
+    from impasto.images import reading
 
-    return Recipe.from_json(images.read_note(path), str(path))
+    return Recipe.from_json(reading.read_note(path), str(path))
 
 
 def tell_differences(then: Recipe, now: Recipe) -> None:

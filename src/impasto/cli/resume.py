@@ -40,14 +40,14 @@ def earlier(files: Outputs) -> tuple[Recipe | None, bool]:
 
     A finished picture isn't looked at where it may be overwritten.
     """
-    from impasto.images import io as images
+    from impasto.images import reading
     from impasto.jobs.checkpointer import STATE
 
     if (files.folder / STATE).exists():
         return origin(files.folder)[0], False
     if not files.overwrite:
         with contextlib.suppress(ImageError):
-            return Recipe.from_json(images.read_note(files.picture), str(files.picture)), True
+            return Recipe.from_json(reading.read_note(files.picture), str(files.picture)), True
     return None, False
 
 

@@ -190,12 +190,12 @@ class Job:
 
     def save(self, picture: Any, path: Path, recipe: str | None = None) -> None:
         """Write a picture of any scale at the size of the result."""
-        from impasto.images import io as images
+        from impasto.images import writing
         from impasto.images.size import resize
 
         full = resize(picture, self.so_far.size, self.painting.scratch)
         with self.resumable(path):
-            images.save(path, full, alpha=self.painting.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
+            writing.save(path, full, alpha=self.painting.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
 
     @contextlib.contextmanager
     def resumable(self, path: Path) -> Iterator[None]:

@@ -141,12 +141,12 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
     """Write the picture of a cell if asked to; only a finished one carries its recipe."""
     if not files.pictures:
         return
-    from impasto.images import io as images
+    from impasto.images import writing
 
     painting = sweep.paintings[number]
     recipe = None if result.loss is None else painting.recipe().to_json()
     alpha = painting.alpha(result.picture)
-    images.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
+    writing.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
 
 
 def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
@@ -160,7 +160,7 @@ def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
 
 
 def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> None:
-    from impasto.images import io as images
+    from impasto.images import reading, writing
     from impasto.report.contact_sheet import Shot, draw, wrapped
 
     shots: list[Shot | None] = []
@@ -176,7 +176,7 @@ def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> N
     first = sweep.paintings[0]
     others = [style.name for style in first.styles if style.sha256 != first.content.sha256]
     title = first.content.name + (f" as {' + '.join(others)}" if others else "")
-    images.save(files.sheet, images.load(draw(rows, title)).pixels, overwrite=files.overwrite)
+    writing.save(files.sheet, reading.load(draw(rows, title)).pixels, overwrite=files.overwrite)
 
 
 def _tell(sweep: Sweep, files: Files, results: Mapping[int, Result], *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ def swatches(
 ) -> None:
     """List the bundled styles, or write them as pictures."""
     from impasto import swatches as bundled
-    from impasto.images import io as images
+    from impasto.images import reading, writing
 
     if write is None and output is not None:
         raise SettingsError("--output is given without --write: name the swatch to write.")
@@ -45,6 +45,6 @@ def swatches(
     if sheet is not None:
         jobs.append((sheet, lambda: bundled.sheet(256 if size is None else size)))
     for path, _ in jobs:
-        images.check_writable(path, overwrite)
+        writing.check_writable(path, overwrite)
     for path, painted in jobs:
-        tell(str(images.save(path, images.load(painted()).pixels, overwrite=overwrite)))
+        tell(str(writing.save(path, reading.load(painted()).pixels, overwrite=overwrite)))

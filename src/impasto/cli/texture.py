@@ -67,7 +67,7 @@ def texture(
 
 def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
     """Make the texture, write it, say where it is, and return the exit code; the first Ctrl-C saves what there is."""
-    from impasto.images import io as images
+    from impasto.images import writing
     from impasto.images.size import resize
 
     so_far = Progress()
@@ -82,7 +82,7 @@ def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
         if picture is None:
             return interruption.code
         full = resize(picture, so_far.size, made.scratch)
-        images.save(files.picture, full, overwrite=files.overwrite)
+        writing.save(files.picture, full, overwrite=files.overwrite)
     tell_result(so_far, files, made.settings, as_json=as_json, quiet=quiet)
     return 0 if so_far.finished else interruption.code
 

@@ -29,7 +29,7 @@ def library() -> ModuleType:
         import pyvips
     except (ImportError, OSError):
         raise ImageError(
-            "TIFF of this size is written by pyvips, which is not installed: pip install 'impasto[print]'."
+            "TIFF of this size is written by pyvips, which is not installed", "pip install 'impasto[print]'"
         ) from None
     return pyvips
 

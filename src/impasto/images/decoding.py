@@ -101,10 +101,13 @@ def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     """Refuse no pixels, and more than `max_pixels`, of (width, height)."""
     width, height = size
     if width < 1 or height < 1:
-        raise ImageError(f"{name} is {width}×{height} pixels, which is nothing: use another picture.")
+        raise ImageError(f"{name} is {width}×{height} pixels, which is nothing", "use another picture")
     if width * height > max_pixels:
         raise ImageError(
-            f"{name} is {width}×{height}, more than {max_pixels} pixels: make it smaller or raise max_pixels."
+            f"{name} is {width}×{height}, more than {max_pixels} pixels",
+            "make it smaller or raise `max_pixels`",
+            knob="max_pixels",
+            value=max_pixels,
         )
 
 
@@ -112,7 +115,7 @@ def check_range(levels: np.ndarray, peak: int, name: str) -> None:
     """Refuse levels outside [0, peak], and NaN."""
     low, high = levels.min(), levels.max()
     if not (low >= 0 and high <= peak):  # NaN fails too
-        raise ImageError(f"{name} has values from {low:g} to {high:g}, not 0 to {peak}: scale them first.")
+        raise ImageError(f"{name} has values from {low:g} to {high:g}, not 0 to {peak}", "scale them first")
 
 
 @cache
@@ -127,7 +130,7 @@ def _check_tile(width: object, height: object, name: str, max_pixels: int) -> No
     """A small TIFF may be cut into huge tiles, and a whole one is kept in memory."""
     if isinstance(width, int) and isinstance(height, int) and width * height > max_pixels:
         raise ImageError(
-            f"{name} is cut into tiles of {width}×{height}, more than {max_pixels} pixels: save it again as PNG."
+            f"{name} is cut into tiles of {width}×{height}, more than {max_pixels} pixels", "save it again as PNG"
         )
 
 
@@ -139,7 +142,7 @@ def _mend_planes(image: Image.Image, name: str) -> None:
     if planes != SEPARATE_PLANES or len(bits) < 2 or max(bits) == 8:
         return
     if not all(_rawmode(tile) in tuple("RGBA") for tile in image.tile):
-        raise ImageError(f"{name} keeps {max(bits)}-bit colours in separate planes: save it again as PNG.")
+        raise ImageError(f"{name} keeps {max(bits)}-bit colours in separate planes", "save it again as PNG")
     suffix = ";16L" if image.tag_v2.prefix == b"II" else ";16B"
     _rename(image, lambda rawmode: rawmode + suffix)
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from impasto import swatches
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.images import io as images
-from impasto.images.io import Picture
+from impasto.images import reading, writing
+from impasto.images.reading import SourceImage
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.recipe import Ingredient, Recipe
 from impasto.network import engines, weights
@@ -39,7 +39,7 @@ from impasto.settings.settings import Settings
 from impasto.storage.pool import POOL, freed_memory_returned
 from impasto.storage.scratch import Scratch
 
-Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
+Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | SourceImage
 """A picture: a path, a PIL image, an array (h, w[, channels]), or one loaded; for a style also the name of a swatch."""
 
 SWATCH_SIDE = (256, 2048)
@@ -81,7 +81,7 @@ class Stylization:
         *,
         network: Network | None = None,
         steering: Sequence[ScheduledChange] = (),
-        opened: Callable[[str], Picture] | None = None,
+        opened: Callable[[str], SourceImage] | None = None,
     ) -> None:
         opened = opened or partial(open_picture, settings=settings)
         if not styles:
@@ -215,13 +215,13 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
     painting = Stylization(content, styles, settings or Settings(**knobs))
     for event in painting.events():
         if isinstance(event, Finished):
-            return images.to_pil(event.picture, painting.alpha(event.picture))
+            return writing.to_pil(event.picture, painting.alpha(event.picture))
     raise ImageError("The run ended without a picture.")  # unreachable: Finished is always the last event
 
 
-def open_picture(source: Source, settings: Settings) -> Picture:
+def open_picture(source: Source, settings: Settings) -> SourceImage:
     """A picture from a file or from memory; one that was loaded before is taken as it is."""
-    return source if isinstance(source, Picture) else images.load(source, max_pixels=settings.max_pixels)
+    return source if isinstance(source, SourceImage) else reading.load(source, max_pixels=settings.max_pixels)
 
 
 @contextmanager
@@ -241,35 +241,35 @@ def fitting(plan: Plan) -> Iterator[None]:
         ) from error
 
 
-def open_style(style: Source, settings: Settings) -> Picture:
+def open_style(style: Source, settings: Settings) -> SourceImage:
     """A painting from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
     if not isinstance(style, str) or Path(style).exists():
         return _seen(open_picture(style, settings))
     if style not in swatches.names():
         if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
             raise ImageError(f"{style!r} is neither a file nor a swatch: did you mean the swatch {near[0]!r}?")
-        return images.load(style, max_pixels=settings.max_pixels)  # which says that there is no such file
+        return reading.load(style, max_pixels=settings.max_pixels)  # which says that there is no such file
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
-    painted = images.load(swatches.paint(style, (side, side)))
+    painted = reading.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
 
 
 def open_masks(
-    files: Sequence[str], knob: str, word: str, styles: int, opened: Callable[[str], Picture]
-) -> tuple[Picture | None, ...]:
+    files: Sequence[str], knob: str, word: str, styles: int, opened: Callable[[str], SourceImage]
+) -> tuple[SourceImage | None, ...]:
     """The pictures of masks, None for the `word` that stands for no file; raises `SettingsError` or `ImageError`."""
     if files and len(files) != styles:
         raise SettingsError(f"{knob} has {len(files)} values for {styles} styles: give one per style.")
     return tuple(None if file == word else opened(file) for file in files)
 
 
-def whiteness(mask: Picture) -> Tensor:
+def whiteness(mask: SourceImage) -> Tensor:
     """A mask (1, 1, h, w) in [0, 1] from a picture: its grey, and nothing where it is transparent."""
     grey = mask.pixels.mean(dim=1, keepdim=True)
     return grey if mask.alpha is None else grey * mask.alpha
 
 
-def regions(masks: Sequence[Picture | None]) -> list[Tensor]:
+def regions(masks: Sequence[SourceImage | None]) -> list[Tensor]:
     """The masks (1, 1, h, w) of a run's styles, of which one may be what the others leave of the canvas."""
     given = {number: whiteness(mask) for number, mask in enumerate(masks) if mask is not None}
     if len(given) == len(masks):
@@ -281,13 +281,13 @@ def regions(masks: Sequence[Picture | None]) -> list[Tensor]:
     return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
 
 
-def _seen(style: Picture) -> Picture:
+def _seen(style: SourceImage) -> SourceImage:
     if style.alpha is not None and not style.alpha.any():
         raise ImageError(f"The style {style.name!r} is transparent all over, so it shows no manner: use another.")
     return style
 
 
-def _ingredient(picture: Picture) -> Ingredient:
+def _ingredient(picture: SourceImage) -> Ingredient:
     return Ingredient(picture.name, picture.path, picture.sha256)
 
 

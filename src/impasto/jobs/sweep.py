@@ -8,7 +8,7 @@ from pathlib import Path
 
 from impasto import swatches
 from impasto.errors import DivergedError
-from impasto.images.io import Picture
+from impasto.images.reading import SourceImage
 from impasto.jobs.stylization import Network, Source, Stylization, load_network, open_picture, open_style
 from impasto.network.stages import network_pixels
 from impasto.objective.targets import Remembered
@@ -40,7 +40,7 @@ class Sweep:
         photo = open_picture(content, strictest)
         opened = [style if _is_swatch(style) else open_style(style, strictest) for style in styles]
         named = cache(partial(open_picture, settings=strictest))  # what --init and --mask name
-        shown: dict[int, list[Picture]] = {}
+        shown: dict[int, list[SourceImage]] = {}
         networks: dict[tuple[object, ...], Network] = {}
         self.cells = tuple(cells)
         self.paintings: list[Stylization] = []

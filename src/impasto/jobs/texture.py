@@ -12,7 +12,7 @@ import PIL.Image
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images import io as images
+from impasto.images import writing
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.stylization import Source, fitting, open_style
 from impasto.network import engines, weights
@@ -76,7 +76,7 @@ def synthesize(
         raise SettingsError("Both settings and knobs were given: use settings.model_copy or knobs alone.")
     *_, last = Texture(style, size, settings or Settings(**knobs), seamless=seamless).events()
     assert isinstance(last, Finished), "the last event has the picture"
-    return images.to_pil(last.picture)
+    return writing.to_pil(last.picture)
 
 
 def plan_texture(settings: Settings, size: tuple[int, int], network: Engine, *, seamless: bool) -> Plan:

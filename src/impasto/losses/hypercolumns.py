@@ -38,7 +38,7 @@ def places_within(mask: Tensor, count: int, generator: torch.Generator) -> Tenso
     h, w = mask.shape[-2:]
     white = float(mask.sum())
     if white <= 0:
-        raise SettingsError("The mask is black all over, so there is nothing to sample: paint its region white.")
+        raise SettingsError("The mask is black all over, so there is nothing to sample", "paint its region white")
     strip = min(h, max(1, round((white / count) ** 0.5)))
     density = F.pad(mask[0, 0].cpu().double(), (0, 0, 0, -h % strip))
     walk = torch.arange(density.numel()).view(-1, strip, w).mT.flatten()

@@ -76,5 +76,5 @@ def _dithered(weight: Tensor) -> Tensor:
     """Which of the positions of a weight map (1, 1, h, w) are where its running sum passes another half."""
     passed = (weight.flatten().double().cumsum(dim=0) + 0.5).floor()
     if passed[-1] < 1:
-        raise SettingsError("A mask is black wherever a layer looks: make its region larger or lighter.")
+        raise SettingsError("A mask is black wherever a layer looks", "make its region larger or lighter")
     return passed.diff(prepend=passed.new_zeros(1)) > 0

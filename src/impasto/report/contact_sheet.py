@@ -12,8 +12,8 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from torch import Tensor
 
-from impasto.images.io import to_pil
 from impasto.images.size import fit, resize, size_of
+from impasto.images.writing import to_pil
 
 INK, GREY, PAPER = "#1b1f2a", "#7b818c", "#ffffff"
 

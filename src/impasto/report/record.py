@@ -91,7 +91,7 @@ class Recorder:
         """Computes the measures, which takes about as long as a step; raises `ImpastoError` before the run's end."""
         end = self._finished
         if end is None:
-            raise ImpastoError("The run has not finished: let it finish before asking for its report.")
+            raise ImpastoError("The run has not finished", "let it finish before asking for its report")
         measures = measure_pictures(
             self.network, self.settings, self.content, self.styles, end.picture.to(self._device)
         )
@@ -131,9 +131,9 @@ class Report(Record):
         path = Path(path)
         known = FigureCanvasAgg.get_supported_filetypes()
         if (kind := path.suffix.lower().removeprefix(".")) not in known:
-            raise ImageError(f"'{path}' ends in {path.suffix!r}, not in a figure's format: use .png, .pdf or .svg.")
+            raise ImageError(f"'{path}' ends in {path.suffix!r}, not in a figure's format", "use .png, .pdf or .svg")
         figure = draw(self)
         try:
             write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
         except OSError as error:
-            raise ImageError(f"'{path}' can't be written ({error}): make room or save it elsewhere.") from error
+            raise ImageError(f"'{path}' can't be written ({error})", "make room or save it elsewhere") from error

@@ -70,10 +70,10 @@ def paint(name: str, size: tuple[int, int] = (512, 512)) -> NDArray[np.uint8]:
     if name not in SWATCHES:
         near = difflib.get_close_matches(name, SWATCHES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(SWATCHES)}."
-        raise SettingsError(f"{name!r} is not a swatch: {hint}")
+        raise SettingsError(f"{name!r} is not a swatch", f"{hint}")
     width, height = size
     if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
-        raise SettingsError(f"A swatch can't be {width}×{height}: use sides from 1 to {LARGEST_SIDE} pixels.")
+        raise SettingsError(f"A swatch can't be {width}×{height}", f"use sides from 1 to {LARGEST_SIDE} pixels")
     factor = _oversampling(width, height)
     canvas = Canvas(max(1, round(width * factor)), max(1, round(height * factor)))
     picture = SWATCHES[name].paint(canvas)
@@ -94,7 +94,7 @@ def _oversampling(width: int, height: int) -> float:
 def sheet(size: int = 256) -> NDArray[np.uint8]:
     """All swatches side by side, `size` pixels each, with their names, (h, w, 3)."""
     if not 16 <= size <= 1024:
-        raise SettingsError(f"A sheet can't show swatches {size} pixels wide: use 16 to 1024.")
+        raise SettingsError(f"A sheet can't show swatches {size} pixels wide", "use 16 to 1024")
     columns = 4
     rows = -(-len(SWATCHES) // columns)
     gap, label = max(2, size // 24), max(10, size // 9)

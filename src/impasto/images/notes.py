@@ -1,0 +1,36 @@
+"""The note that a saved image carries: in EXIF's UserComment, or in a BigTIFF's ImageDescription."""
+
+from __future__ import annotations
+
+import contextlib
+
+from PIL import Image
+
+from impasto.images import bigtiff
+
+IMAGE_DESCRIPTION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x010E, 0x0131, 0x8769, 0x9286
+
+ASCII, UNICODE = b"ASCII\0\0\0", b"UNICODE\0"  # EXIF 2.3, 4.6.5: the first 8 bytes of UserComment
+
+
+def to_exif(note: str) -> bytes:
+    """EXIF that holds a note in UserComment."""
+    exif = Image.Exif()
+    exif[SOFTWARE] = "impasto"  # Pillow drops EXIF whose main folder is empty
+    coded = ASCII + note.encode() if note.isascii() else UNICODE + note.encode("utf-16-le", "surrogatepass")
+    exif.get_ifd(EXIF_FOLDER)[USER_COMMENT] = coded
+    return exif.tobytes()
+
+
+def from_exif(exif: Image.Exif) -> str | None:
+    """The note that `to_exif` or `bigtiff.write` put in, or None."""
+    description = exif.get(IMAGE_DESCRIPTION)
+    if isinstance(description, str) and description.startswith(bigtiff.NOTE):
+        return description.removeprefix(bigtiff.NOTE).encode("latin-1", "replace").decode(errors="replace")
+    comment = exif.get_ifd(EXIF_FOLDER).get(USER_COMMENT)
+    encoding = {ASCII: "ascii", UNICODE: "utf-16-le"}.get(comment[:8]) if isinstance(comment, bytes) else None
+    if comment is None or encoding is None:
+        return None
+    with contextlib.suppress(UnicodeDecodeError):
+        return comment[8:].decode(encoding, "surrogatepass" if encoding != "ascii" else "strict")
+    return None

@@ -1,0 +1,198 @@
+"""Images in: file, bytes, PIL image or array -> (1, 3, h, w) sRGB in [0, 1], the right way up.
+
+What a file's samples mean, 8 or 16 bits, colours and profiles, is told in `decoding`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.images import notes
+from impasto.images.decoding import as_tensor, check_range, check_size, decode, opacity
+from impasto.images.pillow import errors_as_image_errors
+from impasto.images.size import Size, size_of
+from impasto.storage.files import quoted, reason
+
+JPEG_MAGIC = b"\xff\xd8\xff"
+
+# The plugins are called by name, not through Image.open: nothing else (EPS, PSD, …) is ever tried, and
+# Image.open's pixel limit, a process-wide variable, stays out of the way of `max_pixels`. MPO comes as JPEG.
+OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    JPEG_MAGIC: JpegImagePlugin.jpeg_factory,
+    b"RIFF": WebPImagePlugin.WebPImageFile,
+    b"II*\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0*": TiffImagePlugin.TiffImageFile,
+    b"II+\0": TiffImagePlugin.TiffImageFile,
+    b"MM\0+": TiffImagePlugin.TiffImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+    b"GIF8": GifImagePlugin.GifImageFile,
+}
+
+JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Anything but a stuffed or filling byte and the marks inside a scan."""
+
+MOST_SCANS = 100
+"""In a progressive JPEG: some ten are usual, 10,000 take as many passes over its pixels; libtiff has the same limit."""
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """A decoded image and where it came from."""
+
+    pixels: Tensor
+    """(1, 3, h, w) float32 sRGB in [0, 1]."""
+    alpha: Tensor | None
+    """(1, 1, h, w) float32 in [0, 1], or None where everything is opaque."""
+    sha256: str
+    """Of the file's bytes; of the raw pixels, their shape and type for what was in memory."""
+    name: str
+    """The file's stem, for naming outputs; 'image' or 'array' for what was in memory."""
+    path: str | None
+    """Absolute, where it came from a file."""
+
+    @property
+    def size(self) -> Size:
+        """Height and width in pixels."""
+        return size_of(self.pixels)
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray, *, max_pixels: int = 100_000_000
+) -> SourceImage:
+    """An image from a file, a file's bytes, a PIL image or an array; raises `ImageError`.
+
+    Files: the first frame of PNG, JPEG, WebP, TIFF, BMP or GIF, `max_pixels` being checked before decoding.
+    Arrays: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16, bool, or float in [0, 1]. PIL's mode I
+    counts as 0 … 65535, its mode F as 0 … 1. A broken colour profile counts as sRGB, broken EXIF as upright.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        name = "The PIL image"
+        with errors_as_image_errors(name):
+            pixels, alpha = decode(source, name, max_pixels, reopen=None)
+            sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
+        return SourceImage(pixels, alpha, sha256, "image", None)
+    if isinstance(source, bytes):
+        return _from_stream(BytesIO(source), "The picture in memory", "image", None, max_pixels)
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        with _opened(path) as stream:
+            return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), max_pixels)
+    raise ImageError(
+        f"A {type(source).__name__} is not a picture", "give a file's path, its bytes, a PIL image or a NumPy array"
+    )
+
+
+def read_note(path: str | os.PathLike[str]) -> str | None:
+    """The note that `writing.save` put in, or None; decodes no pixels; raises `ImageError`."""
+    path = Path(path)
+    with _opened(path) as stream, errors_as_image_errors(quoted(path)):
+        image = _identify(stream, quoted(path))
+        if "exif" not in image.info and image.format != "TIFF":
+            return None  # here PNG's getexif() would decode the pixels to look for EXIF behind them
+        return notes.from_exif(image.getexif())
+
+
+def _from_stream(
+    stream: BytesIO | BufferedReader, name: str, stem: str, path: str | None, max_pixels: int
+) -> SourceImage:
+    def reopen() -> Image.Image:
+        stream.seek(0)
+        return _identify(BytesIO(stream.read()), name)
+
+    with errors_as_image_errors(name):
+        pixels, alpha = decode(_identify(stream, name), name, max_pixels, reopen)
+        stream.seek(0)
+        return SourceImage(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path)
+
+
+def _from_array(array: np.ndarray, max_pixels: int) -> SourceImage:
+    name = f"The array of shape {array.shape} and type {array.dtype}"
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
+        raise ImageError(f"{name} is not a picture", "give (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)")
+    peak = {"b1": 1, "u1": 255, "u2": 65535, "f2": 1, "f4": 1, "f8": 1}.get(f"{array.dtype.kind}{array.dtype.itemsize}")
+    if peak is None:
+        raise ImageError(f"{name} has no known range", "convert it to uint8, uint16, bool, or float in [0, 1]")
+    check_size((array.shape[1], array.shape[0]), name, max_pixels)
+    check_range(array, peak, name)
+    levels = array.reshape(*array.shape[:2], -1)
+    colours = levels[..., :3] if levels.shape[2] >= 3 else levels.repeat(3, axis=2)
+    alpha = opacity(as_tensor(levels[..., 3:], peak)) if levels.shape[2] == 4 else None
+    sha256 = _digest(f"{array.shape} {array.dtype.str}", array.tobytes())
+    return SourceImage(as_tensor(colours, peak), alpha, sha256, "array", None)
+
+
+def _identify(stream: BinaryIO, name: str) -> Image.Image:
+    """Open, but don't decode, by the first bytes: extensions lie."""
+    head = stream.read(12)
+    if not head:
+        raise ImageError(f"{name} is empty", "use another copy")
+    for magic, opener in OPENERS.items():
+        if head.startswith(magic) and (magic != b"RIFF" or head.endswith(b"WEBP")):
+            stream.seek(0)
+            if magic == JPEG_MAGIC:
+                _check_scans(stream.read(), name)
+                stream.seek(0)
+            return opener(stream)
+    raise ImageError(f"{name} is not a PNG, JPEG, WebP, TIFF, BMP or GIF picture", "convert it to one of these")
+
+
+def _check_scans(jpeg: bytes, name: str) -> None:
+    """Refuse a JPEG that goes over its pixels more than `MOST_SCANS` times, walking as libjpeg does (T.81, B.1)."""
+    at, scans = 2, 0
+    while found := JPEG_MARKER.search(jpeg, at):
+        marker, at = found[0][1:], found.end()
+        if marker == b"\xd9":  # the first picture's end: others may follow, and films that phones hide there
+            return
+        scans += marker == b"\xda"
+        if scans > MOST_SCANS:
+            raise ImageError(
+                f"{name} is a JPEG of more than {MOST_SCANS} scans, made to take hours", "use another copy"
+            )
+        at += 0 if marker in b"\xd8\x01" else int.from_bytes(jpeg[at : at + 2])
+
+
+def _digest(label: str, raw: bytes) -> str:
+    return hashlib.sha256(f"{label}\n".encode() + raw).hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    name = quoted(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError(f"{name} is a folder", "name a picture in it")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+            raise ImageError(f"{name} is a device or a pipe", "save the picture as a file first")
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise ImageError(f"{name} doesn't exist", "check the path") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name} can't be opened ({reason(error)})", "check the path and its permissions") from error
+    with stream:
+        yield stream

@@ -1,0 +1,173 @@
+"""Images out: (1, 3, h, w) sRGB in [0, 1] -> a file by its extension, or a PIL image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.images import bigtiff, notes
+from impasto.images.decoding import srgb_profile
+from impasto.images.pillow import errors_as_image_errors
+from impasto.images.size import Size
+from impasto.storage.files import quoted, reason, write_atomically
+from impasto.storage.scratch import MEMORY
+
+
+class Format(NamedTuple):
+    """How images of one file type are written."""
+
+    name: str
+    options: dict[str, Any]
+    longest: int = 2**31 - 1  # pixels on a side
+    has_alpha: bool = True
+    has_note: bool = True
+
+
+PNG = Format("PNG", {})
+JPEG = Format("JPEG", {"quality": 95, "subsampling": 0}, 65535, has_alpha=False)
+WEBP = Format("WEBP", {"lossless": True, "exact": True}, 16383)
+TIFF = Format("TIFF", {"compression": "raw"})  # Pillow can't write EXIF through libtiff, so not compressed
+BMP = Format("BMP", {}, has_alpha=False, has_note=False)
+FORMATS = {
+    ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP, ".tif": TIFF, ".tiff": TIFF, ".bmp": BMP,
+}  # fmt: skip
+
+PRINT_PIXELS = 64_000_000
+"""Pixels beyond which TIFF is written in tiles, straight from where the image lives."""
+
+JPEG_MARKER_BYTES = 65533
+
+
+def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
+    """(1, 3, h, w), with alpha (1, 1, h, w), in [0, 1] -> 8-bit RGB(A), rounded; `ImageError` for NaN."""
+    _check_shapes(pixels, alpha)
+    levels = np.empty((pixels.shape[2], pixels.shape[3], 3 if alpha is None else 4), np.uint8)
+    top = 0
+    for band in _levels(pixels, alpha):
+        levels[top : top + len(band)] = band
+        top += len(band)
+    return Image.fromarray(levels)
+
+
+def _levels(pixels: Tensor, alpha: Tensor | None) -> Iterator[np.ndarray]:
+    """Bands of rows (n, w, c) of 8 bits, from the top to the bottom; `ImageError` for NaN."""
+    height, row = pixels.shape[2], 4 * pixels[0, :, 0].numel()
+    for rows in MEMORY.windows(height, row):
+        planes = [part[0, :, rows].detach().to("cpu", torch.float32) for part in (pixels, alpha) if part is not None]
+        band = torch.cat(planes)
+        if not torch.isfinite(band).all():
+            raise ImageError("The picture holds NaN or infinite pixels", "keep the last good one instead")
+        yield band.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def save(
+    path: str | os.PathLike[str],
+    pixels: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    note: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
+
+    PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
+    what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one. TIFF beyond
+    `PRINT_PIXELS` is tiled BigTIFF with the note in ImageDescription, and the picture is never in memory whole.
+    """
+    path = Path(path)
+    check_writable(path, overwrite)
+    _check_shapes(pixels, alpha)
+    kind = FORMATS[path.suffix.lower()]
+    height, width = pixels.shape[-2:]
+    check_holds(path, (height, width))
+    if kind is TIFF and height * width > PRINT_PIXELS:
+        bands, has_alpha = _levels(pixels, alpha), alpha is not None
+        profile = srgb_profile()
+        _put(
+            path,
+            lambda file: bigtiff.write(
+                Path(file.name), bands, (height, width), alpha=has_alpha, profile=profile, note=note
+            ),
+            overwrite,
+        )
+        return path
+    if alpha is not None and not kind.has_alpha:
+        pixels, alpha = pixels * alpha + (1 - alpha), None
+    options = kind.options | {"icc_profile": srgb_profile()}
+    if note is not None and kind.has_note:
+        options["exif"] = notes.to_exif(note)
+        if kind is JPEG and len(options["exif"]) > JPEG_MARKER_BYTES:
+            raise ImageError(f"{quoted(path)} can't hold a note of {len(note)} characters", "save it as .png or .tif")
+    encoded = BytesIO()
+    with errors_as_image_errors(quoted(path), "written", "save it as .png"):
+        to_pil(pixels, alpha).save(encoded, kind.name, **options)
+    _put(path, lambda file: file.write(encoded.getbuffer()), overwrite)
+    return path
+
+
+def _put(path: Path, write: Callable[[BinaryIO], object], overwrite: bool) -> None:
+    try:
+        write_atomically(path, write, overwrite=overwrite)
+    except FileExistsError:
+        raise ImageError(
+            f"{quoted(path)} already exists", "choose another name, or set `overwrite`", knob="overwrite", value=False
+        ) from None
+    except OSError as error:
+        raise ImageError(
+            f"{quoted(path)} can't be written ({reason(error)})", "make room or save it elsewhere"
+        ) from error
+
+
+def check_holds(path: str | os.PathLike[str], size: Size) -> None:
+    """Refuse, with one `ImageError`, a picture (h, w) that the format doesn't hold or can't be written here."""
+    path = Path(path)
+    kind = FORMATS[path.suffix.lower()]
+    height, width = size
+    if max(size) > kind.longest:
+        raise ImageError(
+            f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side",
+            "save it as .png or .tif",
+        )
+    if kind is TIFF and height * width > PRINT_PIXELS:
+        bigtiff.library()
+
+
+def check_writable(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Refuse, with one `ImageError`, what `save` couldn't write: worth calling before hours of work."""
+    path = Path(path)
+    name = quoted(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ImageError(f"{name} ends in {path.suffix!r}, not in a known format", f"use {', '.join(FORMATS)}")
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder", "name a file in it")
+        if not path.resolve().parent.is_dir():
+            raise ImageError(f"{name} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{name} is a device or a pipe, not a file", "choose another name")
+        if path.exists() and not overwrite:
+            raise ImageError(
+                f"{name} already exists", "choose another name, or set `overwrite`", knob="overwrite", value=False
+            )
+        if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
+            raise ImageError(f"{name} is in a folder without write permission", "choose another")
+    except (OSError, ValueError, RuntimeError) as error:  # name too long, NUL in it, links in a circle
+        raise ImageError(f"{name} can't be a file's name ({reason(error)})", "choose another") from error
+
+
+def _check_shapes(pixels: Tensor, alpha: Tensor | None) -> None:
+    if pixels.dim() != 4 or pixels.shape[:2] != (1, 3) or 0 in pixels.shape:
+        raise ImageError(f"Pixels of shape {tuple(pixels.shape)} are not a picture", "give (1, 3, h, w)")
+    if alpha is not None and alpha.shape != (1, 1, *pixels.shape[2:]):
+        raise ImageError(
+            f"Alpha of shape {tuple(alpha.shape)} doesn't fit pixels {tuple(pixels.shape)}", "resize it first"
+        )
