@@ -11,7 +11,7 @@ from pathlib import Path
 import record
 import torch
 
-from impasto.losses import hypercolumn_loss, layer_loss
+from impasto.losses.catalogue import hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import hypercolumns, jittered_grid
 from impasto.network.vgg import CHANNELS, feature_size
 from impasto.settings.choices import ContentLossName, StyleLossName

@@ -4,7 +4,7 @@ import sys
 
 from impasto import VGG19
 from impasto.images.reading import load
-from impasto.losses import content_loss, style_layer_loss
+from impasto.losses.gatys import content_loss, style_layer_loss
 from impasto.losses.moments import gram
 from impasto.network import weights
 

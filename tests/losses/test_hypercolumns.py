@@ -4,7 +4,7 @@ import torch
 from torch.autograd import gradcheck
 
 from impasto.errors import SettingsError
-from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, mixed, places_within, sample
+from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, places_within, sample, sample_mixture
 
 
 def features(channels: int = 3, height: int = 6, width: int = 9, seed: int = 0) -> torch.Tensor:
@@ -114,8 +114,8 @@ def test_a_black_mask_is_refused():
 
 def test_mixed_rows_are_in_the_shares_asked_for():
     a, b = torch.zeros(100, 3), torch.ones(40, 3)
-    assert mixed([a, b], [1, 1]).mean() == pytest.approx(0.5)
-    assert mixed([a, b], [0.75, 0.25]).mean() == pytest.approx(0.25, abs=0.01)
-    torch.testing.assert_close(mixed([a, b], [0, 5]), b)
-    assert len(mixed([a, b], [1, 1])) == 80
-    assert mixed([a, b], [1, 1e-9]).sum() == 3
+    assert sample_mixture([a, b], [1, 1]).mean() == pytest.approx(0.5)
+    assert sample_mixture([a, b], [0.75, 0.25]).mean() == pytest.approx(0.25, abs=0.01)
+    torch.testing.assert_close(sample_mixture([a, b], [0, 5]), b)
+    assert len(sample_mixture([a, b], [1, 1])) == 80
+    assert sample_mixture([a, b], [1, 1e-9]).sum() == 3

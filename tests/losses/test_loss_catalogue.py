@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from conftest import TINY_CHANNELS, smooth_image
-from impasto.losses import HypercolumnLoss, LayerLoss, hypercolumn_loss, layer_loss
+from impasto.losses.catalogue import HypercolumnLoss, LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, sample
 from impasto.network.tiles import Tile, cropped, split
 from impasto.network.vgg import feature_size, poolings_before
@@ -138,7 +138,7 @@ def test_between_photo_and_painting_the_loss_grows_as_the_square_of_the_share(na
     start, painting = loss.measure(features(0), None), loss.measure(features(2, height=5), None)
     whole = loss.compare(start, loss.prepare(painting)).item()
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        between = loss.between(start, painting, share)
+        between = loss.interpolate(start, painting, share)
         if name is StyleLossName.GRAM:  # on a way that is bent: what is left of the distance counts
             left = loss.compare(between, loss.prepare(painting)).item()
             assert left == pytest.approx((1 - share) ** 2 * whole, rel=1e-3, abs=1e-6 * whole)
@@ -154,7 +154,7 @@ def test_a_mixture_of_photo_and_painting_is_not_half_way_between_them_but_as_une
     f = features(0)
     start, painting = loss.measure(f, None), loss.measure(f + 9, None)
     middle, mixed = (
-        loss.prepare(blend) for blend in (loss.between(start, painting, 0.5), loss.blend([start, painting], [1, 1]))
+        loss.prepare(blend) for blend in (loss.interpolate(start, painting, 0.5), loss.blend([start, painting], [1, 1]))
     )
     half_way = loss.measure(f + 4.5, None)
     whole = loss.compare(start, loss.prepare(painting)).item()

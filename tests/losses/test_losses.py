@@ -7,27 +7,25 @@ from torch.autograd import gradcheck
 
 from conftest import smooth_image
 from impasto.errors import SettingsError
-from impasto.losses import (
-    content_loss,
-    directions,
-    gaussian_target,
-    gaussian_w2,
-    mean_std_loss,
-    mean_std_target,
+from impasto.losses.gatys import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
+from impasto.losses.gaussian import BLUR, gaussian_target, gaussian_w2, interpolate_gram, mean_std_loss, mean_std_target
+from impasto.losses.matching import (
     moment_matching,
     nearest_neighbour_loss,
-    projected_quantiles,
     relaxed_emd,
+    self_similarity,
     self_similarity_loss,
-    sliced_wasserstein,
-    style_layer_loss,
-    total_loss,
-    total_variation,
-    weighted_sum,
 )
-from impasto.losses.gaussian import BLUR, interpolate_gram
-from impasto.losses.matching import mean_and_covariance_of_rows, self_similarity
-from impasto.losses.moments import averaged, channel_moments, counted_gram, from_mean_and_covariance, gram, moments
+from impasto.losses.moments import (
+    averaged,
+    channel_moments,
+    counted_gram,
+    from_mean_and_covariance,
+    gram,
+    mean_and_covariance_of_rows,
+    moments,
+)
+from impasto.losses.sliced import directions, projected_quantiles, sliced_wasserstein
 
 
 def features(seed: int, channels: int = 4, height: int = 5, width: int = 6) -> torch.Tensor:

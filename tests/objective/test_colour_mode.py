@@ -8,7 +8,8 @@ from impasto.images import colour
 from impasto.images.size import resize
 from impasto.network.vgg import VGG19
 from impasto.objective import colour_mode as palette
-from impasto.report.metrics import colour_distance, colours_of
+from impasto.objective.colour_matching import colour_statistics
+from impasto.report.metrics import colour_distance
 from impasto.run.events import EpochDone, Finished, ScaleDone, Stepped
 from impasto.run.optimizers import Evaluation
 from impasto.run.stylizer import Stylizer
@@ -55,9 +56,9 @@ def test_keep_gives_every_picture_of_a_run_the_photos_chroma_and_paints_its_ligh
 
 
 def test_the_painting_colours_the_picture_unless_the_photos_colours_are_kept_or_matched():
-    wanted, blue = (colours_of([image]) for image in (PHOTO, PAINTING))
+    wanted, blue = (colour_statistics(image) for image in (PHOTO, PAINTING))
     results = {color: paint(color, content_weight=0, init="style")[-1].picture for color in Color}
-    far = {color: colour_distance(colours_of([result]), wanted) for color, result in results.items()}
+    far = {color: colour_distance(colour_statistics(result), wanted) for color, result in results.items()}
     assert far["keep"] < 0.3 * far["style"]
     assert far["match"] < 0.3 * far["style"]
     assert far["style"] > 0.5 * colour_distance(blue, wanted)

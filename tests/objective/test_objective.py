@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from conftest import smooth_image
-from impasto.losses import content_loss, style_layer_loss
+from impasto.losses.gatys import content_loss, style_layer_loss
 from impasto.losses.moments import gram
 from impasto.objective.objective import Objective
 from impasto.objective.targets import LossWeights, measure_targets, normalized

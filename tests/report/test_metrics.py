@@ -4,16 +4,14 @@ import torch
 from torch import Tensor
 
 from conftest import tiny_weights
-from impasto.images import colour
-from impasto.images.colour import oklab
 from impasto.images.size import resize
-from impasto.losses.moments import gram
+from impasto.losses.moments import from_mean_and_covariance, gram
 from impasto.network.vgg import VGG19
 from impasto.objective import colour_mode as palette
+from impasto.objective.colour_matching import grey_like
 from impasto.report import metrics as measures
 from impasto.settings.choices import Color
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import Scratch
 
 TINY = VGG19(tiny_weights(dtype=torch.float32))
 
@@ -129,23 +127,19 @@ def test_contrast_structure_is_that_of_numpy_window_by_window():
     assert measures.contrast_structure(a, b) == pytest.approx(np.mean(values), abs=1e-5)
 
 
-def test_colours_of_a_mixture_are_those_of_all_its_pixels_together():
-    a, b = noise(1), noise(2, tint=(1, 0.3, 0.1))
-    mixed = measures.colours_of([a, b])
-    pixels = oklab(torch.cat([a, b], dim=3).double()).flatten(2)[0].numpy()
-    np.testing.assert_allclose(mixed.mean, pixels.mean(axis=1), atol=1e-9)
-    np.testing.assert_allclose(mixed.covariance, np.cov(pixels, bias=True), atol=1e-9)
-
-
 def test_colour_distance_is_the_closed_form_where_covariances_commute():
-    a = measures.Colours(torch.tensor([0.1, 0.2, 0.3]).double(), torch.diag(torch.tensor([4.0, 1, 0]).double()))
-    b = measures.Colours(torch.tensor([0.1, 0.2, 0.7]).double(), torch.diag(torch.tensor([1.0, 1, 4]).double()))
+    def statistics(mean: list[float], variances: list[float]) -> torch.Tensor:
+        return from_mean_and_covariance(
+            torch.tensor([mean]).double(), torch.diag(torch.tensor(variances).double())[None]
+        )
+
+    a, b = statistics([0.1, 0.2, 0.3], [4, 1, 0]), statistics([0.1, 0.2, 0.7], [1, 1, 4])
     assert measures.colour_distance(a, b) == pytest.approx(np.sqrt(0.4**2 + 1 + 0 + 4))
 
 
 def test_style_and_structure_are_measured_on_lightness_where_only_that_is_painted():
     kept = KNOBS.model_copy(update={"color": Color.KEEP})
-    tinted = palette.make(Color.KEEP, PHOTO, [PAINTING]).picture(colour.grey_like(PAINTING, PHOTO))
+    tinted = palette.make(Color.KEEP, PHOTO, [PAINTING]).picture(grey_like(PAINTING, PHOTO))
     assert measure(PHOTO, settings=kept)["style"]["mean_optimised"] == pytest.approx(0, abs=1e-3)
     assert measure(tinted, settings=kept)["style"]["mean_optimised"] > 0.8
     assert measure(tinted)["style"]["mean_optimised"] < 0.5
@@ -185,11 +179,3 @@ def test_measures_taken_in_the_tiles_of_the_run_are_the_same():
     assert whole["structure"]["result"] == pytest.approx(tiled["structure"]["result"], abs=1e-5)
     assert whole["structure"]["painting"] == pytest.approx(tiled["structure"]["painting"], abs=1e-5)
     assert whole["style"]["mean_optimised"] == pytest.approx(tiled["style"]["mean_optimised"], abs=1e-4)
-
-
-def test_colours_added_up_by_bands_are_those_of_the_whole(monkeypatch):
-    whole = measures.colours_of([PHOTO, PAINTING], (1, 3))
-    monkeypatch.setattr(Scratch, "BAND", 5000)
-    banded = measures.colours_of([PHOTO, PAINTING], (1, 3))
-    torch.testing.assert_close(banded.mean, whole.mean, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(banded.covariance, whole.covariance, rtol=1e-10, atol=1e-12)

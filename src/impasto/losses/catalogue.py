@@ -1,11 +1,11 @@
 """Every style and content loss as the functions that an objective calls, all in the same order.
 
-    stats = measure(features)          of a picture, or of its tiles: sums if the loss's name says it is `additive`
-    target = prepare(stats)            once, of a painting
-    compare(stats, target)             the loss, a scalar; its gradient to the stats is what tiles need back-propagated
+    statistics = measure(features)     of an image, or of its tiles: sums if the loss's name says it is `additive`
+    target = prepare(statistics)       once, of a style
+    compare(statistics, target)        the loss, a scalar; its gradient to the statistics is what tiles back-propagate
 
-What a loss makes of the photo is the unit for normalising it: compare(start, target), with stats of the photo. What it
-makes of nothing, compare(torch.zeros_like(start), target), says which distances are too small to divide by.
+What a loss makes of the content is the unit for normalising it: compare(start, target), with the content's statistics.
+What it makes of nothing, compare(torch.zeros_like(start), target), says which distances are too small to divide by.
 """
 
 from __future__ import annotations
@@ -28,16 +28,23 @@ from impasto.losses.gaussian import (
     mean_std_loss,
     mean_std_target,
 )
-from impasto.losses.hypercolumns import mixed, sample
+from impasto.losses.hypercolumns import sample, sample_mixture
 from impasto.losses.matching import (
-    mean_and_covariance_of_rows,
     moment_matching,
     nearest_neighbour_loss,
     relaxed_emd,
     self_similarity,
     self_similarity_loss,
 )
-from impasto.losses.moments import TINY, averaged, channel_moments, counted_gram, mixture, moments
+from impasto.losses.moments import (
+    TINY,
+    averaged,
+    channel_moments,
+    counted_gram,
+    mean_and_covariance_of_rows,
+    mixture,
+    moments,
+)
 from impasto.losses.sliced import directions, projected_quantiles, quantile_mixture, sliced_wasserstein
 from impasto.settings.choices import ContentLossName, StyleLossName
 
@@ -46,17 +53,17 @@ from impasto.settings.choices import ContentLossName, StyleLossName
 class LayerLoss:
     """A style loss of one layer.
 
-    `measure` takes features (1, c, h, w) and weights (1, 1, h, w) in [0, 1] or None. `blend` mixes the stats of several
-    paintings by shares. `between` gives the stats at a share of the way from the photo's to the painting's: the photo's
-    loss to them is share² of that to the painting, whatever the pair; Gram matrices, which go a bent way, leave
-    (1 − share)² of it.
+    `measure` takes features (1, c, h, w) and weights (1, 1, h, w) in [0, 1] or None. `blend` mixes the statistics of
+    several styles by shares. `interpolate` gives the statistics at a fraction of the way from the content's to the
+    style's: the content's loss to them is fraction² of that to the style, whatever the pair; Gram matrices, which go
+    a bent way, leave (1 − fraction)² of it.
     """
 
     measure: Callable[[Tensor, Tensor | None], Tensor]
     prepare: Callable[[Tensor], Any]
     compare: Callable[[Tensor, Any], Tensor]
     blend: Callable[[Sequence[Tensor], Sequence[float]], Tensor]
-    between: Callable[[Tensor, Tensor, float], Tensor]
+    interpolate: Callable[[Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,13 @@ class HypercolumnLoss:
 
     `measure` takes a layer's features (1, c, h, w) and cells (n, 2), see `hypercolumns`, and gives samples
     (n, c). `prepare` and `compare` take all layers' samples; layer weights go into `prepare`. `blend` mixes one
-    layer's samples of several paintings by shares; for a strength, of the photo and the painting.
+    layer's samples of several styles by shares; for a target fraction, of the content and the style.
     """
 
     prepare: Callable[[Sequence[Tensor], Sequence[float]], Any]
     compare: Callable[[Sequence[Tensor], Any], Tensor]
     measure: Callable[[Tensor, Tensor], Tensor] = sample
-    blend: Callable[[Sequence[Tensor], Sequence[float]], Tensor] = mixed
+    blend: Callable[[Sequence[Tensor], Sequence[float]], Tensor] = sample_mixture
 
 
 def layer_loss(name: StyleLossName, channels: int, generator: torch.Generator) -> LayerLoss:
@@ -88,16 +95,16 @@ def hypercolumn_loss(name: StyleLossName | ContentLossName) -> HypercolumnLoss:
     return CONTENT_LOSSES[name] if isinstance(name, ContentLossName) else JOINT_LOSSES[name]
 
 
-def _gram_loss(now: Tensor, target: Tensor) -> Tensor:
-    return style_layer_loss(averaged(now)[:, :-1, :-1], averaged(target)[:, :-1, :-1], m=1)
+def _gram_loss(statistics: Tensor, target: Tensor) -> Tensor:
+    return style_layer_loss(averaged(statistics)[:, :-1, :-1], averaged(target)[:, :-1, :-1], m=1)
 
 
-def _along_ranks(start: Tensor, target: Tensor, share: float) -> Tensor:
-    return quantile_mixture([start, target], [1 - share, share])
+def _interpolate_quantiles(start: Tensor, target: Tensor, fraction: float) -> Tensor:
+    return quantile_mixture([start, target], [1 - fraction, fraction])
 
 
-def _as_it_is(stats: Tensor) -> Tensor:
-    return stats
+def _as_it_is(statistics: Tensor) -> Tensor:
+    return statistics
 
 
 def _quantiles(along: Tensor) -> LayerLoss:
@@ -107,7 +114,7 @@ def _quantiles(along: Tensor) -> LayerLoss:
         _as_it_is,
         sliced_wasserstein,
         quantile_mixture,
-        _along_ranks,
+        _interpolate_quantiles,
     )
 
 
@@ -120,7 +127,7 @@ MOMENT_LOSSES: Mapping[StyleLossName, LayerLoss] = {
 
 
 class StyleColumns(NamedTuple):
-    """A painting's hypercolumns (m, d), with μ and Σ, and what each layer's samples were multiplied by (l,)."""
+    """A style's hypercolumns (m, d), with μ and Σ, and what each layer's samples were multiplied by (l,)."""
 
     scales: Tensor
     columns: Tensor
@@ -129,7 +136,7 @@ class StyleColumns(NamedTuple):
 
 
 class ContentColumns(NamedTuple):
-    """A photo's self-similarity (n, n), and what each layer's samples were multiplied by (l,)."""
+    """A content image's self-similarity (n, n), and what each layer's samples were multiplied by (l,)."""
 
     scales: Tensor
     similarity: Tensor
@@ -164,7 +171,7 @@ def _content_columns(samples: Sequence[Tensor], weights: Sequence[float]) -> Con
 
 
 def _relaxed(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
-    """ℓ_r + ℓ_m of STROTSS; without its ℓ_p for colours (1/α there), which relu1_1 and `--color` look after here."""
+    """ℓ_r + ℓ_m of STROTSS; without its ℓ_p for colours (1/α there), which relu1_1 and `color` look after here."""
     columns = _joined(samples, target.scales)
     return relaxed_emd(columns, target.columns) + moment_matching(columns, target.mean, target.covariance)
 

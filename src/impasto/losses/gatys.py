@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.images.size import Size, size_of
 from impasto.storage.pool import POOL
 
 
 def content_loss(f: Tensor, p: Tensor) -> Tensor:
-    """½ Σ (F − P)², the squared error of features (n, c, h, w) against the photo's. Gatys et al. 2015, eq. 1.
+    """½ Σ (F − P)², the squared error of features (n, c, h, w) against the content's. Gatys et al. 2015, eq. 1.
 
     Its derivative to the convolution's output is (F − P) where F > 0 and 0 where F < 0 (eq. 2).
     """
@@ -40,20 +41,20 @@ def total_loss(content: Tensor, style: Tensor, alpha: float, beta: float) -> Ten
     return alpha * content + beta * style
 
 
-def total_variation(image: Tensor, core: tuple[int, int] | None = None) -> Tensor:
+def total_variation(image: Tensor, interior: Size | None = None) -> Tensor:
     """½ Σ ((x[i+1,j] − x[i,j])² + (x[i,j+1] − x[i,j])²) of an image (n, c, h, w).
 
-    Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere. With `core` only the differences that
-    begin in the first (h, w) rows and columns count, so that tiles add up.
+    Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere. With `interior` only the differences
+    that begin in the first (h, w) rows and columns count, so that tiles add up.
     """
-    h, w = core if core is not None else image.shape[-2:]
+    h, w = size_of(image) if interior is None else interior
     down = image[..., 1:, :w] - image[..., :-1, :w]
     right = image[..., :h, 1:] - image[..., :h, :-1]
     return (down.square().sum() + right.square().sum()) / 2
 
 
 class _ContentLoss(torch.autograd.Function):
-    """½ Σ (F − P)² and its gradient F − P, in pooled memory: autograd by itself takes fresh memory five times.
+    """½ Σ (F − P)² and its gradient F − P, in pooled memory: autograd by itself allocates fresh memory five times.
 
     At large sizes that came to a tenth of a step.
     """

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.losses.linalg import eigen, symmetric_powers
 from impasto.losses.moments import (
     TINY,
     averaged,
@@ -25,7 +26,7 @@ So a deviation of 0, or a covariance of less than full rank, still has a gradien
 
 
 class ChannelTarget(NamedTuple):
-    """A painting's mean and deviation (n, c) of each channel, blurred by the variance `blur` (n, 1)."""
+    """A style's mean and deviation (n, c) of each channel, blurred by the variance `blur` (n, 1)."""
 
     mean: Tensor
     std: Tensor
@@ -33,59 +34,63 @@ class ChannelTarget(NamedTuple):
 
 
 class GaussianTarget(NamedTuple):
-    """A painting's mean (n, c) and the root (n, c, c) of its covariance, blurred by the variance `blur` (n, 1)."""
+    """A style's mean (n, c) and the root (n, c, c) of its covariance, blurred by the variance `blur` (n, 1)."""
 
     mean: Tensor
     root: Tensor
     blur: Tensor
 
 
-def mean_std_target(sums: Tensor) -> ChannelTarget:
-    """What `mean_std_loss` compares with, from a painting's `channel_moments` (n, 3, c)."""
-    mean, variance = mean_and_variance(sums)
-    blur = _blur(variance, averaged(sums)[:, 0])
+def mean_std_target(statistics: Tensor) -> ChannelTarget:
+    """What `mean_std_loss` compares with, from a style's `channel_moments` (n, 3, c)."""
+    mean, variance = mean_and_variance(statistics)
+    blur = _blur(variance, averaged(statistics)[:, 0])
     return ChannelTarget(mean, (variance + blur).sqrt(), blur)
 
 
-def mean_std_loss(sums: Tensor, target: ChannelTarget) -> Tensor:
+def mean_std_loss(statistics: Tensor, target: ChannelTarget) -> Tensor:
     """1/N Σ ((μ − μt)² + (σ − σt)²) of `channel_moments` (n, 3, c). Li et al. 2017, matching of batch-norm statistics.
 
     Huang & Belongie 2017, eq. 13, with squares instead of norms, so that it falls off smoothly at the goal. As in their
     eq. 6, σ = √(σ² + ε).
     """
-    mean, variance = mean_and_variance(sums)
+    mean, variance = mean_and_variance(statistics)
     return ((mean - target.mean).square() + ((variance + target.blur).sqrt() - target.std).square()).mean()
 
 
-def interpolate_mean_std(start: Tensor, target: Tensor, share: float) -> Tensor:
-    """The `channel_moments` whose means and deviations lie at this share of the way: the loss to it grows by share²."""
+def interpolate_mean_std(start: Tensor, target: Tensor, fraction: float) -> Tensor:
+    """The `channel_moments` with means and deviations at a fraction of the way: the loss to it grows by fraction²."""
     (mean, variance), (mean_t, variance_t) = mean_and_variance(start), mean_and_variance(target)
-    deviation = torch.lerp(variance.sqrt(), variance_t.sqrt(), share)
-    return from_mean_and_variance(torch.lerp(mean, mean_t, share), deviation.square())
+    deviation = torch.lerp(variance.sqrt(), variance_t.sqrt(), fraction)
+    return from_mean_and_variance(torch.lerp(mean, mean_t, fraction), deviation.square())
 
 
-def gaussian_target(sums: Tensor) -> GaussianTarget:
-    """What `gaussian_w2` compares with, from a painting's `moments` (n, c + 1, c + 1): its root is taken once."""
-    mean, covariance = mean_and_covariance(sums)
-    blur = _blur(_diagonal(covariance), _diagonal(averaged(sums)[:, :-1, :-1]))
+def gaussian_target(statistics: Tensor) -> GaussianTarget:
+    """What `gaussian_w2` compares with, from a style's `moments` (n, c + 1, c + 1): its root is taken once."""
+    mean, covariance = mean_and_covariance(statistics)
+    blur = _blur(_diagonal(covariance), _diagonal(averaged(statistics)[:, :-1, :-1]))
     root, _ = _roots(_blurred(covariance, blur))
     return GaussianTarget(mean, root, blur)
 
 
-def gaussian_w2(sums: Tensor, target: GaussianTarget) -> Tensor:
-    """‖μ − μt‖² + tr(Σ + Σt − 2 (Σt^½ Σ Σt^½)^½) of `moments` (n, c + 1, c + 1). Dowson & Landau 1982, eq. 4.
+def gaussian_w2(statistics: Tensor, target: GaussianTarget) -> Tensor:
+    """`squared_wasserstein` of `moments` (n, c + 1, c + 1), where both Σ and Σt have ε added to their diagonals."""
+    mean, covariance = mean_and_covariance(statistics)
+    return squared_wasserstein(mean, _blurred(covariance, target.blur), target.mean, target.root)
 
-    It is the squared 2-Wasserstein distance of Gaussians; both Σ and Σt have ε added to their diagonals.
+
+def squared_wasserstein(mean: Tensor, covariance: Tensor, mean_t: Tensor, root_t: Tensor) -> Tensor:
+    """‖μ − μt‖² + tr(Σ + Σt − 2 (Σt^½ Σ Σt^½)^½) of means (n, c), Σ (n, c, c) and Σt^½. Dowson & Landau 1982, eq. 4.
+
+    It is the squared 2-Wasserstein distance of Gaussians.
     """
-    mean, covariance = mean_and_covariance(sums)
-    covariance = _blurred(covariance, target.blur)
-    spread = _diagonal(covariance).sum() + target.root.square().sum()  # tr Σt = ‖Σt^½‖²
-    overlap = _TraceOfRoot.apply(target.root @ covariance @ target.root)
-    return (mean - target.mean).square().sum() + spread - 2 * overlap  # pyright: ignore[reportOperatorIssue]
+    spread = _diagonal(covariance).sum() + root_t.square().sum()  # tr Σt = ‖Σt^½‖²
+    overlap = _TraceOfRoot.apply(root_t @ covariance @ root_t)
+    return (mean - mean_t).square().sum() + spread - 2 * overlap  # pyright: ignore[reportOperatorIssue]
 
 
-def interpolate_gaussian(start: Tensor, target: Tensor, share: float) -> Tensor:
-    """The `moments` at this share of the straightest way from one Gaussian to another: the loss to it grows by share².
+def interpolate_gaussian(start: Tensor, target: Tensor, fraction: float) -> Tensor:
+    """The `moments` at a fraction of the straightest way between two Gaussians: the loss to it grows by fraction².
 
     Σ = A Σ₀ A with A = (1 − t) I + t T, where T carries the start's distribution to the target's (McCann 1997).
     """
@@ -94,27 +99,27 @@ def interpolate_gaussian(start: Tensor, target: Tensor, share: float) -> Tensor:
     covariance = _blurred(covariance, blur)
     root, inverse = _roots(covariance)
     transport = inverse @ _roots(root @ _blurred(covariance_t, blur) @ root)[0] @ inverse
-    partly = _blurred(share * transport, torch.full_like(blur, 1 - share))
-    return from_mean_and_covariance(torch.lerp(mean, mean_t, share), _blurred(partly @ covariance @ partly, -blur))
+    partly = _blurred(fraction * transport, torch.full_like(blur, 1 - fraction))
+    return from_mean_and_covariance(torch.lerp(mean, mean_t, fraction), _blurred(partly @ covariance @ partly, -blur))
 
 
-def interpolate_gram(start: Tensor, target: Tensor, share: float) -> Tensor:
-    """`counted_gram` at this share of the way from one picture's to another's: the Gram loss to it is share² of all.
+def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
+    """`counted_gram` at a fraction of the way from one image's to another's: the Gram loss to it is fraction² of all.
 
     The way is that of `interpolate_gaussian` for Gaussians around 0 with these second moments: every position changes a
     little. On the straight line, which mixes them, some positions would change wholly and others not at all
     (docs/decisions/0008-strength.md). The place on it is found by bisection: it is where the distance that is left to
-    the target is 1 − share of the whole one.
+    the target is 1 − fraction of the whole one.
     """
-    first, second = (averaged(sums)[:, :-1, :-1].double() for sums in (start, target))
+    first, second = (averaged(statistics)[:, :-1, :-1].double() for statistics in (start, target))
     blur = _blur(_diagonal(second), _diagonal(first))
     first, second = _blurred(first, blur), _blurred(second, blur)
     root, inverse = _roots(first)
     transport = inverse @ _roots(root @ second @ root)[0] @ inverse
     mixed = transport @ first
     # (1 − τ)² A + τ (1 − τ) B + τ² C − C: its squared length is a quadratic form of four numbers.
-    stages = torch.stack([first, mixed + mixed.mT, second]).flatten(1)
-    products = stages @ stages.T
+    parts = torch.stack([first, mixed + mixed.mT, second]).flatten(1)
+    products = parts @ parts.T
 
     def left(at: float) -> float:
         weights = products.new_tensor([(1 - at) ** 2, at * (1 - at), at**2 - 1])
@@ -123,9 +128,9 @@ def interpolate_gram(start: Tensor, target: Tensor, share: float) -> Tensor:
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if left(middle) > (1 - share) * left(0.0) else (low, middle)
+        low, high = (middle, high) if left(middle) > (1 - fraction) * left(0.0) else (low, middle)
     weights = products.new_tensor([(1 - high) ** 2, high * (1 - high), high**2])
-    there = F.pad((weights @ stages).view(first.shape) - torch.diag_embed(blur.expand(first.shape[:2])), (0, 1, 0, 1))
+    there = F.pad((weights @ parts).view(first.shape) - torch.diag_embed(blur.expand(first.shape[:2])), (0, 1, 0, 1))
     there[:, -1, -1] = 1
     return there.to(start.dtype)
 
@@ -145,13 +150,8 @@ def _diagonal(matrix: Tensor) -> Tensor:
 
 def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """A^½ and A^−½ of symmetric positive matrices (n, c, c); eigenvalues below rounding count as rounding."""
-    values, vectors = _eigen(matrix)
-    return tuple((vectors * values.pow(power)[:, None]) @ vectors.mT for power in (0.5, -0.5))  # pyright: ignore[reportReturnType]
-
-
-def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    values, vectors = torch.linalg.eigh(matrix)
-    return values.clamp(min=TINY**2).maximum(values[:, -1:] * torch.finfo(matrix.dtype).eps), vectors
+    root, inverse = symmetric_powers(matrix, 0.5, -0.5, least=TINY**2, relative=torch.finfo(matrix.dtype).eps)
+    return root, inverse
 
 
 class _TraceOfRoot(torch.autograd.Function):
@@ -162,7 +162,7 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        values, vectors = _eigen(a)
+        values, vectors = eigen(a, least=TINY**2, relative=torch.finfo(a.dtype).eps)
         ctx.save_for_backward(values, vectors)
         return values.sqrt().sum()
 

@@ -1,4 +1,4 @@
-"""Hypercolumns (Hariharan et al. 2015): what several layers see at the same places of a picture, at sampled places.
+"""Hypercolumns (Hariharan et al. 2015): several layers' features at the same, sampled places of an image.
 
 A place is (row, column) in [0, 1]², a cell the same counted in a layer's positions. A sample is a weighted sum of the
 four features around it, so samples add up over tiles as moments do: each tile counts the features that it has.
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images.size import size_of
+from impasto.images.size import Size, size_of
 
 
-def jittered_grid(count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """About `count` places (n, 2), one at random in each square of a grid over a picture of `size` (h, w). Cook 1986.
+def jittered_grid(count: int, size: Size, generator: torch.Generator) -> Tensor:
+    """About `count` places (n, 2), one at random in each square of a grid over an image of `size` (h, w). Cook 1986.
 
     Rows times columns of the grid make n, which is `count` rounded to them.
     """
@@ -48,7 +48,7 @@ def places_within(mask: Tensor, count: int, generator: torch.Generator) -> Tenso
     return (torch.stack([found // w, found % w], dim=1) + inside[:, 1:]) / torch.tensor([h, w])
 
 
-def cells(places: Tensor, size: tuple[int, int]) -> Tensor:
+def cells(places: Tensor, size: Size) -> Tensor:
     """Where places (n, 2) are in a layer's features of `size` (h, w): (row, column), 0 in the first one's middle.
 
     Places nearer to the border than that are moved to it. For a tile of the features, subtract its corner.
@@ -60,7 +60,7 @@ def cells(places: Tensor, size: tuple[int, int]) -> Tensor:
 def sample(features: Tensor, at: Tensor) -> Tensor:
     """Features (1, c, h, w) at cells (n, 2), bilinearly: (n, c), differentiable to the features.
 
-    What lies outside the features counts as 0, so that the samples of tiles sum to the whole picture's.
+    What lies outside the features counts as 0, so that the samples of tiles sum to the whole image's.
     """
     h, w = features.shape[-2:]
     across, down = (2 * at[:, 1] + 1) / w - 1, (2 * at[:, 0] + 1) / h - 1
@@ -69,11 +69,11 @@ def sample(features: Tensor, at: Tensor) -> Tensor:
 
 
 def hypercolumns(features: Sequence[Tensor], places: Tensor) -> list[Tensor]:
-    """Each layer's samples (n, c) of whole pictures' features (1, c, h, w) at the places (n, 2)."""
+    """Each layer's samples (n, c) of whole images' features (1, c, h, w) at the places (n, 2)."""
     return [sample(f, cells(places, size_of(f)).to(f.device)) for f in features]
 
 
-def mixed(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+def sample_mixture(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     """Rows of samples (n_i, c) by their shares, evenly picked, as many as the largest share allows: a blend of styles.
 
     The same rows are picked for every layer, so hypercolumns stay whole. Every share above 0 gives one row or more.

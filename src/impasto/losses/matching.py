@@ -8,13 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.losses.moments import TINY, gram
+from impasto.losses.moments import TINY, gram, mean_and_covariance_of_rows
 
 SMALLEST = 1e-8
 """Squared length, as a share of the mean one, that every vector has at least: one of zeros still has a gradient."""
 
 EMPTY = 1e-5
-"""Mean distance to the others, at least, that self-similarities are divided by: for pictures that are all alike."""
+"""Mean distance to the others, at least, that self-similarities are divided by: for images that are all alike."""
 
 
 def relaxed_emd(x: Tensor, y: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def relaxed_emd(x: Tensor, y: Tensor) -> Tensor:
 def nearest_neighbour_loss(x: Tensor, y: Tensor) -> Tensor:
     """1/n Σᵢ minⱼ (1 − cos(xᵢ − x̄, yⱼ − ȳ)), of rows (n, d) and (m, d). Kolkin et al. 2022 (NNST), feature splitting.
 
-    Every row finds something alike, but not every y need be found: parts of the painting may be left out. Taking off
+    Every row finds something alike, but not every y need be found: parts of the style may be left out. Taking off
     the means keeps what all features share from making them all alike.
     """
     x, y = _unit(x - x.mean(dim=0)), _unit(y - y.mean(dim=0))
@@ -52,12 +52,6 @@ def moment_matching(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     return (now - mean).abs().mean() + (spread - covariance).abs().mean()
 
 
-def mean_and_covariance_of_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """μ (d,) and Σ (d, d) of rows (n, d), with n and not n − 1 for the divisor."""
-    mean = x.mean(dim=0)
-    return mean, gram((x - mean).T[None])[0] / len(x)
-
-
 def self_similarity(x: Tensor) -> Tensor:
     """D = 1 − cos(xᵢ, xⱼ) of rows (n, d), each column divided by its sum: (n, n). STROTSS, of ℓ_C."""
     unit = _unit(x)
@@ -65,13 +59,13 @@ def self_similarity(x: Tensor) -> Tensor:
     return distance / (distance.sum(dim=0) + EMPTY * len(x))
 
 
-def self_similarity_loss(x: Tensor, photo: Tensor) -> Tensor:
-    """1/n Σ |D − Dp| of rows (n, d) against the photo's `self_similarity` (n, n) at the same places. STROTSS, ℓ_C.
+def self_similarity_loss(x: Tensor, content: Tensor) -> Tensor:
+    """1/n Σ |D − Dc| of rows (n, d) against the content's `self_similarity` (n, n) at the same places. STROTSS, ℓ_C.
 
     As in the authors' code it is divided by n: the paper's n² would make it smaller the more places there are. A flat
-    picture has about 1.
+    image has about 1.
     """
-    return (self_similarity(x) - photo).abs().sum() / len(x)
+    return (self_similarity(x) - content).abs().sum() / len(x)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Statistics of features. They are sums over positions, so they add up over tiles, regions, machines and styles.
 
-Each carries its own count in its last corner. To blend pictures, take `mixture`, which gives each picture its share
+Each carries its own count in its last corner. To blend styles, take `mixture`, which gives each image its share
 whatever its size; covariances and deviations don't average, the raw moments here do.
 """
 
@@ -53,26 +53,32 @@ def channel_moments(features: Tensor, weight: Tensor | None = None) -> Tensor:
     return _ChannelMoments.apply(features.flatten(2), None if weight is None else weight.flatten(2))  # pyright: ignore[reportReturnType]
 
 
-def averaged(sums: Tensor) -> Tensor:
-    """Any of these sums divided by its count: means over positions, with 1 for their count."""
-    return sums / sums[:, -1:, -1:].clamp(min=TINY)
+def averaged(statistics: Tensor) -> Tensor:
+    """Any of these statistics divided by its count: means over positions, with 1 for their count."""
+    return statistics / statistics[:, -1:, -1:].clamp(min=TINY)
 
 
-def mixture(sums: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """The average of pictures that have these shares of its positions, normalised to sum to 1: a blend of styles."""
+def mixture(statistics: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The average of images that have these shares of its positions, normalised to sum to 1: a blend of styles."""
     whole = sum(shares)
-    return torch.stack([averaged(s) * (share / whole) for s, share in zip(sums, shares, strict=True)]).sum(dim=0)
+    return torch.stack([averaged(s) * (share / whole) for s, share in zip(statistics, shares, strict=True)]).sum(dim=0)
 
 
-def mean_and_covariance(sums: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_covariance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     """μ (n, c) and Σ (n, c, c) from `moments`, with M and not M − 1 for the divisor."""
-    mean = averaged(sums)[:, :-1, -1]
-    return mean, averaged(sums)[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
+    mean = averaged(statistics)[:, :-1, -1]
+    return mean, averaged(statistics)[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
 
 
-def mean_and_variance(sums: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_covariance_of_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """μ (d,) and Σ (d, d) of rows (n, d), with n and not n − 1 for the divisor."""
+    mean = x.mean(dim=0)
+    return mean, gram((x - mean).T[None])[0] / len(x)
+
+
+def mean_and_variance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     """μ (n, c) and σ² (n, c), not below 0, from `channel_moments`."""
-    second, mean, _ = averaged(sums).unbind(dim=1)
+    second, mean, _ = averaged(statistics).unbind(dim=1)
     return mean, (second - mean.square()).clamp(min=0)
 
 

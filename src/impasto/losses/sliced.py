@@ -1,4 +1,4 @@
-"""Style as the whole distribution of features, seen along directions: sorted, and compared rank by rank."""
+"""Style as the whole distribution of features, projected onto directions: sorted, and compared rank by rank."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def projected_quantiles(features: Tensor, along: Tensor, weight: Tensor | None =
     return _sorted(along.to(f) @ f)[None]
 
 
-def sliced_wasserstein(now: Tensor, target: Tensor) -> Tensor:
-    """Mean over directions and ranks of (now − target)², of quantiles (1, k, n) and (1, k, m). Heitz et al. 2021.
+def sliced_wasserstein(quantiles: Tensor, target: Tensor) -> Tensor:
+    """Mean over directions and ranks of (q − target)², of quantiles q (1, k, n) and (1, k, m). Heitz et al. 2021.
 
     Their L_SW1D of sorted projections, averaged over the directions. Where n and m differ, the target is read at the
     ranks of `now`. With the channels themselves for directions it is the histogram loss of Risser et al. 2017, eq. 2
     per position, with exact ranks in the place of 256 bins.
     """
-    return (now - resampled(target, now.shape[-1])).square().mean()
+    return (quantiles - resampled(target, quantiles.shape[-1])).square().mean()
 
 
 def resampled(quantiles: Tensor, count: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.images import colour
 from impasto.images.size import resize, size_of
+from impasto.objective import colour_matching
 from impasto.run.optimizers import Evaluate, Evaluation
 from impasto.settings.choices import Color
 from impasto.storage.scratch import MEMORY, Scratch
@@ -69,13 +70,13 @@ def _as_they_are(photo: Tensor, paintings: tuple[Tensor, ...]) -> ColourMode:
 
 @torch.no_grad()
 def _in_grey(photo: Tensor, paintings: tuple[Tensor, ...]) -> ColourMode:
-    greys = tuple(_channels(colour.grey_like(painting, photo)) for painting in paintings)
+    greys = tuple(_channels(colour_matching.grey_like(painting, photo)) for painting in paintings)
     return ColourMode(_channels(colour.grey(photo)), greys, chroma=photo)
 
 
 @torch.no_grad()
 def _in_the_photos_colours(photo: Tensor, paintings: tuple[Tensor, ...]) -> ColourMode:
-    return ColourMode(photo, tuple(colour.matched(painting, photo) for painting in paintings))
+    return ColourMode(photo, tuple(colour_matching.matched(painting, photo) for painting in paintings))
 
 
 PALETTES: dict[Color, Callable[[Tensor, tuple[Tensor, ...]], ColourMode]] = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import size_of
-from impasto.losses import content_loss, total_loss, total_variation, weighted_sum
+from impasto.losses.gatys import content_loss, total_loss, total_variation, weighted_sum
 from impasto.network.stages import TileActivations, TiledNetwork, split_into_stages
 from impasto.network.tiles import Window
 from impasto.network.vgg import Engine

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.images.size import size_of
-from impasto.losses import content_loss, total_variation
 from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
+from impasto.losses.gatys import content_loss, total_variation
 from impasto.losses.hypercolumns import cells, jittered_grid, places_within, sample
 from impasto.network.stages import TileActivations, TiledNetwork, room_for, split_into_stages
 from impasto.network.tiles import halo, stride
@@ -314,7 +314,7 @@ class Goals:
     def _prepare(self, layer: str, key: str) -> Any:
         loss, strength = self.gauge.loss(layer), self.weighting.strength
         style = self.targets.style[key]
-        return loss.prepare(style if strength == 1 else loss.between(self.targets.start[key], style, strength))
+        return loss.prepare(style if strength == 1 else loss.interpolate(self.targets.start[key], style, strength))
 
     def _prepare_columns(self, number: int) -> Any:
         loss, strength = hypercolumn_loss(self.manner.style), self.weighting.strength

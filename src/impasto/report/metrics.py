@@ -1,4 +1,4 @@
-"""How far a picture went from the photo towards the painting, and how much of the photo it kept, in numbers."""
+"""How far a result went from the content towards the style, and how much of the content it kept, in numbers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.images.colour import oklab
-from impasto.images.size import fit, resize, size_of
-from impasto.losses import style_layer_loss
-from impasto.losses.moments import averaged
+from impasto.images.size import Size, fit, resize, size_of
+from impasto.losses.gatys import style_layer_loss
+from impasto.losses.gaussian import squared_wasserstein
+from impasto.losses.linalg import symmetric_powers
+from impasto.losses.moments import averaged, mean_and_covariance, mixture
 from impasto.network.vgg import ORDER, Engine, smallest_side
-from impasto.objective import colour_mode as palette
+from impasto.objective import colour_mode
+from impasto.objective.colour_matching import colour_statistics
 from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, survey
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import MEMORY
 
 CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
 """Style is also measured here, one layer a block: where a run doesn't optimise them, they show what carries over."""
 
 STRUCTURE_LAYERS = ("relu3_2", "relu4_2")
-"""Where the photo's features are compared with the result's: before and at the layer that usually holds content."""
+"""Where the content's features are compared with the result's: before and at the layer that usually holds content."""
 
 MEASURED = 2048
 """Longest side in pixels at which a result is measured: a larger one is made smaller first."""
@@ -57,9 +58,9 @@ def feature_correlation(f: Tensor, p: Tensor) -> float | None:
     return _cosine(f - f.mean(dim=(2, 3), keepdim=True), p - p.mean(dim=(2, 3), keepdim=True))
 
 
-def edge_correlation(image: Tensor, photo: Tensor) -> float | None:
+def edge_correlation(image: Tensor, content: Tensor) -> float | None:
     """Pearson's r of the edge strengths of two images (1, 3, h, w) in [0, 1]; None where one of them has no edges."""
-    return feature_correlation(edge_strength(image), edge_strength(photo))
+    return feature_correlation(edge_strength(image), edge_strength(content))
 
 
 def edge_strength(image: Tensor) -> Tensor:
@@ -70,13 +71,13 @@ def edge_strength(image: Tensor) -> Tensor:
     return gradient.square().sum(dim=1, keepdim=True).sqrt()
 
 
-def contrast_structure(image: Tensor, photo: Tensor) -> float:
+def contrast_structure(image: Tensor, content: Tensor) -> float:
     """Mean of (2σ_xy + C₂)/(σ_x² + σ_y² + C₂) over the luma of two images (1, 3, h, w) in [0, 1].
 
     SSIM without its luminance term (Wang et al. 2004, eq. 9 and 10 with C₃ = C₂/2), which a change of palette would
     dominate. Gaussian window of 11 px with σ = 1.5, K₂ = 0.03, L = 1; a side below 11 px shortens the window.
     """
-    x, y = luma(image), luma(photo)
+    x, y = luma(image), luma(content)
     mean_x, mean_y, xx, yy, xy = (_smoothed(z) for z in (x, y, x * x, y * y, x * y))
     var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
     c2 = 0.03**2
@@ -88,92 +89,81 @@ def luma(image: Tensor) -> Tensor:
     return (image * torch.tensor([0.299, 0.587, 0.114]).to(image).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 
-class Colours(NamedTuple):
-    """Mean (3,) and covariance (3, 3) of the colours of a picture, in Oklab, float64."""
-
-    mean: Tensor
-    covariance: Tensor
-
-
-def colours_of(images: Sequence[Tensor], shares: Sequence[float] = ()) -> Colours:
-    """The colours of images (1, 3, h, w) in [0, 1] mixed by shares, by default equal: their raw moments add up."""
-    shares = shares or [1.0] * len(images)
-    mean, second = torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
-    for share, image in zip(shares, images, strict=True):
-        weight = share / sum(shares) / image[0, 0].numel()
-        for rows in MEMORY.windows(image.shape[2], 8 * image[:, :, 0].numel()):
-            pixels = oklab(image[:, :, rows].double().cpu()).flatten(2)[0]
-            mean += weight * pixels.sum(dim=1)
-            second += weight * (pixels @ pixels.T)
-    return Colours(mean, second - mean.outer(mean))
-
-
-def colour_distance(a: Colours, b: Colours) -> float:
-    """The 2-Wasserstein distance between two Gaussians (Dowson & Landau 1982, eq. 4), in Oklab: black to white is 1."""
-    root = _square_root(a.covariance)
-    cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
-    squared = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * cross
-    return squared.clamp(min=0).sqrt().item()
+def colour_distance(a: Tensor, b: Tensor) -> float:
+    """The 2-Wasserstein distance between the Gaussians of two `colour_statistics` (1, 4, 4): black to white is 1."""
+    (mean, covariance), (mean_b, covariance_b) = mean_and_covariance(a), mean_and_covariance(b)
+    (root_b,) = symmetric_powers(covariance_b, 0.5)
+    return squared_wasserstein(mean, covariance, mean_b, root_b).clamp(min=0).sqrt().item()
 
 
 @torch.no_grad()
 def measure_pictures(
-    engine: Engine, settings: Settings, photo: Tensor, styles: Sequence[Tensor], result: Tensor
+    engine: Engine, settings: Settings, content: Tensor, styles: Sequence[Tensor], result: Tensor
 ) -> dict[str, Any]:
-    """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its photo and paintings, of any sizes.
+    """Style, structure and colour of a result (1, 3, h, w) in [0, 1] between its content and styles, of any sizes.
 
     Everything is measured at the result's size, or `MEASURED` pixels where it is larger, and in the run's tiles;
-    paintings at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
-    the pictures themselves. Layers that a picture is too small for are left out. The paintings' own structure,
+    styles at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
+    the pictures themselves. Layers that a picture is too small for are left out. The styles' own structure,
     stretched to that size, says what mere chance would keep.
     """
     full = size_of(result)
     size = fit(full, min(max(full), MEASURED))
     tile = settings.tile if isinstance(settings.tile, int) and settings.tile else None
-    result = resize(result, size)
-    photo = resize(photo.to(result), size)
-    paintings = [resize(s.to(result), fit(size_of(s), max(size))) for s in styles]
-    least = min(side for image in (result, *paintings) for side in image.shape[-2:])
-    style = _fitting({*settings.style_layers, *CONTROL_LAYERS}, least)
-    structure = _fitting(STRUCTURE_LAYERS, min(size))
+    result, content, styles = resize(result, size), resize(content.to(result), size), [s.to(result) for s in styles]
+    fitted = [resize(style, fit(size_of(style), max(size))) for style in styles]
+    least = min(side for image in (result, *fitted) for side in size_of(image))
+    style_layers = _fitting({*settings.style_layers, *CONTROL_LAYERS}, least)
+    structure_layers = _fitting(STRUCTURE_LAYERS, min(size))
 
-    wanted = LossWeights(1, 1, content=dict.fromkeys(structure, 1.0), style=dict.fromkeys(style, 1.0))
-    colours = palette.make(settings.color, photo, paintings)
+    wanted = LossWeights(1, 1, content=dict.fromkeys(structure_layers, 1.0), style=dict.fromkeys(style_layers, 1.0))
+    colours = colour_mode.make(settings.color, content, fitted)
     targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights, tile=tile)
-    sums, features = survey(engine, targets.gauge, colours.shown(result), structure, tile=tile)
-    three = sums, targets.start, targets.style
-    closed = {name: style_closed(*(averaged(of[f"style/{name}/0"])[:, :-1, :-1] for of in three)) for name in style}
-    optimised = [name for name in style if name in settings.style_layers]
+    statistics, features = survey(engine, targets.gauge, colours.shown(result), structure_layers, tile=tile)
+
+    def closed(layer: str) -> float | None:
+        three = (of[f"style/{layer}/0"] for of in (statistics, targets.start, targets.style))
+        return style_closed(*(averaged(sums)[:, :-1, :-1] for sums in three))
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:
         return {
-            **{name: feature_correlation(found[name], targets.content[name]) for name in structure},
-            "edges": edge_correlation(image, photo),
-            "contrast_structure": contrast_structure(image, photo),
+            **{name: feature_correlation(found[name], targets.content[name]) for name in structure_layers},
+            "edges": edge_correlation(image, content),
+            "contrast_structure": contrast_structure(image, content),
         }
 
     nothing = Gauge(Manner(), (), (), size)
-    strangers = (colours.shown(resize(s.to(result), size)) for s in styles)
-    chance = [kept(image, survey(engine, nothing, image, structure, tile=tile)[1]) for image in strangers]
-    painted = colours_of(paintings, settings.style_weights)
-    before, after = (colour_distance(colours_of([image]), painted) for image in (photo, result))
+    stretched = (colours.shown(resize(style, size)) for style in styles)
+    chance = [kept(image, survey(engine, nothing, image, structure_layers, tile=tile)[1]) for image in stretched]
     return {
         "size": {"width": full[1], "height": full[0]},
         "measured_at": {"width": size[1], "height": size[0]},
-        "style": {
-            "layers": {n: {"closed": closed[n], "optimised": n in optimised} for n in style},
-            "mean_optimised": mean_of(closed[n] for n in optimised),
-            "mean_others": mean_of(closed[n] for n in style if n not in optimised),
-        },
+        "style": _style_measures({layer: closed(layer) for layer in style_layers}, settings.style_layers),
         "structure": {
             "result": kept(result, features),
             "painting": {name: mean_of(one[name] for one in chance) for name in chance[0]},
         },
-        "colour": {
-            "photo_to_painting": before,
-            "result_to_painting": after,
-            "closed": share_closed(after, before, floor=1e-3),  # a twentieth of what an eye can tell
-        },
+        "colour": _colour_measures(content, fitted, settings.style_weights, result),
+    }
+
+
+def _style_measures(closed: Mapping[str, float | None], optimised: Sequence[str]) -> dict[str, Any]:
+    return {
+        "layers": {name: {"closed": share, "optimised": name in optimised} for name, share in closed.items()},
+        "mean_optimised": mean_of(share for name, share in closed.items() if name in optimised),
+        "mean_others": mean_of(share for name, share in closed.items() if name not in optimised),
+    }
+
+
+def _colour_measures(
+    content: Tensor, styles: Sequence[Tensor], shares: Sequence[float], result: Tensor
+) -> dict[str, Any]:
+    target = mixture([colour_statistics(style) for style in styles], shares or [1.0] * len(styles))
+    before, after = (colour_distance(colour_statistics(image), target) for image in (content, result))
+    return {
+        "photo_to_painting": before,
+        "result_to_painting": after,
+        "closed": share_closed(after, before, floor=1e-3),  # a twentieth of what an eye can tell
     }
 
 
@@ -182,7 +172,7 @@ class Step(NamedTuple):
 
     step: int
     scale: int
-    size: tuple[int, int]
+    size: Size
     loss: float
     parts: Mapping[str, float]
     seconds: float
@@ -226,11 +216,6 @@ def _smoothed(image: Tensor) -> Tensor:
         window = torch.exp(-(x**2) / (2 * 1.5**2))
         image = F.conv2d(image, (window / window.sum()).view(1, 1, *((n, 1) if dim == -2 else (1, n))))
     return image
-
-
-def _square_root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors @ values.clamp(min=0).sqrt().diag() @ vectors.T
 
 
 def _fitting(layers: Iterable[str], side: int) -> list[str]:
