@@ -44,13 +44,13 @@ def run(folder: Path, size: int, steps: int, every: float | None) -> dict[str, o
         painting.content.pixels, [painting.styles[0].pixels], settings=painting.settings, network=painting.network
     )
     checkpointer = Checkpointer(
-        folder / "run", painting.recipe(), record=recorder.record, shell={}, every=every, warn=print
+        folder / "run", painting.recipe(), record=recorder.state, shell={}, every=every, warn=print
     )
     saves, megabytes, spent = 0, 0.0, 0.0
     with checkpointer:
         began = time.perf_counter()
         for event in painting.events():
-            recorder.see(event)
+            recorder.observe(event)
             checkpointer.see(event)
             if checkpointer.spent > spent:
                 saves, spent = saves + 1, checkpointer.spent

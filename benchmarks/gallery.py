@@ -176,7 +176,7 @@ def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Im
         size = fit((ours["size"][0], ours["size"][1]), min(ON_A_SHEET, max(ours["size"])))
         rows.append(
             [
-                sheet.Shot(resize(reading.load(place / f"{name}.png").pixels, size), [line])
+                sheet.LabelledImage(resize(reading.load(place / f"{name}.png").pixels, size), [line])
                 for name, line in lines.items()
             ]
         )

@@ -76,10 +76,10 @@ def show(found: dict[tuple[str, str], dict[str, dict[str, Any]]], folder: Path, 
     rows = []
     for (photo, style), notes in found.items():
         place = folder / f"{photo}-{style}-default"
-        shots = [sheet.Shot(reading.load(place / "photo.png").pixels, [photo])]
+        shots = [sheet.LabelledImage(reading.load(place / "photo.png").pixels, [photo])]
         for way, note in notes.items():
             file = folder / f"{photo}-{style}-{way.replace(' ', '_')}" / "ours.png"
-            shots.append(sheet.Shot(reading.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
+            shots.append(sheet.LabelledImage(reading.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
         rows.append(shots)
     sheet_file.parent.mkdir(parents=True, exist_ok=True)
     sheet.draw(rows, "The default and 500 steps of plain L-BFGS").save(sheet_file, quality=80, optimize=True)

@@ -12,8 +12,9 @@ from test_metrics import KNOBS, TINY, noise
 from impasto.errors import ImageError, ImpastoError
 from impasto.report import metrics as measures
 from impasto.report import record as report
-from impasto.report.figure import arrange, draw
-from impasto.report.record import Recorder, Report, epochs_shown
+from impasto.report.figure import Report, draw
+from impasto.report.layout import arrange
+from impasto.report.record import Recorder, epochs_shown
 from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
 from impasto.settings.settings import Settings
 
@@ -32,16 +33,16 @@ def record(
     recorder = Recorder(
         noise(1, size), [noise(n, (30, 50)) for n in range(2, 2 + styles)], settings=settings, network=TINY
     )
-    recorder.see(Started((coarse, size), (12, 8), "cpu"))
+    recorder.observe(Started((coarse, size), (12, 8), "cpu"))
     for n in range(1, 21):
         scale, shape = (1, coarse) if n <= 12 else (2, size)
         parts = {name: value / n for name, value in losses.items()}
-        recorder.see(Stepped(n, (n + 1) // 2, scale, shape, sum(parts.values()), parts, 0.1 * n, no_picture))
+        recorder.observe(Stepped(n, (n + 1) // 2, scale, shape, sum(parts.values()), parts, 0.1 * n, no_picture))
         if n % 2 == 0:
-            recorder.see(EpochDone(n // 2, noise(n, shape)))
+            recorder.observe(EpochDone(n // 2, noise(n, shape)))
         if n in (12, 20):
-            recorder.see(ScaleDone(scale, noise(n, shape)))
-    recorder.see(Finished(noise(99, size), 0.5, losses, 20, 2.0))
+            recorder.observe(ScaleDone(scale, noise(n, shape)))
+    recorder.observe(Finished(noise(99, size), 0.5, losses, 20, 2.0))
     return recorder.report()
 
 
@@ -58,7 +59,7 @@ def test_json_round_trips_and_holds_no_nan():
 
 def test_a_report_before_the_end_is_refused():
     recorder = Recorder(noise(1), [noise(2)], settings=KNOBS, network=TINY)
-    recorder.see(Started(((40, 48),), (20,), "cpu"))
+    recorder.observe(Started(((40, 48),), (20,), "cpu"))
     with pytest.raises(ImpastoError, match="not finished"):
         recorder.report()
 
@@ -99,7 +100,7 @@ def test_curves_hold_what_was_fed_and_leave_out_what_has_no_logarithm():
     assert {"24 px", "48 px"} <= set(texts(figure))
 
 
-def test_table_shows_photo_result_and_painting():
+def test_table_shows_content_result_and_style():
     report = record()
     report.measures["style"]["mean_optimised"] = 0.934
     report.measures["style"]["mean_others"] = None
@@ -122,7 +123,7 @@ def test_table_shows_photo_result_and_painting():
 def test_every_shape_of_picture_makes_a_figure_whose_pictures_dont_overlap(tmp_path, size, styles, losses):
     settings = Settings(size=48, style_layers=("relu1_1",), content_layers=())
     report = record(size, styles, losses, settings)
-    report.figure(tmp_path / "run.png")
+    report.save_figure(tmp_path / "run.png")
     with PIL.Image.open(tmp_path / "run.png") as image:
         assert 1500 <= image.width <= 2000
         assert 600 <= image.height <= 1600
@@ -150,16 +151,16 @@ def test_bars_that_fall_far_below_zero_are_cut_but_named(tmp_path):
     report = record()
     report.measures["style"]["layers"]["relu1_1"]["closed"] = -7.5
     assert "−750 %" in texts(draw(report))
-    report.figure(tmp_path / "run.svg")
+    report.save_figure(tmp_path / "run.svg")
     assert (tmp_path / "run.svg").read_text().startswith("<?xml")
 
 
 def test_a_figure_of_unknown_format_or_in_no_folder_is_one_sentence(tmp_path):
     report = record()
     with pytest.raises(ImageError, match=r"use \.png"):
-        report.figure(tmp_path / "run.docx")
+        report.save_figure(tmp_path / "run.docx")
     with pytest.raises(ImageError, match="can't be written"):
-        report.figure(tmp_path / "nowhere" / "run.png")
+        report.save_figure(tmp_path / "nowhere" / "run.png")
 
 
 def test_matplotlib_is_imported_only_to_draw():

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from impasto.jobs.checkpointer import Checkpointer
     from impasto.jobs.stylization import Stylization
-    from impasto.report.record import Recorder, Report
+    from impasto.report.figure import Report
+    from impasto.report.record import Recorder
     from impasto.settings.settings import Settings
 
 
@@ -147,7 +148,7 @@ class Job:
     def see(self, event: Event) -> None:
         """Take note of an event, and write what it brings along."""
         self.so_far.see(event)
-        self.recorder.see(event)
+        self.recorder.observe(event)
         match event:
             case EpochDone(epoch=epoch) if epoch in self.outputs.snapshots:
                 self.save(event.picture, self.outputs.snapshots[epoch])
@@ -218,7 +219,7 @@ def _resumed(painting: Stylization, outputs: Outputs, recorder: Recorder, *, qui
     from impasto.jobs.checkpointer import STATE
 
     saved = checkpoint.read(outputs.folder / STATE, painting.scratch)
-    recorder.recall(saved.record)
+    recorder.load_state(saved.record)
     if not quiet:
         note(f"Going on after step {saved.state.step}.")
     return painting.events(saved.state)
@@ -248,7 +249,7 @@ def _checkpointer(
     from impasto.jobs.checkpointer import Checkpointer
 
     with Checkpointer(
-        outputs.folder, painting.recipe(), record=recorder.record, shell=outputs.noted(), every=outputs.every, warn=note
+        outputs.folder, painting.recipe(), record=recorder.state, shell=outputs.noted(), every=outputs.every, warn=note
     ) as checkpointer:
         for path in outputs.paths():
             remove_drafts(path)
@@ -256,7 +257,7 @@ def _checkpointer(
 
 
 def _write_report(report: Report, figure: Path, *, overwrite: bool) -> None:
-    report.figure(figure)
+    report.save_figure(figure)
     text = report.to_json().encode()
     try:
         write_atomically(measures_of(figure), lambda f: f.write(text), overwrite=overwrite)

@@ -161,18 +161,18 @@ def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
 
 def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> None:
     from impasto.images import reading, writing
-    from impasto.report.contact_sheet import Shot, draw, wrapped
+    from impasto.report.contact_sheet import LabelledImage, draw, in_rows
 
-    shots: list[Shot | None] = []
+    shots: list[LabelledImage | None] = []
     for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.paintings, strict=True)):
         if (result := results.get(number)) is None:
             shots.append(None)
             continue
         labels = [*cell.labels, *["diverged"] * (result.loss is None)]
-        shots.append(Shot(result.picture, labels, painting.alpha(result.picture)))
+        shots.append(LabelledImage(result.picture, labels, painting.alpha(result.picture)))
     columns = 1 + max(cell.column for cell in sweep.cells)
     one_axis = len(sweep.cells) == columns
-    rows = wrapped(shots) if one_axis else [shots[n : n + columns] for n in range(0, len(shots), columns)]
+    rows = in_rows(shots) if one_axis else [shots[n : n + columns] for n in range(0, len(shots), columns)]
     first = sweep.paintings[0]
     others = [style.name for style in first.styles if style.sha256 != first.content.sha256]
     title = first.content.name + (f" as {' + '.join(others)}" if others else "")

@@ -12,7 +12,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from torch import Tensor
 
-from impasto.images.size import fit, resize, size_of
+from impasto.images.size import Size, fit, resize, size_of
 from impasto.images.writing import to_pil
 
 INK, GREY, PAPER = "#1b1f2a", "#7b818c", "#ffffff"
@@ -34,7 +34,7 @@ LETTER = 1 / 24
 LETTERS = (11, 40)
 
 
-class Shot(NamedTuple):
+class LabelledImage(NamedTuple):
     """A picture (1, 3, h, w) in [0, 1], with its alpha (1, 1, h, w) if it has one, under lines of text."""
 
     picture: Tensor
@@ -42,54 +42,54 @@ class Shot(NamedTuple):
     alpha: Tensor | None = None
 
 
-def draw(rows: Sequence[Sequence[Shot | None]], title: str) -> PIL.Image.Image:
+def draw(rows: Sequence[Sequence[LabelledImage | None]], title: str) -> PIL.Image.Image:
     """Rows of pictures, all shown as large as the largest of them; None leaves a place empty."""
-    largest = _largest([shot.picture for row in rows for shot in row if shot is not None], rows)
-    shown = [[None if shot is None else _shown(shot, largest) for shot in row] for row in rows]
+    largest = _largest([cell.picture for row in rows for cell in row if cell is not None], rows)
+    scaled = [[None if cell is None else _scaled(cell, largest) for cell in row] for row in rows]
     letters = min(max(round(LETTER * max(largest)), LETTERS[0]), LETTERS[1])
     font, gap, line = _font(letters), max(4, round(GAP * max(largest))), round(1.4 * letters)
-    caption = line * max(len(shot.lines) for row in rows for shot in row if shot) + round(0.3 * letters)
-    heights = [max((image.height for image in row if image), default=0) for row in shown]
+    caption = line * max(len(cell.lines) for row in rows for cell in row if cell) + round(0.3 * letters)
+    heights = [max((image.height for image in row if image), default=0) for row in scaled]
     room = max(largest[1], NARROWEST)
     width = gap + max(map(len, rows)) * (room + gap)
     sheet = PIL.Image.new("RGB", (width, 2 * line + sum(caption + height + gap for height in heights)), PAPER)
     page = PIL.ImageDraw.Draw(sheet)
     page.text((gap, round(0.5 * line)), _cut(title, font, width - 2 * gap), GREY, font)
     y = 2 * line
-    for row, images, height in zip(rows, shown, heights, strict=True):
-        for n, (shot, image) in enumerate(zip(row, images, strict=True)):
-            if shot is None or image is None:
+    for row, images, height in zip(rows, scaled, heights, strict=True):
+        for n, (cell, image) in enumerate(zip(row, images, strict=True)):
+            if cell is None or image is None:
                 continue
             x = gap + n * (room + gap)
-            for i, text in enumerate(shot.lines):
+            for i, text in enumerate(cell.lines):
                 page.text((x, y + i * line), _cut(text, font, room), INK, font)
             sheet.paste(image, (x, y + caption))
         y += caption + height + gap
     return sheet
 
 
-def wrapped(shots: Sequence[Shot | None]) -> list[list[Shot | None]]:
-    """The same shots in one row, or in as few of about equal length as keep the sheet from being a ribbon."""
-    aspects = [shot.picture.shape[-1] / shot.picture.shape[-2] for shot in shots if shot is not None]
-    most = min(len(shots), max(1, round(math.sqrt(len(shots) * WIDEST / max(aspects)))))
-    columns = math.ceil(len(shots) / math.ceil(len(shots) / most))
-    return [list(shots[n : n + columns]) for n in range(0, len(shots), columns)]
+def in_rows(cells: Sequence[LabelledImage | None]) -> list[list[LabelledImage | None]]:
+    """The same cells in one row, or in as few of about equal length as keep the sheet from being a ribbon."""
+    aspects = [cell.picture.shape[-1] / cell.picture.shape[-2] for cell in cells if cell is not None]
+    most = min(len(cells), max(1, round(math.sqrt(len(cells) * WIDEST / max(aspects)))))
+    columns = math.ceil(len(cells) / math.ceil(len(cells) / most))
+    return [list(cells[n : n + columns]) for n in range(0, len(cells), columns)]
 
 
-def _largest(pictures: Sequence[Tensor], rows: Sequence[Sequence[object]]) -> tuple[int, int]:
+def _largest(pictures: Sequence[Tensor], rows: Sequence[Sequence[object]]) -> Size:
     """(h, w) that every picture is fitted into: the greatest there are, or less where the sheet would be too large."""
     height, width = max(p.shape[-2] for p in pictures), max(p.shape[-1] for p in pictures)
     room = LONGEST / max(len(rows) * height, max(map(len, rows)) * width)
     return (height, width) if room >= 1 else fit((height, width), max(1, int(room * max(height, width))))
 
 
-def _shown(shot: Shot, largest: tuple[int, int]) -> PIL.Image.Image:
+def _scaled(cell: LabelledImage, largest: Size) -> PIL.Image.Image:
     """What is transparent shows the paper; a picture of another shape keeps it."""
-    own = size_of(shot.picture)
+    own = size_of(cell.picture)
     size = fit(own, round(max(own) * min(largest[0] / own[0], largest[1] / own[1])))
-    image = resize(shot.picture, size)
-    if shot.alpha is not None:
-        alpha = resize(shot.alpha, size)
+    image = resize(cell.picture, size)
+    if cell.alpha is not None:
+        alpha = resize(cell.alpha, size)
         image = image * alpha + (1 - alpha)
     return to_pil(image)
 

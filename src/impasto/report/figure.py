@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from impasto.images.size import fit, resize, size_of
+from impasto.errors import ImageError
+from impasto.images.size import Size, fit, resize, size_of
 from impasto.network.vgg import ORDER
+from impasto.report.layout import MARGIN, Box, arrange_page
 from impasto.report.metrics import Step
 from impasto.settings.settings import Settings
+from impasto.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,17 +31,14 @@ PALETTES = {"content": ("Oranges", 0.45, 0.8), "style": ("viridis", 0.9, 0.0), "
 WEIGHTS = {False: "normal", True: "bold"}
 FONT = "DejaVu Sans"  # matplotlib brings it along, so that a figure looks the same everywhere
 
-WIDTHS = (16.0, 15.0, 14.0, 13.0)
-"""Widths in inches that a figure may have: the first in which its pictures aren't higher than `HIGHEST`."""
-HIGHEST = 7.2
-MARGIN, GAP, CAPTION, CHARTS, TABLE = 0.4, 0.14, 0.27, 3.1, 4.3
-"""Inches: around the page, between pictures, above each, the height of the charts and the width of the table."""
+CHARTS, TABLE = 3.1, 4.3
+"""Inches: the height of the charts and the width of the table."""
 DPI = 120
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a finished run leaves to be shown: its measures, pictures (by epoch) and steps.
+class Report:
+    """What a finished run leaves to be looked at: its measures, and its pictures (by epoch) and steps for the figure.
 
     `sizes` are the epochs' (h, w), since their pictures may be kept smaller.
     """
@@ -49,52 +50,41 @@ class Record:
     pictures: dict[int, Tensor]
     result: Tensor
     steps: tuple[Step, ...]
-    sizes: dict[int, tuple[int, int]]
+    sizes: dict[int, Size]
+
+    def to_json(self) -> str:
+        """The measures, where what could not be measured is null."""
+        return json.dumps(self.measures, indent=2, allow_nan=False)
+
+    def save_figure(self, path: str | Path) -> None:
+        """Draw the run into a PNG, PDF, SVG or JPEG, replacing what is there; raises `ImageError`."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        path = Path(path)
+        known = FigureCanvasAgg.get_supported_filetypes()
+        if (kind := path.suffix.lower().removeprefix(".")) not in known:
+            raise ImageError(f"'{path}' ends in {path.suffix!r}, not in a figure's format", "use .png, .pdf or .svg")
+        figure = draw(self)
+        try:
+            write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+        except OSError as error:
+            raise ImageError(f"'{path}' can't be written ({error})", "make room or save it elsewhere") from error
 
 
-class Box(NamedTuple):
-    """A place on the page in inches, from its left and top."""
-
-    x: float
-    y: float
-    w: float
-    h: float
-
-
-def arrange(rows: Sequence[Sequence[float]], large: float, width: float) -> tuple[list[list[Box]], Box]:
-    """Boxes for rows of pictures of these aspects (w / h), justified, and beside them one as high as all rows.
-
-    Everything together is `width` wide; above each row there's room for a caption.
-    """
-    per_inch = [1 / sum(aspects) for aspects in rows]  # a row's height for each inch of its width without gaps
-    gaps = [GAP * (len(aspects) - 1) for aspects in rows]
-    between = (len(rows) - 1) * (GAP + CAPTION)
-    fixed = between - sum(k * gap for k, gap in zip(per_inch, gaps, strict=True))
-    block = (width - 2 * GAP - large * fixed) / (1 + large * sum(per_inch))
-    boxes, y = [], CAPTION
-    for aspects, k, gap in zip(rows, per_inch, gaps, strict=True):
-        height, x, row = k * (block - gap), 0.0, []
-        for aspect in aspects:
-            row.append(Box(x, y, aspect * height, height))
-            x += aspect * height + GAP
-        boxes.append(row)
-        y += height + GAP + CAPTION
-    high = y - GAP - 2 * CAPTION
-    return boxes, Box(block + 2 * GAP, CAPTION, large * high, high)
-
-
-def draw(record: Record) -> Figure:
+def draw(report: Report) -> Figure:
     """The figure: inputs above epochs, the result large beside them; below them curves, bars and the table."""
     from matplotlib.figure import Figure
 
-    inputs = [(record.content, "Photo", ""), *_style_captions(record)]
-    epochs = [(shot, f"Epoch {n}", _pixels(record.sizes[n])) for n, shot in sorted(record.pictures.items())]
-    took = _duration(record.measures["time"]["seconds"])
-    size, measured = (record.measures[key] for key in ("size", "measured_at"))
+    inputs = [(report.content, "Photo", ""), *_style_captions(report)]
+    epochs = [(picture, f"Epoch {n}", _pixels(report.sizes[n])) for n, picture in sorted(report.pictures.items())]
+    took = _duration(report.measures["time"]["seconds"])
+    size, measured = (report.measures[key] for key in ("size", "measured_at"))
     note = "" if size == measured else f", measured at {measured['width']}×{measured['height']}"
-    result = (record.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{note}")
+    result = (report.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{note}")
     rows = [row for row in (inputs, epochs) if row]
-    width, boxes, large = _arrange_page([[_aspect(shot[0]) for shot in row] for row in rows], _aspect(record.result))
+    width, boxes, large = arrange_page(
+        [[_aspect(image) for image, _, _ in row] for row in rows], _aspect(report.result)
+    )
     charts = 0.3 + large.y + large.h + 0.75
     height = charts + CHARTS + 0.95
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -108,19 +98,11 @@ def draw(record: Record) -> Figure:
 
     bars = 0.2 * width - 0.6
     curves = width - TABLE - bars - 4.1
-    _draw_curves(place(MARGIN + 0.4, charts, curves, CHARTS), record.steps, curves)
-    _draw_bars(place(MARGIN + curves + 2.7, charts, bars, CHARTS), record.measures["style"]["layers"])
-    _draw_table(place(width - MARGIN - TABLE, charts, TABLE, CHARTS), record.measures)
-    figure.text(MARGIN / width, 0.25 / height, _summary(record.settings), color=GREY, fontsize=8, family=FONT)
+    _draw_curves(place(MARGIN + 0.4, charts, curves, CHARTS), report.steps, curves)
+    _draw_bars(place(MARGIN + curves + 2.7, charts, bars, CHARTS), report.measures["style"]["layers"])
+    _draw_table(place(width - MARGIN - TABLE, charts, TABLE, CHARTS), report.measures)
+    figure.text(MARGIN / width, 0.25 / height, _summary(report.settings), color=GREY, fontsize=8, family=FONT)
     return figure
-
-
-def _arrange_page(rows: Sequence[Sequence[float]], large: float) -> tuple[float, list[list[Box]], Box]:
-    """The page's width, and what `arrange` makes of it; pictures too tall for any page are made smaller."""
-    pages = [(width, *arrange(rows, large, width - 2 * MARGIN)) for width in WIDTHS]
-    width, _, beside = pages[-1]
-    pages.append((width, *arrange(rows, large, (width - 2 * MARGIN) * HIGHEST / beside.h)))
-    return next((page for page in pages if page[2].h <= HIGHEST), pages[-1])
 
 
 def _draw_picture(axes: Axes, box: Box, image: Tensor, name: str, detail: str) -> None:
@@ -147,8 +129,8 @@ def _draw_curves(axes: Axes, steps: Sequence[Step], inches: float) -> None:
         for name, colour in zip(layers, _shades(kind, len(layers)), strict=True):
             curves[name] = [_loggable(step.parts.get(name, 0.0)) for step in steps]
             axes.plot(x, curves[name], color=colour, linewidth=1.2, label=name.replace("/", " "))
-    seen = [value for curve in curves.values() for value in curve if not math.isnan(value)] or [1.0]
-    highest, lowest = 1.2 * max(seen), max(min(seen), 1e-8 * max(seen)) / 1.2
+    values = [value for curve in curves.values() for value in curve if not math.isnan(value)] or [1.0]
+    highest, lowest = 1.2 * max(values), max(min(values), 1e-8 * max(values)) / 1.2
     axes.set_yscale("log")
     axes.set_ylim(lowest, highest * (highest / lowest) ** 0.08)  # room for the sizes above the curves
     axes.set_xlim(*((x[0] - 0.5, x[-1] + 0.5) if x else (0.5, 1.5)))
@@ -207,7 +189,7 @@ def _draw_table(axes: Axes, measures: dict[str, Any]) -> None:
 
 
 def _rows(measures: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str, str], bool]]:
-    """Label, values for photo, result and painting, and whether it is a heading."""
+    """Label, values for content, result and style, and whether it is a heading."""
     style, colour, time = measures["style"], measures["colour"], measures["time"]
     result, chance = measures["structure"]["result"], measures["structure"]["painting"]
     yield "Distance to the painting closed", ("photo", "result", "painting"), True
@@ -228,9 +210,11 @@ def _rows(measures: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str, str],
 
 def _write(
     axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float] = (0, 0),
-    coordinates: Any = "axes fraction", *, size: float = 8, color: str = INK, **look: Any,
+    coordinates: Any = "axes fraction", *, size: float = 8, color: str = INK, **style: Any,
 ) -> Annotation:  # fmt: skip
-    return axes.annotate(text, at, shift, coordinates, "offset points", fontsize=size, color=color, family=FONT, **look)
+    return axes.annotate(
+        text, at, shift, coordinates, "offset points", fontsize=size, color=color, family=FONT, **style
+    )
 
 
 def _caption(axes: Axes, name: str, detail: str, size: float = 9.5, shift: float = 0) -> None:
@@ -254,13 +238,13 @@ def _shades(kind: str, count: int) -> Any:
     return colormaps[name]([first + (last - first) * (i + 0.5) / count for i in range(count)])
 
 
-def _style_captions(record: Record) -> list[tuple[Tensor, str, str]]:
-    if len(record.styles) == 1:
-        return [(record.styles[0], "Style", "")]
-    shares = record.settings.style_weights or [1.0] * len(record.styles)
+def _style_captions(report: Report) -> list[tuple[Tensor, str, str]]:
+    if len(report.styles) == 1:
+        return [(report.styles[0], "Style", "")]
+    shares = report.settings.style_weights or [1.0] * len(report.styles)
     return [
         (style, f"Style {n}", _percent(share / sum(shares)))
-        for n, (style, share) in enumerate(zip(record.styles, shares, strict=True), start=1)
+        for n, (style, share) in enumerate(zip(report.styles, shares, strict=True), start=1)
     ]
 
 
@@ -282,7 +266,7 @@ def _aspect(image: Tensor) -> float:
     return min(max(image.shape[-1] / image.shape[-2], 0.25), 4.0)
 
 
-def _pixels(size: tuple[int, int]) -> str:
+def _pixels(size: Size) -> str:
     return f"{size[1]}×{size[0]} px"
 
 

@@ -1,24 +1,21 @@
-"""The record of a run: its figure (inputs, epochs, result, loss curves, measures) and the same numbers as JSON."""
+"""Noting what a report needs while a run goes on."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.errors import ImageError, ImpastoError
-from impasto.images.size import fit, resize, size_of
+from impasto.errors import ImpastoError
+from impasto.images.size import Size, fit, resize, size_of
 from impasto.network.vgg import Engine
-from impasto.report.figure import DPI, Record, draw
+from impasto.report.figure import Report
 from impasto.report.metrics import Step, measure_pictures, measure_time
 from impasto.run.events import EpochDone, Event, Finished, Started, Stepped
 from impasto.settings.settings import Settings
-from impasto.storage.files import write_atomically
 
 EPOCHS = (1, 5, 10)
 """Epochs that a figure shows, where the run has them."""
@@ -28,7 +25,7 @@ SHOWN = 2048
 
 
 class Recorder:
-    """Keeps what a report needs while a run goes by: feed it every event, then ask for the report."""
+    """Keeps what a report needs of a run: let it observe every event, then ask for the report."""
 
     def __init__(
         self,
@@ -45,11 +42,11 @@ class Recorder:
         self._device = "cpu"
         self._steps: list[Step] = []
         self._pictures: dict[int, Tensor] = {}
-        self._sizes: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, Size] = {}
         self._finished: Finished | None = None
 
-    def see(self, event: Event) -> None:
-        """Takes note of one event; those of a run must come in their order."""
+    def observe(self, event: Event) -> None:
+        """Note one event; those of a run must come in their order."""
         match event:
             case Started():
                 self._device = event.device
@@ -62,7 +59,7 @@ class Recorder:
             case Finished():
                 self._finished = event
 
-    def record(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What was noted so far, for a checkpoint: pictures, and the steps as a table (n, 5 + parts) in float64."""
         names = list(dict.fromkeys(name for step in self._steps for name in step.parts))
         rows = [
@@ -70,7 +67,7 @@ class Recorder:
             for step in self._steps
         ]
         table = torch.tensor(rows, dtype=torch.float64).view(len(rows), 5 + len(names))
-        pictures = {str(n): shot for n, shot in self._pictures.items()}
+        pictures = {str(n): picture for n, picture in self._pictures.items()}
         return {
             "parts": names,
             "steps": table,
@@ -78,17 +75,17 @@ class Recorder:
             "sizes": {str(n): s for n, s in self._sizes.items()},
         }
 
-    def recall(self, record: dict[str, Any]) -> None:
-        """Begins with what another recorder of this run had noted, so that the report misses nothing."""
-        names = record["parts"]
-        for number, (scale, height, width, loss, seconds, *values) in enumerate(record["steps"].tolist(), start=1):
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Begin with what another recorder of this run had noted, so that the report misses nothing."""
+        names = state["parts"]
+        for number, (scale, height, width, loss, seconds, *values) in enumerate(state["steps"].tolist(), start=1):
             parts = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
             self._steps.append(Step(number, int(scale), (int(height), int(width)), loss, parts, seconds))
-        self._pictures |= {int(epoch): shot for epoch, shot in record["pictures"].items()}
-        self._sizes |= {int(epoch): (height, width) for epoch, (height, width) in record["sizes"].items()}
+        self._pictures |= {int(epoch): picture for epoch, picture in state["pictures"].items()}
+        self._sizes |= {int(epoch): (height, width) for epoch, (height, width) in state["sizes"].items()}
 
     def report(self) -> Report:
-        """Computes the measures, which takes about as long as a step; raises `ImpastoError` before the run's end."""
+        """Compute the measures, which takes about as long as a step; raises `ImpastoError` before the run's end."""
         end = self._finished
         if end is None:
             raise ImpastoError("The run has not finished", "let it finish before asking for its report")
@@ -115,25 +112,3 @@ def epochs_shown(wanted: Sequence[int], last: int) -> tuple[int, ...]:
     if max(wanted, default=0) <= last:
         return tuple(sorted(set(wanted)))
     return tuple(sorted({1, (1 + last) // 2, last}))
-
-
-class Report(Record):
-    """A finished run's record, and the two forms in which it is kept."""
-
-    def to_json(self) -> str:
-        """The measures, where what could not be measured is null."""
-        return json.dumps(self.measures, indent=2, allow_nan=False)
-
-    def figure(self, path: str | Path) -> None:
-        """Draws the run into a PNG, PDF, SVG or JPEG, replacing what is there; raises `ImageError`."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        path = Path(path)
-        known = FigureCanvasAgg.get_supported_filetypes()
-        if (kind := path.suffix.lower().removeprefix(".")) not in known:
-            raise ImageError(f"'{path}' ends in {path.suffix!r}, not in a figure's format", "use .png, .pdf or .svg")
-        figure = draw(self)
-        try:
-            write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
-        except OSError as error:
-            raise ImageError(f"'{path}' can't be written ({error})", "make room or save it elsewhere") from error
