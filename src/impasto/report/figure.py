@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from impasto.images.size import fit, resize, size_of
-from impasto.network.vgg import ORDER
+from impasto.network.layers import ORDER
 from impasto.report.metrics import Step
 from impasto.settings.settings import Settings
 

@@ -15,7 +15,8 @@ from impasto.images.colour import oklab
 from impasto.images.size import fit, resize, size_of
 from impasto.losses import style_layer_loss
 from impasto.losses.moments import averaged
-from impasto.network.vgg import ORDER, Engine, smallest_side
+from impasto.network.engine import Engine
+from impasto.network.layers import ORDER, smallest_side
 from impasto.objective import colour_mode as palette
 from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, survey
 from impasto.settings.settings import Settings
