@@ -13,7 +13,7 @@ import torch
 
 from impasto.losses.catalogue import hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import hypercolumns, jittered_grid
-from impasto.network.vgg import CHANNELS, feature_size
+from impasto.network.layers import CHANNELS, feature_size
 from impasto.settings.choices import ContentLossName, StyleLossName
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

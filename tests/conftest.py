@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from impasto.network import weights as weight_sources
+from impasto.network.layers import CLASSIFIER, CONVOLUTIONS
 from impasto.network.vgg import VGG19
-from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.network.weights import Convention, Weights
 
 TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}

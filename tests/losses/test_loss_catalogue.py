@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from conftest import TINY_CHANNELS, smooth_image
 from impasto.losses.catalogue import HypercolumnLoss, LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, sample
+from impasto.network.layers import feature_size, poolings_before
 from impasto.network.tiles import Tile, cropped, split
-from impasto.network.vgg import feature_size, poolings_before
 from impasto.settings.choices import ContentLossName, StyleLossName
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")

@@ -16,7 +16,8 @@ from impasto.network import engines, weights
 from impasto.network.engines import native_library
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import Unavailable, library, why_not
-from impasto.network.vgg import LAYERS, VGG19, deepest
+from impasto.network.layers import LAYERS, deepest
+from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
 from impasto.objective.targets import LossWeights, measure_targets
 from impasto.settings.choices import EngineName, Padding, Pooling

@@ -5,7 +5,8 @@ from torch import nn
 from conftest import smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.network import weights as weight_sources
-from impasto.network.vgg import AVERAGE_POOLING_GAIN, CHANNELS, LAYERS, VGG19, feature_size, smallest_side
+from impasto.network.layers import CHANNELS, LAYERS, feature_size, smallest_side
+from impasto.network.vgg import AVERAGE_POOLING_GAIN, VGG19
 from impasto.settings.choices import Padding, Pooling, Precision
 
 PAPER = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"

@@ -4,8 +4,9 @@ import torch
 from conftest import smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.images.size import resize
+from impasto.network.layers import poolings_before
 from impasto.network.tiles import halo
-from impasto.network.vgg import VGG19, poolings_before
+from impasto.network.vgg import VGG19
 from impasto.objective.periodic import PeriodicCanvas, enlarged, on_the_grid, torus
 from impasto.run.optimizers import Evaluation
 from impasto.settings.choices import Pooling

@@ -15,7 +15,7 @@ from conftest import tiny_weights
 from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
-from impasto.network.vgg import LAYERS
+from impasto.network.layers import LAYERS
 from impasto.run.events import Stepped
 from impasto.settings.settings import Settings, flag
 

@@ -25,7 +25,7 @@ from impasto.images.reading import SourceImage
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.recipe import Ingredient, Recipe
 from impasto.network import engines, weights
-from impasto.network.vgg import Engine
+from impasto.network.engine import Engine
 from impasto.objective.targets import Remembered
 from impasto.run.events import Event, Finished
 from impasto.run.memory import Plan

@@ -16,7 +16,8 @@ from impasto.images import writing
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.stylization import Source, fitting, open_style
 from impasto.network import engines, weights
-from impasto.network.vgg import Engine, smallest_side
+from impasto.network.engine import Engine
+from impasto.network.layers import smallest_side
 from impasto.objective.colour_mode import ColourMode
 from impasto.objective.initial_canvas import first_canvas
 from impasto.objective.objective import Objective

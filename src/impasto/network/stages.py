@@ -11,18 +11,9 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import size_of
+from impasto.network.engine import Engine
+from impasto.network.layers import CHANNELS, LAYERS, ORDER, Layer, deepest, feature_size, multiply_adds, poolings_before
 from impasto.network.tiles import Tile, cropped, split
-from impasto.network.vgg import (
-    CHANNELS,
-    LAYERS,
-    ORDER,
-    Engine,
-    Layer,
-    deepest,
-    feature_size,
-    multiply_adds,
-    poolings_before,
-)
 from impasto.settings.choices import EngineName
 from impasto.storage.pool import POOL
 from impasto.storage.scratch import MEMORY, Scratch

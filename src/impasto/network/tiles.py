@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.network.vgg import LAYERS, ORDER, deepest, feature_size, poolings_before
+from impasto.network.layers import LAYERS, ORDER, deepest, feature_size, poolings_before
 from impasto.storage.pool import POOL
 
 

@@ -1,17 +1,15 @@
-"""VGG19 (Simonyan & Zisserman 2014, configuration E) as a table of layers, and the torch network made from it."""
+"""VGG19 in torch, made from the table of layers: an engine that runs on every device that torch has."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.errors import SettingsError
-from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
+from impasto.network.engine import check_request
+from impasto.network.layers import CLASSIFIER_LAYERS, LAYERS, ORDER, Layer
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Padding, Pooling, Precision
 from impasto.storage import process as forks
@@ -24,115 +22,6 @@ AVERAGE_POOLING_GAIN = {"pool1": 1.14, "pool2": 1.56, "pool3": 1.36, "pool4": 1.
 The ratio of root mean squares, max-pooled to average-pooled, measured with the embedded weights on photographs and
 paintings: docs/decisions/0002-average-pooling.md.
 """
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One row of the table; `channels` is what it puts out."""
-
-    name: str
-    kind: Literal["conv", "relu", "pool", "linear", "softmax"]
-    channels: int
-
-
-def _table() -> Iterator[Layer]:
-    for name, (_, channels) in CONVOLUTIONS.items():
-        yield Layer(name, "conv", channels)
-        yield Layer(name.replace("conv", "relu"), "relu", channels)
-        if name in LAST_OF_BLOCK:
-            yield Layer(f"pool{name[4]}", "pool", channels)
-
-
-LAST_OF_BLOCK = ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4")
-"""The convolutions whose ReLU is followed by a pooling."""
-
-LAYERS: tuple[Layer, ...] = tuple(_table())
-"""The convolutional part, from conv1_1 to pool5, in the order in which it is computed."""
-
-CLASSIFIER_LAYERS: tuple[Layer, ...] = (
-    *(Layer(name, "linear", size[1]) for name, size in CLASSIFIER.items()),
-    Layer("prob", "softmax", CLASSIFIER["fc8"][1]),
-)
-"""The three fully connected layers, with a ReLU after fc6 and fc7, and the softmax."""
-
-CLASSIFIER_INPUT = 224
-"""Height and width in pixels of the pictures that the fully connected layers were trained on."""
-
-ORDER: dict[str, int] = {layer.name: position for position, layer in enumerate((*LAYERS, *CLASSIFIER_LAYERS))}
-CHANNELS: dict[str, int] = {layer.name: layer.channels for layer in (*LAYERS, *CLASSIFIER_LAYERS)}
-
-
-def deepest(layers: Iterable[str]) -> str:
-    """The name among `layers` that is computed last."""
-    return max(layers, key=ORDER.__getitem__)
-
-
-def poolings_before(layer: str) -> int:
-    """How many poolings a convolutional layer's features have gone through, its own included if it is one."""
-    return sum(other.kind == "pool" for other in LAYERS[: ORDER[layer] + 1])
-
-
-def feature_size(layer: str, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a layer's features for a picture of `size` (h, w): each pooling halves, rounding down."""
-    shrink = poolings_before(layer)
-    return size[0] >> shrink, size[1] >> shrink
-
-
-def smallest_side(layers: Iterable[str]) -> int:
-    """The shortest side, in pixels, for which every layer still has one position."""
-    return 1 << poolings_before(deepest(layers))
-
-
-def multiply_adds(layer: str | None) -> float:
-    """Multiplications and additions that a picture's pixel takes up to a convolutional layer (None: the picture, 0)."""
-    total, channels = 0.0, 3
-    for row in LAYERS[: 0 if layer is None else ORDER[layer] + 1]:
-        if row.kind == "conv":
-            total += 9 * channels * row.channels / 4 ** poolings_before(row.name)
-            channels = row.channels
-    return total
-
-
-def check_request(image: Tensor, wanted: Collection[str], names: Sequence[str], below: str | None = None) -> None:
-    """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it.
-
-    With `below`, the image is that layer's features, and only layers beyond it can be had.
-    """
-    if below is not None:
-        names = names[names.index(below) + 1 :]
-    if unknown := sorted(set(wanted) - set(names)):
-        cure = "build it with classifier=True" if unknown[0] in ORDER else f"choose from {', '.join(names)}"
-        raise SettingsError(f"{unknown[0]!r} is not a layer of this network: {cure}.")
-    height, width = image.shape[-2:]
-    if any(layer.name in wanted for layer in CLASSIFIER_LAYERS):
-        if (height, width) != (CLASSIFIER_INPUT, CLASSIFIER_INPUT):
-            raise SettingsError(
-                f"The picture is {width}×{height} px but the fully connected layers take "
-                f"{CLASSIFIER_INPUT}×{CLASSIFIER_INPUT} px: resize or crop it."
-            )
-    elif wanted and min(height, width) << (0 if below is None else poolings_before(below)) < smallest_side(wanted):
-        raise SettingsError(
-            f"The picture is {width}×{height} px but {deepest(wanted)} needs at least "
-            f"{smallest_side(wanted)} px on each side: use a bigger size or shallower layers."
-        )
-
-
-class Engine(Protocol):
-    """A way to run the table from an image to named features, differentiable back to the image."""
-
-    name: EngineName
-
-    @property
-    def device(self) -> torch.device:
-        """Where pictures have to be, and where features are."""
-        ...
-
-    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
-        """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w').
-
-        With `below`, `image` is that pooling layer's features instead, and the network goes on from there.
-        """
-        ...
 
 
 class VGG19(nn.Module):

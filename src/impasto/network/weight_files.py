@@ -15,16 +15,8 @@ import torch
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.network.layers import CLASSIFIER, CONVOLUTIONS
 
-_BLOCKS = ((1, 2, 3, 64), (2, 2, 64, 128), (3, 4, 128, 256), (4, 4, 256, 512), (5, 4, 512, 512))
-CONVOLUTIONS: dict[str, tuple[int, int]] = {
-    f"conv{block}_{i}": (before if i == 1 else width, width)
-    for block, depth, before, width in _BLOCKS
-    for i in range(1, depth + 1)
-}
-"""Channels in and out of each 3×3 convolution, in order (Simonyan & Zisserman 2014, configuration E)."""
-
-CLASSIFIER = {"fc6": (25088, 4096), "fc7": (4096, 4096), "fc8": (4096, 1000)}
 NEURAL_STYLE = "d01eb7cb"  # in the name of the Caffe weights that neural-style-pt saves reset, so no longer their hash
 MAX_BYTES = 2**31  # the whole network is 575 MB; a bigger file is something else, and might fill the memory
 

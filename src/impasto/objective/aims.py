@@ -7,7 +7,8 @@ import math
 from torch import Tensor
 
 from impasto.images.size import fit, resize, size_of
-from impasto.network.vgg import Engine, smallest_side
+from impasto.network.engine import Engine
+from impasto.network.layers import smallest_side
 from impasto.objective.inputs import Scene
 from impasto.objective.objective import Objective
 from impasto.objective.targets import Manner, Targets, measure_targets, normalized

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from impasto.network.vgg import ORDER
+from impasto.network.layers import ORDER
 from impasto.objective.objective import Objective
 from impasto.objective.targets import LossWeights
 from impasto.run.optimizers import Evaluation, State

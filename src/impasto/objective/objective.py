@@ -10,9 +10,9 @@ from torch import Tensor
 
 from impasto.images.size import size_of
 from impasto.losses.gatys import content_loss, total_loss, total_variation, weighted_sum
+from impasto.network.engine import Engine
 from impasto.network.stages import TileActivations, TiledNetwork, split_into_stages
 from impasto.network.tiles import Window
-from impasto.network.vgg import Engine
 from impasto.objective.targets import Goals, LossWeights, Targets, added
 from impasto.run.optimizers import Evaluation
 from impasto.storage.scratch import MEMORY, Scratch

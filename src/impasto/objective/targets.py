@@ -14,9 +14,10 @@ from impasto.images.size import size_of
 from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.gatys import content_loss, total_variation
 from impasto.losses.hypercolumns import cells, jittered_grid, places_within, sample
+from impasto.network.engine import Engine
+from impasto.network.layers import feature_size, poolings_before
 from impasto.network.stages import TileActivations, TiledNetwork, room_for, split_into_stages
 from impasto.network.tiles import halo, stride
-from impasto.network.vgg import Engine, feature_size, poolings_before
 from impasto.settings.choices import Color, ContentLossName, StyleLossName
 from impasto.storage.scratch import MEMORY, Scratch
 

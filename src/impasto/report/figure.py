@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.images.size import Size, fit, resize, size_of
-from impasto.network.vgg import ORDER
+from impasto.network.layers import ORDER
 from impasto.report.layout import MARGIN, Box, arrange_page
 from impasto.report.metrics import Step
 from impasto.settings.settings import Settings

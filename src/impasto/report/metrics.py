@@ -16,7 +16,8 @@ from impasto.losses.gatys import style_layer_loss
 from impasto.losses.gaussian import squared_wasserstein
 from impasto.losses.linalg import symmetric_powers
 from impasto.losses.moments import averaged, mean_and_covariance, mixture
-from impasto.network.vgg import ORDER, Engine, smallest_side
+from impasto.network.engine import Engine
+from impasto.network.layers import ORDER, smallest_side
 from impasto.objective import colour_mode
 from impasto.objective.colour_matching import colour_statistics
 from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, survey

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.errors import ImpastoError
 from impasto.images.size import Size, fit, resize, size_of
-from impasto.network.vgg import Engine
+from impasto.network.engine import Engine
 from impasto.report.figure import Report
 from impasto.report.metrics import Step, measure_pictures, measure_time
 from impasto.run.events import EpochDone, Event, Finished, Started, Stepped

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import psutil
 
 from impasto.errors import SettingsError
+from impasto.network.layers import CHANNELS, feature_size, poolings_before
 from impasto.network.stages import Stage, kept_bytes, network_pixels, split_into_stages
 from impasto.network.tiles import stride
-from impasto.network.vgg import CHANNELS, feature_size, poolings_before
 from impasto.settings.choices import EngineName, OptimizerName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from impasto.images.size import fit
+from impasto.network.engine import Engine
 from impasto.network.stages import network_pixels
-from impasto.network.vgg import Engine
 from impasto.run.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.run.scales import Scale, plan_scales
 from impasto.settings.settings import Settings

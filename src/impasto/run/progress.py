@@ -161,5 +161,5 @@ class Best:
         return DivergedError(
             f"The {what} stopped being finite, also with shorter steps: the last good picture was kept; use smaller "
             "weights or another --optimizer.",
-            self.picture(self.canvas),
+            picture=self.picture(self.canvas),
         )

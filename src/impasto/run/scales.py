@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from impasto.errors import SettingsError
 from impasto.images.size import fit
-from impasto.network.vgg import smallest_side
+from impasto.network.layers import smallest_side
 from impasto.settings.settings import Settings
 
 COARSEST = 128

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.errors import DivergedError
 from impasto.images.size import resize, size_of
-from impasto.network.vgg import Engine
+from impasto.network.engine import Engine
 from impasto.objective.aims import detail_at, objective_at, targets_at
 from impasto.objective.initial_canvas import first_canvas
 from impasto.objective.inputs import Scene

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from impasto.errors import SettingsError
+from impasto.network.engine import Engine
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
-from impasto.network.vgg import VGG19, Engine
+from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Precision
 from impasto.settings.settings import Settings

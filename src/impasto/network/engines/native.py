@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from impasto.errors import SettingsError
+from impasto.network.engine import check_request
 from impasto.network.engines.native_library import Conv, Unavailable, address, library, why_not
-from impasto.network.vgg import AVERAGE_POOLING_GAIN, LAYERS, ORDER, check_request
-from impasto.network.weight_files import CONVOLUTIONS
+from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
+from impasto.network.vgg import AVERAGE_POOLING_GAIN
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Padding, Pooling
 from impasto.storage.pool import POOL

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.network.weight_files import CONVOLUTIONS
+from impasto.network.layers import CONVOLUTIONS
 from impasto.network.weights import Weights
 
 VERSION = 3

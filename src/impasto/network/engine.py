@@ -1,0 +1,57 @@
+"""What an engine is: a way to run VGG19 from an image to named features and back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.errors import SettingsError
+from impasto.network.layers import CLASSIFIER_INPUT, CLASSIFIER_LAYERS, ORDER, deepest, poolings_before, smallest_side
+from impasto.settings.choices import EngineName
+
+
+class Engine(Protocol):
+    """A way to run the table of layers from an image to named features, differentiable back to the image."""
+
+    name: EngineName
+
+    @property
+    def device(self) -> torch.device:
+        """Where images have to be, and where features are."""
+        ...
+
+    def features(self, image: Tensor, layers: Iterable[str], *, below: str | None = None) -> dict[str, Tensor]:
+        """Features of an sRGB image (n, 3, h, w) in [0, 1] at each named layer, (n, c, h', w').
+
+        With `below`, `image` is that pooling layer's features instead, and the network goes on from there.
+        """
+        ...
+
+
+def check_request(image: Tensor, wanted: Collection[str], names: Sequence[str], below: str | None = None) -> None:
+    """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it.
+
+    With `below`, the image is that layer's features, and only layers beyond it can be had.
+    """
+    if below is not None:
+        names = names[names.index(below) + 1 :]
+    if unknown := sorted(set(wanted) - set(names)):
+        cure = "build it with `classifier`=True" if unknown[0] in ORDER else f"choose from {', '.join(names)}"
+        raise SettingsError(f"{unknown[0]!r} is not a layer of this network", cure, value=unknown[0])
+    height, width = image.shape[-2:]
+    if any(layer.name in wanted for layer in CLASSIFIER_LAYERS):
+        if (height, width) != (CLASSIFIER_INPUT, CLASSIFIER_INPUT):
+            raise SettingsError(
+                f"The picture is {width}×{height} px but the fully connected layers take "
+                f"{CLASSIFIER_INPUT}×{CLASSIFIER_INPUT} px",
+                "resize or crop it",
+            )
+    elif wanted and min(height, width) << (0 if below is None else poolings_before(below)) < smallest_side(wanted):
+        raise SettingsError(
+            f"The picture is {width}×{height} px but {deepest(wanted)} needs at least "
+            f"{smallest_side(wanted)} px on each side",
+            "use a bigger size or shallower layers",
+        )
