@@ -401,7 +401,7 @@ def test_a_diverged_run_leaves_its_last_good_picture_and_code_1(photo, brush, ca
         for event in paint(self):
             yield event
             if isinstance(event, EpochDone):
-                raise DivergedError("The loss became nan.", event.picture)
+                raise DivergedError("The loss became nan", picture=event.picture)
 
     monkeypatch.setattr(Stylization, "events", diverge)
     assert main(["paint", photo, brush, *QUICK, "--quiet", "-o", "a.png"]) == 1

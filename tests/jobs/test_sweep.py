@@ -192,7 +192,7 @@ def test_a_run_that_diverges_does_not_take_the_others_with_it(monkeypatch):
 
     def events(self):
         if self.settings.content_weight == 1:
-            raise DivergedError("The loss became nan.", torch.zeros(1, 3, 36, 48))
+            raise DivergedError("The loss became nan", picture=torch.zeros(1, 3, 36, 48))
         yield from real(self)
 
     monkeypatch.setattr(Stylization, "events", events)

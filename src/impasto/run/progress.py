@@ -159,7 +159,7 @@ class Best:
     def diverged(self, what: str) -> DivergedError:
         """The error for something that isn't finite."""
         return DivergedError(
-            f"The {what} stopped being finite, also with shorter steps: the last good picture was kept; use smaller "
-            "weights or another --optimizer.",
+            f"The {what} stopped being finite, also with shorter steps",
+            "the last good picture was kept; use smaller weights or another `optimizer`",
             picture=self.picture(self.canvas),
         )
