@@ -109,7 +109,7 @@ def inputs(photo: str, style: str, folder: Path) -> dict[str, Path]:
     if not painting.is_file():
         painting = folder / f"{style}.png"
     if not painting.is_file():
-        from impasto import swatches
+        from impasto.swatches import catalogue as swatches
 
         if style not in swatches.names():
             raise SystemExit(f"{style}.jpg isn't in {pictures.PAINTING.parent}: put it there, or leave it out.")

@@ -172,7 +172,7 @@ def test_what_the_critic_lacks_is_named_with_its_cure(monkeypatch):
 def test_the_critic_finds_a_manner_again_in_another_part_of_the_picture():
     import critic
 
-    from impasto import swatches
+    from impasto.swatches import catalogue as swatches
 
     if why := critic.missing():
         pytest.skip(f"THE CRITIC IS NOT TRIED. {why}")
