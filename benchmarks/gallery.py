@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the raw PNGs stay")
     parser.add_argument("--shown", type=Path, default=SHOWN, help="where the page's JPEGs go")
-    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted reset, for the tests")
+    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted anew, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
     if chosen.quick:
@@ -109,7 +109,7 @@ def inputs(photo: str, style: str, folder: Path) -> dict[str, Path]:
     if not painting.is_file():
         painting = folder / f"{style}.png"
     if not painting.is_file():
-        from impasto import swatches
+        from impasto.swatches import catalogue as swatches
 
         if style not in swatches.names():
             raise SystemExit(f"{style}.jpg isn't in {pictures.PAINTING.parent}: put it there, or leave it out.")
@@ -163,7 +163,7 @@ def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Im
     """A sheet of one style: a row for each photo, with the photo, impasto's picture and pastiche's."""
     from impasto.images import reading
     from impasto.images.size import fit, resize
-    from impasto.report import contact_sheet as sheet
+    from impasto.report import contact_sheet
 
     rows = []
     for photo, note in notes.items():
@@ -176,11 +176,11 @@ def beside(style: str, notes: dict[str, dict[str, Any]], folder: Path) -> PIL.Im
         size = fit((ours["size"][0], ours["size"][1]), min(ON_A_SHEET, max(ours["size"])))
         rows.append(
             [
-                sheet.LabelledImage(resize(reading.load(place / f"{name}.png").pixels, size), [line])
+                contact_sheet.LabelledImage(resize(reading.load(place / f"{name}.png").pixels, size), [line])
                 for name, line in lines.items()
             ]
         )
-    return sheet.draw(rows, f"{STYLES[style]}: the photo, impasto by {PRESET}, pastiche after the same time")
+    return contact_sheet.draw(rows, f"{STYLES[style]}: the photo, impasto by {PRESET}, pastiche after the same time")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) -> dict[str, Any]:
     """Impasto through its library; when the clock has stopped, the photo and the painting are saved as it saw them."""
     from impasto.images import writing
-    from impasto.images.size import fit, resize
+    from impasto.images.size import fit, resize, size_of
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Finished, Started
     from impasto.settings.settings import Settings
@@ -27,7 +27,7 @@ def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) ->
     size, style = started.scales[-1], job.styles[0].pixels
     writing.save(Path(folder, "photo.png"), resize(job.content.pixels, size), overwrite=True)
     longest = round(job.settings.style_scale * max(size))
-    seen = resize(style, fit((style.shape[-2], style.shape[-1]), longest))
+    seen = resize(style, fit(size_of(style), longest))
     writing.save(Path(folder, "our_painting.png"), seen, overwrite=True)
     return done | {"size": size, "steps": started.steps, "loss": end.loss, "engine": job.settings.engine}
 

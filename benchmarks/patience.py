@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the raw PNGs stay")
     parser.add_argument("--sheet", type=Path, default=SHEET, help="where the sheet goes")
-    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted reset, for the tests")
+    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted anew, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -71,18 +71,18 @@ def row(pair: tuple[str, str], notes: dict[str, dict[str, Any]]) -> dict[str, ob
 def show(found: dict[tuple[str, str], dict[str, dict[str, Any]]], folder: Path, sheet_file: Path) -> None:
     """A row for each pair: photo, default, 500 steps."""
     from impasto.images import reading
-    from impasto.report import contact_sheet as sheet
+    from impasto.report import contact_sheet
 
     rows = []
     for (photo, style), notes in found.items():
         place = folder / f"{photo}-{style}-default"
-        shots = [sheet.LabelledImage(reading.load(place / "photo.png").pixels, [photo])]
+        images = [contact_sheet.LabelledImage(reading.load(place / "photo.png").pixels, [photo])]
         for way, note in notes.items():
             file = folder / f"{photo}-{style}-{way.replace(' ', '_')}" / "ours.png"
-            shots.append(sheet.LabelledImage(reading.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
-        rows.append(shots)
+            images.append(contact_sheet.LabelledImage(reading.load(file).pixels, [f"{way}: {note['seconds']:.0f} s"]))
+        rows.append(images)
     sheet_file.parent.mkdir(parents=True, exist_ok=True)
-    sheet.draw(rows, "The default and 500 steps of plain L-BFGS").save(sheet_file, quality=80, optimize=True)
+    contact_sheet.draw(rows, "The default and 500 steps of plain L-BFGS").save(sheet_file, quality=80, optimize=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def prepared(folder: Path, size: tuple[int, int], content: Path | None = None, s
     if style is not None:
         pictures.append(_opened(style))
     else:
-        from impasto import swatches
+        from impasto.swatches import catalogue as swatches
 
         pictures.append(PIL.Image.fromarray(swatches.paint(SWATCH, (768, 768))))
     paths = []

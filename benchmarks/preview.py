@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="the preview's first, the final one's last")
     parser.add_argument("--strength", type=float, default=OTHER_STRENGTH, help="of the preview that's compared too")
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the raw PNGs stay")
-    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted reset, for the tests")
+    parser.add_argument("--quick", action="store_true", help="one tiny pair, painted anew, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
     sizes, knobs = sorted(chosen.sizes), {}
@@ -83,7 +83,7 @@ def compared(
 def painted(photo: str, style: str, folder: Path, knobs: dict[str, Any]) -> Path:
     """The folder of a picture painted by `knobs`, which is painted now unless it's there; photo.png has its size."""
     from impasto.images import writing
-    from impasto.images.size import resize
+    from impasto.images.size import resize, size_of
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Finished
     from impasto.settings.settings import Settings
@@ -98,7 +98,7 @@ def painted(photo: str, style: str, folder: Path, knobs: dict[str, Any]) -> Path
     job = Stylization(files["photo"], [files["painting"]], Settings(**knobs))
     end = next(event for event in job.events() if isinstance(event, Finished))
     writing.save(place / "painted.png", end.picture, overwrite=True)
-    size = (end.picture.shape[-2], end.picture.shape[-1])
+    size = size_of(end.picture)
     writing.save(place / "photo.png", resize(job.content.pixels, size), overwrite=True)
     kept.keep(place, made, {"seconds": time.perf_counter() - began, "size": size})
     return place

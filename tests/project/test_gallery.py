@@ -172,7 +172,7 @@ def test_what_the_critic_lacks_is_named_with_its_cure(monkeypatch):
 def test_the_critic_finds_a_manner_again_in_another_part_of_the_picture():
     import critic
 
-    from impasto import swatches
+    from impasto.swatches import catalogue as swatches
 
     if why := critic.missing():
         pytest.skip(f"THE CRITIC IS NOT TRIED. {why}")
@@ -227,9 +227,9 @@ def test_shrinking_takes_the_mean_over_areas():
     import preview
 
     image = np.random.default_rng(1).random((8, 12, 3))
-    assert np.allclose(preview.pooled(image, (2, 3)), image.reshape(2, 4, 3, 4, 3).mean(axis=(1, 3)))
-    assert np.allclose(preview.pooled(image, (8, 12)), image)
-    assert preview.pooled(image, (5, 7)).mean() == pytest.approx(image.mean())
+    assert np.allclose(preview.shrunk(image, (2, 3)), image.reshape(2, 4, 3, 4, 3).mean(axis=(1, 3)))
+    assert np.allclose(preview.shrunk(image, (8, 12)), image)
+    assert preview.shrunk(image, (5, 7)).mean() == pytest.approx(image.mean())
 
 
 def test_previews_are_averaged_over_pairs_for_each_comparison():

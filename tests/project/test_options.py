@@ -24,7 +24,7 @@ from impasto.run.events import EpochDone, Finished, Started, Stepped
 from impasto.run.stylizer import Stylizer
 from impasto.settings.choices import Padding
 from impasto.settings.settings import Settings
-from impasto.swatches import paint as swatch
+from impasto.swatches.catalogue import paint as swatch
 
 PROOFS: dict[str, tuple[str, ...]] = {
     "size": ("test_size_is_the_longest_side_of_the_picture",),

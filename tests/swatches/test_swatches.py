@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto import swatches
 from impasto.errors import SettingsError
+from impasto.swatches import catalogue as swatches
 
 
 @pytest.fixture(scope="module")

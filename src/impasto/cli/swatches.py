@@ -25,8 +25,8 @@ def swatches(
     overwrite: Annotated[bool, Parameter(help="Replace files that exist.")] = False,
 ) -> None:
     """List the bundled styles, or write them as pictures."""
-    from impasto import swatches as bundled
     from impasto.images import reading, writing
+    from impasto.swatches import catalogue as bundled
 
     if write is None and output is not None:
         raise SettingsError("--output is given without --write: name the swatch to write.")

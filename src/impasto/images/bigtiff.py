@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from impasto.errors import ImageError
+from impasto.images.size import Size
 
 TILE = 256
 """Side in pixels of the file's tiles."""
@@ -35,7 +36,7 @@ def library() -> ModuleType:
 
 
 def write(
-    path: Path, bands: Iterator[np.ndarray], size: tuple[int, int], *, alpha: bool, profile: bytes, note: str | None
+    path: Path, bands: Iterator[np.ndarray], size: Size, *, alpha: bool, profile: bytes, note: str | None
 ) -> None:
     """Write rows (n, w, 3), or (n, w, 4) with alpha, of 8 bits, which together are (h, w); raises `ImageError`."""
     pyvips = library()
@@ -83,7 +84,7 @@ class _Stream:
         return bytes(found)
 
 
-def _png(bands: Iterator[np.ndarray], size: tuple[int, int], *, alpha: bool) -> Iterator[bytes]:
+def _png(bands: Iterator[np.ndarray], size: Size, *, alpha: bool) -> Iterator[bytes]:
     """A PNG (ISO/IEC 15948) without filters or compression, chunk by chunk."""
     h, w = size
     yield b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 6 if alpha else 2, 0, 0, 0))

@@ -15,16 +15,16 @@ def size_of(image: Tensor) -> Size:
     return image.shape[-2], image.shape[-1]
 
 
-def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def fit(size: Size, longest: int) -> Size:
     """(h, w) scaled so that the longest side is `longest`, at least 1 each."""
     most = max(size)
     height, width = (max(1, (2 * side * longest + most) // (2 * most)) for side in size)
     return height, width
 
 
-def resize(pixels: Tensor, size: tuple[int, int], scratch: Scratch = MEMORY) -> Tensor:
+def resize(pixels: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
     """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
-    if tuple(pixels.shape[-2:]) == tuple(size):
+    if size_of(pixels) == tuple(size):
         return pixels
     resized = resample(pixels, size, "bicubic", scratch)
     for (piece,) in scratch.pieces(resized):

@@ -17,7 +17,7 @@ from impasto.errors import ImageError
 from impasto.images import bigtiff, notes
 from impasto.images.decoding import srgb_profile
 from impasto.images.pillow import errors_as_image_errors
-from impasto.images.size import Size
+from impasto.images.size import Size, size_of
 from impasto.storage.files import quoted, reason, write_atomically
 from impasto.storage.scratch import MEMORY
 
@@ -87,7 +87,7 @@ def save(
     check_writable(path, overwrite)
     _check_shapes(pixels, alpha)
     kind = FORMATS[path.suffix.lower()]
-    height, width = pixels.shape[-2:]
+    height, width = size_of(pixels)
     check_holds(path, (height, width))
     if kind is TIFF and height * width > PRINT_PIXELS:
         bands, has_alpha = _levels(pixels, alpha), alpha is not None

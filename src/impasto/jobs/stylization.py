@@ -18,7 +18,6 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from impasto import swatches
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import reading, writing
 from impasto.images.reading import SourceImage
@@ -38,6 +37,7 @@ from impasto.settings.schedule import Schedule, ScheduledChange
 from impasto.settings.settings import Settings
 from impasto.storage.pool import POOL, freed_memory_returned
 from impasto.storage.scratch import Scratch
+from impasto.swatches import catalogue as swatches
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | SourceImage
 """A picture: a path, a PIL image, an array (h, w[, channels]), or one loaded; for a style also the name of a swatch."""

@@ -6,7 +6,6 @@ from collections.abc import Generator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-from impasto import swatches
 from impasto.errors import DivergedError
 from impasto.images.reading import SourceImage
 from impasto.jobs.stylization import Network, Source, Stylization, load_network, open_picture, open_style
@@ -15,6 +14,7 @@ from impasto.objective.targets import Remembered
 from impasto.run.events import Event
 from impasto.settings.grid import Cell
 from impasto.settings.settings import Settings
+from impasto.swatches import catalogue as swatches
 
 NETWORK_KNOBS = ("weights", "pooling", "padding", "device", "engine", "precision", "compile")
 """What a network is made from."""

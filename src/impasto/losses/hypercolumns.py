@@ -35,7 +35,7 @@ def places_within(mask: Tensor, count: int, generator: torch.Generator) -> Tenso
     The mask is walked through in strips about as high as the squares of a grid of `count`, and cut into as many
     parts of the same weight, with a place at random in each. Raises `SettingsError` for a mask that is black.
     """
-    h, w = mask.shape[-2:]
+    h, w = size_of(mask)
     white = float(mask.sum())
     if white <= 0:
         raise SettingsError("The mask is black all over, so there is nothing to sample", "paint its region white")
@@ -62,7 +62,7 @@ def sample(features: Tensor, at: Tensor) -> Tensor:
 
     What lies outside the features counts as 0, so that the samples of tiles sum to the whole image's.
     """
-    h, w = features.shape[-2:]
+    h, w = size_of(features)
     across, down = (2 * at[:, 1] + 1) / w - 1, (2 * at[:, 0] + 1) / h - 1
     grid = torch.stack([across, down], dim=1).to(features)
     return F.grid_sample(features, grid[None, None], padding_mode="zeros", align_corners=False)[0, :, 0].T

@@ -20,7 +20,7 @@ SAILS = ((0.30, 0.50, 0.13), (0.44, 0.47, 0.07), (0.57, 0.46, 0.045))
 """x in the frame, foot in the frame, height in short sides."""
 
 
-class Scene:
+class River:
     """The colours of the landscape at any place."""
 
     def __init__(self, canvas: Canvas) -> None:
@@ -75,14 +75,14 @@ LAYERS = (
 
 def paint(canvas: Canvas) -> Field:
     """Layered dots, (h, w, 3)."""
-    scene = Scene(canvas)
+    river = River(canvas)
     picture = blank(canvas, colours("d8c7a0")[0])
     for number, (spacing, radius, stray, share, body) in enumerate(LAYERS):
         points = scatter(canvas, spacing, 300 + number)
         size = (radius * (0.72 + 0.5 * points.chance(11))).astype(np.float32)
         turn = np.pi * points.chance(12)
         paths = trace(points, lambda u, v, turn=turn: turn, size * (1.9 + 0.8 * points.chance(13)), steps=1)
-        local = jitter(scene.colour(points), points, stray, 0.09)
+        local = jitter(river.colour(points), points, stray, 0.09)
         spark = SPARKS[(points.chance(14) * len(SPARKS)).astype(np.intp)]
         tone = (local.mean(-1) / spark.mean(-1))[:, None]
         pure = np.clip(spark * (0.35 + 0.65 * tone), 0, 1) * 0.7 + local * 0.3

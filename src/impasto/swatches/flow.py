@@ -31,7 +31,7 @@ SWIRLS = (
 """x, y, radius and spin."""
 
 
-class Scene:
+class Landscape:
     """Where things are on this canvas: the ground's edge, the tree, the way of the wind, the colours."""
 
     def __init__(self, canvas: Canvas) -> None:
@@ -104,13 +104,13 @@ LAYERS = (
 
 def paint(canvas: Canvas) -> Field:
     """Flowing strokes, (h, w, 3)."""
-    scene = Scene(canvas)
+    landscape = Landscape(canvas)
     picture: Paint = blank(canvas, SKY[0])
     picture.height += weave(canvas, 3) * 0.5
     for number, (spacing, length, half_width, stray, body) in enumerate(LAYERS):
         points = scatter(canvas, spacing, 100 + number)
-        paths = trace(points, scene.angle, length * (0.6 + 0.8 * points.chance(1)))
-        pigment = jitter(scene.colour(points), points, stray, 0.05)
+        paths = trace(points, landscape.angle, length * (0.6 + 0.8 * points.chance(1)))
+        pigment = jitter(landscape.colour(points), points, stray, 0.05)
         second = np.clip(pigment * (1 + 0.45 * points.spread(15))[:, None] + 0.03, 0, 1).astype(np.float32)
         picture.stroke(
             paths,

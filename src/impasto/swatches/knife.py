@@ -19,7 +19,7 @@ def slab(flat: Field) -> Field:
     return (0.9 + 0.1 * np.cos(flat * 6.3)).astype(np.float32)
 
 
-class Scene:
+class Composition:
     """A red mass against cool blocks on a pale ground, held by a dark diagonal."""
 
     def __init__(self, canvas: Canvas) -> None:
@@ -73,14 +73,14 @@ LAYERS = (
 
 def paint(canvas: Canvas) -> Field:
     """Knife slabs, (h, w, 3)."""
-    scene = Scene(canvas)
+    composition = Composition(canvas)
     picture = blank(canvas, GROUND[1])
     linen = weave(canvas, 6)
     picture.height += linen
     scrape = canvas.clouds(20, 12, 4, (4, 1)) * 0.55 + 0.95 + 0.25 * linen
     for number, (spacing, length, half_width, body) in enumerate(LAYERS):
         points = scatter(canvas, spacing, 700 + number, margin=0.15)
-        drawn = scene.angle(points.u, points.v) + 0.3 * points.spread(20)
+        drawn = composition.angle(points.u, points.v) + 0.3 * points.spread(20)
         bend = 0.5 * points.spread(21)
         paths = trace(
             points,
@@ -88,7 +88,7 @@ def paint(canvas: Canvas) -> Field:
             length * (0.45 + points.chance(1)),
             steps=4,
         )
-        first, second = scene.pots(points)
+        first, second = composition.pots(points)
         picture.stroke(
             paths,
             half_width * (0.45 + 0.9 * points.chance(2)),

@@ -14,7 +14,7 @@ PATH = colours("2b1712", "6b3320", "a9623a", "d9a06a", "f2d9b0")
 BEADS = colours("e94f2a", "2f8f8a", "f4c54a", "b86a8a", "f2efe2")
 
 
-class Scene:
+class Fjord:
     """Bands of evening sky over a bay, with a bank running into the foreground."""
 
     def __init__(self, canvas: Canvas) -> None:
@@ -64,7 +64,7 @@ LAYERS = (
 
 def paint(canvas: Canvas) -> Field:
     """Hatched chalk, (h, w, 3)."""
-    scene = Scene(canvas)
+    fjord = Fjord(canvas)
     tooth = canvas.noise(330, 8) * 0.75 + canvas.noise(190, 9) * 0.35 + canvas.noise(60, 10, (3, 1)) * 0.12
     picture = blank(canvas, colours("5a4034")[0])
     picture.colour *= (1 + 0.07 * canvas.clouds(5, 11))[..., None]
@@ -73,10 +73,10 @@ def paint(canvas: Canvas) -> Field:
         cross = (0.5 * points.spread(20)).astype(np.float32)
         paths = trace(
             points,
-            lambda u, v, cross=cross: scene.angle(u, v) + cross * 0.5,
+            lambda u, v, cross=cross: fjord.angle(u, v) + cross * 0.5,
             length * (0.5 + points.chance(1)),
         )
-        pigment = jitter(scene.colour(points), points, stray, 0.05)
+        pigment = jitter(fjord.colour(points), points, stray, 0.05)
         picture.stroke(
             paths,
             half_width * (0.6 + 0.8 * points.chance(2)),
