@@ -13,11 +13,11 @@ from conftest import files_of_at_most, smooth_image
 from impasto.errors import ImpastoError
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.recipe import Ingredient, Recipe
+from impasto.jobs.recipe import InputFile, Recipe
 from impasto.run.state import RunState, mapped, tensors_of
 
 RECIPE = Recipe(
-    "0.1.0", {"size": 64}, Ingredient("ph\udcffoto", "/a\n\"ü'", "0" * 64), (), None, "1" * 64, "2", 2, "x86"
+    "0.1.0", {"size": 64}, InputFile("ph\udcffoto", "/a\n\"ü'", "0" * 64), (), None, "1" * 64, "2", 2, "x86"
 )
 
 

@@ -13,12 +13,12 @@ from impasto.errors import ImpastoError
 from impasto.jobs import checkpoint
 from impasto.jobs import checkpointer as checkpointer
 from impasto.jobs.checkpointer import LOCK, STATE, Checkpointer
-from impasto.jobs.recipe import Ingredient, Recipe
+from impasto.jobs.recipe import InputFile, Recipe
 from impasto.run.events import EpochDone, Stepped
 from impasto.run.state import RunState
 from impasto.storage.files import write_atomically
 
-RECIPE = Recipe("0", {}, Ingredient("photo", None, "0"), (), None, "0", "2", 1, "here")
+RECIPE = Recipe("0", {}, InputFile("photo", None, "0"), (), None, "0", "2", 1, "here")
 CANVAS = torch.full((1, 3, 4, 4), 0.5)
 
 

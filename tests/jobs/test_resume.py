@@ -339,7 +339,7 @@ def test_the_interval_may_be_typed(text, every):
 
 @pytest.mark.parametrize("text", ["", "often", "-1", "nan", "inf"])
 def test_a_wrong_interval_is_refused_by_name(text):
-    with pytest.raises(SettingsError, match=r"--checkpoint is '.*' but should be 'auto', 'off' or a number of seconds"):
+    with pytest.raises(SettingsError, match=r"checkpoint is '.*' but should be 'auto', 'off' or a number of seconds"):
         outputs.parse_every(text)
 
 

@@ -165,7 +165,7 @@ def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_
     out = writing.save(tmp_path / "out.png", last.picture, note=job.recipe().to_json())
     recipe = Recipe.from_json(reading.read_note(out), str(out))
     assert recipe == job.recipe()
-    assert recipe.steering == (ScheduledChange(2, knobs),)
+    assert recipe.schedule == (ScheduledChange(2, knobs),)
     again = from_recipe(recipe)
     assert again.recipe() == recipe
     for event in again.events():
@@ -184,7 +184,7 @@ def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_
 
 def test_a_recipe_that_steers_what_cannot_be_steered_is_refused_before_the_run(photo, brush):
     recipe = replace(
-        Stylization(photo, [brush], Settings(**QUICK)).recipe(), steering=(ScheduledChange(2, {"size": 64}),)
+        Stylization(photo, [brush], Settings(**QUICK)).recipe(), schedule=(ScheduledChange(2, {"size": 64}),)
     )
     with pytest.raises(SettingsError, match="--size can't be changed while painting"):
         from_recipe(recipe)

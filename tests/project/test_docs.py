@@ -11,9 +11,10 @@ from test_flags import FLAGS
 
 from conftest import smooth_image, tiny_weights
 from impasto.cli import demo, main
+from impasto.cli.spelling import flag
 from impasto.images.writing import to_pil
 from impasto.network import weights
-from impasto.settings.settings import Settings, flag
+from impasto.settings.settings import Settings
 
 HOUSE = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md")

@@ -25,6 +25,7 @@ from impasto.jobs.recipe import Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.run.events import Stepped
+from impasto.settings.settings import Settings
 
 STEPS = ["--epochs", "1", "--steps-per-epoch", "2", "--device", "cpu"]
 LAYERS = ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2"]
@@ -182,7 +183,7 @@ def _surroundings(reset, tmp_path, monkeypatch, request):
     monkeypatch.setattr(bench, "SIZES", ((32, 48), (48, 64)))
     monkeypatch.setattr(bench, "BUDGET", 0.0)
     monkeypatch.setattr(demo, "photograph", lambda: Path("photo.png"))
-    monkeypatch.setattr(demo, "KNOBS", {"size": 32, "epochs": 1, "steps_per_epoch": 2, "device": "cpu"})
+    monkeypatch.setattr(demo, "SETTINGS", Settings(size=32, epochs=1, steps_per_epoch=2, device="cpu"))
 
 
 def test_every_flag_of_every_command_has_a_proof():

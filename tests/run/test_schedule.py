@@ -1,7 +1,5 @@
 """Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from test_stylizer import FIRST_STEP, PAINTING, PHOTO, RECIPE, Faulty, is_up_to, network, settings, told
@@ -10,7 +8,6 @@ from impasto.errors import SettingsError
 from impasto.images.colour import oklab
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.recipe import Recipe
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import Schedule, ScheduledChange
@@ -49,11 +46,11 @@ def stylizer(**changes) -> Stylizer:
 
 def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_it():
     steering = Schedule(Settings())
-    steering.ask({"strength": 0.7})
-    steering.ask({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
+    steering.request({"strength": 0.7})
+    steering.request({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
     assert steering.settings == Settings()
-    assert steering.take(3)
-    assert not steering.take(4)
+    assert steering.apply(3)
+    assert not steering.apply(4)
     assert steering.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
     knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
     assert steering.changes == steering.plan == (ScheduledChange(3, knobs),)
@@ -61,28 +58,28 @@ def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_
 
 def test_what_was_changed_back_before_the_next_step_was_not_changed():
     steering = Schedule(Settings())
-    steering.ask({"strength": 0.7})
-    steering.ask({"strength": 0.5})
-    assert not steering.take(3)
+    steering.request({"strength": 0.7})
+    steering.request({"strength": 0.5})
+    assert not steering.apply(3)
     assert steering.plan == ()
 
 
 def test_a_record_goes_on_with_what_was_done_and_waits_with_what_was_asked_for_and_planned():
     first = Schedule(Settings(), [ScheduledChange(9, {"tv_weight": 0.5}), ScheduledChange(2, {"strength": 0.1})])
-    assert [first.take(step) for step in (0, 1, 2)] == [False, False, True]
-    first.ask({"content_weight": 4.0})
+    assert [first.apply(step) for step in (0, 1, 2)] == [False, False, True]
+    first.request({"content_weight": 4.0})
     record = first.record(5)
     assert [change.after for change in record] == [2, 5, 9]
     again = Schedule(Settings(), record, now=5)
     assert again.settings == first.settings == Settings(strength=0.1)
-    assert [again.take(step) for step in (5, 6, 9)] == [True, False, True]
+    assert [again.apply(step) for step in (5, 6, 9)] == [True, False, True]
     assert again.settings == Settings(strength=0.1, content_weight=4.0, tv_weight=0.5)
     assert again.plan == record
 
 
 @pytest.mark.parametrize("plan", [{"size": 64}, {"strength": 2}, {"layer_weights": [1.0]}])
 def test_a_record_with_what_is_not_allowed_is_refused_before_the_run(plan):
-    with pytest.raises(SettingsError, match=r"--size can.t be changed|--strength is 2|--layer-weights has 1 values"):
+    with pytest.raises(SettingsError, match=r"size can.t be changed|strength is 2|layer_weights has 1 values"):
         Schedule(Settings(), [ScheduledChange(2, {"tv_weight": 1.0}), ScheduledChange(4, plan)])
 
 
@@ -229,11 +226,3 @@ def test_a_second_run_begins_with_what_the_first_was_steered_to_and_with_a_recor
     again = run(job, lambda event: None)
     assert job.steering.plan == ()
     assert told(again) == told(run(stylizer(strength=0.9), lambda event: None))
-
-
-def test_steering_stands_in_a_recipe_and_one_without_it_is_read_too():
-    recipe = replace(
-        RECIPE, steering=(ScheduledChange(3, {"layer_weights": [1.0, 0.1]}), ScheduledChange(7, {"color": "keep"}))
-    )
-    assert Recipe.from_json(recipe.to_json(), "a.png") == recipe
-    assert Recipe.from_json(RECIPE.to_json().replace(', "steering": []', ""), "a.png") == RECIPE

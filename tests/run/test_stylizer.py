@@ -10,7 +10,7 @@ from impasto.images.colour import oklab
 from impasto.images.size import resize
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.recipe import Ingredient, Recipe
+from impasto.jobs.recipe import InputFile, Recipe
 from impasto.network.vgg import VGG19
 from impasto.objective.aims import detail_at, objective_at, targets_at
 from impasto.objective.inputs import Scene
@@ -26,7 +26,7 @@ from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
 
 PHOTO, PAINTING = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
-RECIPE = Recipe("0", {}, Ingredient("photo", None, "0"), (), None, "0", "2", 1, "here")
+RECIPE = Recipe("0", {}, InputFile("photo", None, "0"), (), None, "0", "2", 1, "here")
 
 
 def network(pooling: Pooling = Pooling.MAX, padding: Padding = Padding.REPLICATE) -> VGG19:

@@ -75,10 +75,10 @@ def test_a_preset_can_be_any_toml_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("nice", "--preset is 'nice', which isn't one: choose from balanced, faithful, "),
-        ("balancd", "--preset is 'balancd', which isn't one: did you mean 'balanced'?"),
-        ("none.toml", "--preset none.toml can't be read (No such file or directory): check the path."),
-        ("../sketch", "--preset is '../sketch', which isn't one"),
+        ("nice", "preset is 'nice', which isn't one: choose from balanced, faithful, "),
+        ("balancd", "preset is 'balancd', which isn't one: did you mean 'balanced'?"),
+        ("none.toml", "preset none.toml can't be read (No such file or directory): check the path."),
+        ("../sketch", "preset is '../sketch', which isn't one"),
     ],
 )
 def test_an_unknown_preset_is_refused_with_the_nearest_or_the_known_ones(name, fault):

@@ -16,6 +16,7 @@ from impasto.cli.presets import presets
 from impasto.cli.recipes import inspect, rerun
 from impasto.cli.reconstruct import reconstruct
 from impasto.cli.resume import resume
+from impasto.cli.spelling import spelled
 from impasto.cli.swatches import swatches
 from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
@@ -46,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         flush()
-    except (CycloptsError, SettingsError) as error:
+    except CycloptsError as error:
         note(str(error))
         return USAGE
     except ImpastoError as error:
-        note(str(error))
-        return FAILED
+        note(spelled(error))
+        return USAGE if isinstance(error, SettingsError) else FAILED
     except KeyboardInterrupt:
         note("Interrupted.")
         return INTERRUPTED

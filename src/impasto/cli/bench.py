@@ -83,7 +83,7 @@ def _steps(names: list[EngineName], size: tuple[int, int]) -> dict[EngineName, f
     """Median seconds per step of the default objective and optimiser, engines in turns."""
     from impasto.run.events import Stepped
 
-    runs = {name: _painting(name, size).events() for name in names}
+    runs = {name: _stylization(name, size).events() for name in names}
 
     def step(name: EngineName) -> float:
         return _timed(lambda: next(event for event in runs[name] if isinstance(event, Stepped)))
@@ -96,7 +96,7 @@ def _steps(names: list[EngineName], size: tuple[int, int]) -> dict[EngineName, f
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def _painting(name: EngineName, size: tuple[int, int]) -> Stylization:
+def _stylization(name: EngineName, size: tuple[int, int]) -> Stylization:
     import numpy as np
 
     from impasto.jobs.stylization import Stylization

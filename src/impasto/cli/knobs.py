@@ -9,29 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_ori
 
 from cyclopts import Group, Parameter
 
-from impasto.errors import SettingsError
-from impasto.settings import presets
-from impasto.settings.settings import Settings, flag
+from impasto.cli.spelling import flag, with_flags
+from impasto.errors import ImpastoError, SettingsError
+from impasto.settings import presets, roles
+from impasto.settings.knob import Group as Section
+from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
 
 PREFIX = "IMPASTO_"
-
-GROUPS = {
-    "Picture": ("size", "init", "init_noise", "seed", "max_pixels"),
-    "Content and style": (
-        *("strength", "style_scale", "color", "style_loss", "content_loss", "objective"),
-        *("content_weight", "style_weight", "style_weights", "tv_weight"),
-        *("content_layers", "content_layer_weights", "style_layers", "layer_weights"),
-    ),
-    "Regions": ("mask", "style_mask", "mask_erosion"),
-    "Optimisation": (
-        *("optimizer", "learning_rate", "epochs", "steps_per_epoch"),
-        *("scales", "step_ratio", "detail", "negligible"),
-    ),
-    "Network": ("weights", "pooling", "padding", "device", "engine", "precision", "compile"),
-    "Memory": ("max_memory", "scratch", "tile", "history"),
-}
-"""Where the help shows each knob; one that is missing here is shown under 'More'."""
 
 
 class Layer(NamedTuple):
@@ -47,8 +32,7 @@ def settle(*layers: Layer) -> Settings:
     try:
         return Settings(**{name: _parsed(name, value) for name, (value, _) in merged.items()})
     except SettingsError as error:
-        origins = {flag(name): origin for name, (_, origin) in merged.items()}
-        raise SettingsError("\n".join(_traced(line, origins) for line in str(error).splitlines())) from None
+        raise _traced(error, {name: origin for name, (_, origin) in merged.items()}) from None
 
 
 def from_shell(
@@ -67,7 +51,7 @@ def layers(
     """What a command's flags, environment, TOML file and preset set, the weakest first."""
     found = [Layer(environment(environ), "the environment"), Layer(flags)]
     if config is not None:
-        found.insert(0, Layer(presets.read(config, "--config")[1], str(config)))
+        found.insert(0, Layer(presets.read(config, "config")[1], str(config)))
     if preset_name is not None:
         found.insert(0, Layer(presets.load(preset_name).knobs, f"the preset {preset_name!r}"))
     return found
@@ -90,9 +74,17 @@ def _is_list(name: str) -> bool:
     return get_origin(Settings.model_fields[name].annotation) is tuple
 
 
-def _traced(sentence: str, origins: Mapping[str, str]) -> str:
-    origin = origins.get(sentence.partition(" ")[0])
-    return f"{sentence.rstrip('.')} (set by {origin})." if origin else sentence
+def _traced(error: ImpastoError, origins: Mapping[str, str]) -> SettingsError:
+    """The same error, which also says where the values at fault were set."""
+    origin = origins.get(error.knob or "")
+    fault, cure, where = error.fault, error.cure, f" (set by {origin})" if origin else ""
+    return SettingsError(
+        fault if cure else fault + where,
+        cure and cure + where,
+        knob=error.knob,
+        value=error.value,
+        others=[_traced(other, origins) for other in error.others],
+    )
 
 
 def _flag(name: str, group: Group) -> Any:
@@ -118,7 +110,8 @@ def help_of(name: str) -> str:
         facts.append(" ".join(limits))
     if field.default != () and field.annotation is not bool:
         facts.append(f"default: {_shown(field.default)}")
-    return f"{field.description} [{'; '.join(facts)}]" if facts else field.description or ""
+    help = with_flags(field.description or "")
+    return f"{help} [{'; '.join(facts)}]" if facts else help
 
 
 def _number(value: float) -> str:
@@ -132,12 +125,9 @@ def _shown(value: Any) -> str:
 
 
 def _flags(without: Iterable[str] = ()) -> dict[str, Any]:
-    titles = {name: title for title, names in GROUPS.items() for name in names}
-    groups = {title: Group.create_ordered(title) for title in (*GROUPS, "More")}
+    groups = {section: Group.create_ordered(section.value) for section in Section}
     return {
-        name: _flag(name, groups[titles.get(name, "More")])
-        for name in Settings.model_fields
-        if name not in set(without)
+        name: _flag(name, groups[roles.of(name).group]) for name in Settings.model_fields if name not in set(without)
     }
 
 

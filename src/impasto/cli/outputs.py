@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.settings import roles
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted
 
@@ -53,25 +54,27 @@ class Outputs:
         paths = self.paths()
         for number, path in enumerate(paths):
             if any(_same(path, other) for other in paths[:number]):
-                raise SettingsError(f"{quoted(path)} would be written twice: give each output its own name.")
+                raise SettingsError(f"{quoted(path)} would be written twice", "give each output its own name")
             if any(_same(path, source) for source in inputs):
-                raise SettingsError(f"{quoted(path)} is one of the inputs: give the output another name.")
+                raise SettingsError(f"{quoted(path)} is one of the inputs", "give the output another name")
         if not self.overwrite and (self.folder / STATE).exists():
             raise ImageError(
-                f"{quoted(self.folder)} holds an unfinished run: go on with {resume_command(self.folder)}, or start "
-                "again with --overwrite."
+                f"{quoted(self.folder)} holds an unfinished run",
+                f"go on with {resume_command(self.folder)}, or start again with `overwrite`",
             )
         for path in (self.picture, *self.snapshots.values()):
             writing.check_writable(path, self.overwrite)
         longest = writing.FORMATS[self.picture.suffix.lower()].longest
         if settings.size > longest:
             raise ImageError(
-                f"{quoted(self.picture)} can hold {longest} pixels a side, fewer than --size {settings.size}: "
-                "save it as .png or .tif."
+                f"{quoted(self.picture)} can hold {longest} pixels a side, fewer than `size` {settings.size}",
+                "save it as .png or .tif",
+                knob="size",
+                value=settings.size,
             )
         if self.figure is not None:
             if self.figure.suffix.lower() not in FIGURES:
-                raise ImageError(f"{quoted(self.figure)} is not a figure's name: end it in {', '.join(FIGURES)}.")
+                raise ImageError(f"{quoted(self.figure)} is not a figure's name", f"end it in {', '.join(FIGURES)}")
             _check_file(self.figure, self.overwrite)
             _check_file(measures_of(self.figure), self.overwrite)
 
@@ -86,7 +89,8 @@ class Outputs:
             if plan.folder is not None and height * width > writing.PRINT_PIXELS and not streamed:
                 raise ImageError(
                     f"{quoted(path)} would be held in memory whole, and {width}×{height} px are painted in files since "
-                    "memory is short: save it as .tif."
+                    "memory is short",
+                    "save it as .tif",
                 )
 
     def noted(self) -> dict[str, Any]:
@@ -120,17 +124,14 @@ def recalled(noted: Mapping[str, Any], folder: Path) -> Outputs:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ImpastoError(
-            f"{quoted(folder)} doesn't say where the picture goes, as its run wasn't begun on the command line: go on "
-            "with it from Python."
+            f"{quoted(folder)} doesn't say where the picture goes, as its run wasn't begun on the command line",
+            "go on with it from Python",
         ) from None
 
 
 def inputs(pictures: Iterable[str], settings: Settings, config: Path | None = None) -> list[Path]:
     """The files that a run reads, which no output may replace."""
-    named = [*pictures, settings.weights, *settings.mask, *settings.style_mask]
-    if settings.init_is_image:
-        named.append(settings.init)
-    return [*map(Path, named), *([] if config is None else [config])]
+    return [*map(Path, (*pictures, *roles.files(settings))), *([] if config is None else [config])]
 
 
 def resume_command(folder: Path) -> str:
@@ -148,7 +149,8 @@ def parse_every(text: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise SettingsError(f"--checkpoint is {text!r} but should be 'auto', 'off' or a number of seconds.")
+        fault = f"`checkpoint` is {text!r} but should be 'auto', 'off' or a number of seconds"
+        raise SettingsError(fault, knob="checkpoint", value=text)
     return seconds
 
 
@@ -174,9 +176,11 @@ def parse_epochs(text: str | None, epochs: int) -> tuple[int, ...]:
     try:
         chosen = sorted({int(part) for part in text.split(",")})
     except ValueError:
-        raise SettingsError(f"--snapshots is {text!r} but should be epochs with commas, such as 1,5,10.") from None
+        fault = f"`snapshots` is {text!r} but should be epochs with commas, such as 1,5,10"
+        raise SettingsError(fault, knob="snapshots", value=text) from None
     if strays := [n for n in chosen if not 1 <= n <= epochs]:
-        raise SettingsError(f"--snapshots names epoch {strays[0]} but the run has epochs 1 to {epochs}.")
+        fault = f"`snapshots` names epoch {strays[0]} but the run has epochs 1 to {epochs}"
+        raise SettingsError(fault, knob="snapshots", value=text)
     return tuple(chosen)
 
 
@@ -189,6 +193,6 @@ def _same(path: Path, other: Path) -> bool:
 
 def _check_file(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise ImageError(f"{quoted(path)} already exists: choose another name or allow overwriting.")
+        raise ImageError(f"{quoted(path)} already exists", "choose another name or allow overwriting")
     if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        raise ImageError(f"{quoted(path)} can't be written: choose a file in a folder where you may write.")
+        raise ImageError(f"{quoted(path)} can't be written", "choose a file in a folder where you may write")

@@ -93,11 +93,11 @@ def paint(
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.jobs.stylization import Stylization
 
-    painting = Stylization(content, style, settings)
+    stylization = Stylization(content, style, settings)
     if began is not None:
-        if changed := began.changed_inputs(painting.recipe()):
-            raise ImpastoError("\n".join(changed))
+        if changed := began.changed_inputs(stylization.recipe()):
+            raise ImpastoError(changed[0].fault, changed[0].cure, others=changed[1:])
         if done:
             return tell_finished(files, as_json=json)
-        tell_differences(began, painting.recipe())
-    return run(painting, files, as_json=json, quiet=quiet, resume=began is not None)
+        tell_differences(began, stylization.recipe())
+    return run(stylization, files, as_json=json, quiet=quiet, resume=began is not None)

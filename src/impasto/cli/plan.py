@@ -7,7 +7,6 @@ from pathlib import Path
 
 from impasto.cli import knobs
 from impasto.cli.terminal import duration, tell, tell_json
-from impasto.images.size import size_of
 
 
 def plan(
@@ -22,6 +21,7 @@ def plan(
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto.images import reading
+    from impasto.images.size import size_of
     from impasto.network import engines, weights
     from impasto.run.memory import MEGABYTE
     from impasto.run.plan import foresee

@@ -9,9 +9,11 @@ from cyclopts import App, Parameter
 
 from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
+from impasto.cli.spelling import spelled
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import SettingsError
 from impasto.settings import presets as store
+from impasto.settings import roles
 
 presets = App(name="presets", help="List the named starting points, show one, or save one of your own.")
 
@@ -56,9 +58,10 @@ def save(
     settings = knobs.settle(*given)
     chosen = {knob: None for layer in given for knob in layer.values}
     if not chosen:
-        raise SettingsError(f"No setting is given for the preset {name!r}: name at least one, such as --size 768.")
+        raise SettingsError(f"No setting is given for the preset {name!r}", "name at least one, such as `size` 768")
     values = settings.model_dump(mode="json")
-    tell(str(store.save(name, {k: _anywhere(k, values[k]) for k in chosen}, description, overwrite=overwrite)))
+    found_anywhere = {knob: roles.with_files(knob, values[knob], lambda f: str(Path(f).absolute())) for knob in chosen}
+    tell(str(store.save(name, found_anywhere, description, overwrite=overwrite)))
 
 
 def _described(name: str) -> str:
@@ -66,7 +69,7 @@ def _described(name: str) -> str:
         preset = store.load(name)
         _checked(preset)
     except SettingsError as error:
-        return f"BROKEN: {error}"
+        return f"BROKEN: {spelled(error)}"
     return preset.description
 
 
@@ -75,9 +78,3 @@ def _checked(preset: store.Preset) -> dict[str, object]:
     settings = knobs.settle(knobs.Layer(preset.knobs, f"the preset {preset.name!r}"))
     values = settings.model_dump(mode="json")
     return {knob: values[knob] for knob in preset.knobs}
-
-
-def _anywhere(knob: str, value: object) -> object:
-    """A file's name such that it is found from any folder."""
-    is_file = knob in ("init", "weights") and isinstance(value, str) and Path(value).is_file()
-    return str(Path(value).absolute()) if is_file and isinstance(value, str) else value

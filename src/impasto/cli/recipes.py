@@ -34,14 +34,14 @@ def inspect(
     inputs = [("content", recipe.content), *(("style", style) for style in recipe.styles)]
     if recipe.init is not None:
         inputs.append(("init", recipe.init))
-    for role, ingredient in inputs:
-        tell(f"{role:<12} {ingredient.path or ingredient.name}\n{'':<12} SHA-256 {ingredient.sha256}")
+    for role, image in inputs:
+        tell(f"{role:<12} {image.path or image.name}\n{'':<12} SHA-256 {image.sha256}")
     tell(f"weights      {recipe.settings.get('weights')}\n{'':<12} SHA-256 {recipe.weights_sha256}")
     tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}\n")
     width = max(map(len, recipe.settings), default=0)
     for name, value in recipe.settings.items():
         tell(f"{name:<{width}}  {_shown(value)}")
-    for change in recipe.steering:
+    for change in recipe.schedule:
         tell(f"\nafter {change.after} steps")
         for name, value in change.knobs.items():
             tell(f"{name:<{width}}  {_shown(value)}")
@@ -66,8 +66,8 @@ def rerun(
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
     files = Outputs(output or out.with_name(f"{out.stem}_rerun.png"), overwrite=overwrite)
-    painting = again(recipe, files, content, style or (), [out], quiet=quiet)
-    return run(painting, files, as_json=json, quiet=quiet)
+    stylization = again(recipe, files, content, style or (), [out], quiet=quiet)
+    return run(stylization, files, as_json=json, quiet=quiet)
 
 
 def again(
@@ -85,9 +85,9 @@ def again(
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.jobs.stylization import from_recipe
 
-    painting = from_recipe(recipe, content=content, styles=styles)
-    tell_differences(recipe, painting.recipe())
-    return painting
+    stylization = from_recipe(recipe, content=content, styles=styles)
+    tell_differences(recipe, stylization.recipe())
+    return stylization
 
 
 def read(path: Path) -> Recipe:

@@ -31,8 +31,8 @@ def resume(
     folder = run if run.is_dir() else run.with_name(run.name + ".run")
     recipe, noted = origin(folder)
     files = recalled(noted, folder)
-    painting = again(recipe, files, content, style or (), [], quiet=quiet)
-    return drive(painting, files, as_json=json, quiet=quiet, resume=True)
+    stylization = again(recipe, files, content, style or (), [], quiet=quiet)
+    return drive(stylization, files, as_json=json, quiet=quiet, resume=True)
 
 
 def earlier(files: Outputs) -> tuple[Recipe | None, bool]:

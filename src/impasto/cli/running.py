@@ -95,35 +95,35 @@ class Progress:
         return None if self._newest is None else self._newest()
 
 
-def run(painting: Stylization, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
+def run(stylization: Stylization, outputs: Outputs, *, as_json: bool, quiet: bool, resume: bool = False) -> int:
     """Paint, or go on from the run's saved state, write what `outputs` names, say where it is; returns the exit code.
 
     The first Ctrl-C (SIGTERM, SIGHUP) saves the newest picture and the run's state, and returns 130 (143, 129). Only a
     finished picture carries its recipe: no settings lead to any other one.
     """
-    outputs.check_plan(painting.plan)
+    outputs.check_plan(stylization.plan)
     with Interruption() as interruption:
-        recorder = _recorder(painting, outputs)
-        with _checkpointer(painting, outputs, recorder, resume=resume) as checkpointer:
-            job = Job(painting, outputs, recorder, checkpointer)
+        recorder = _recorder(stylization, outputs)
+        with _checkpointer(stylization, outputs, recorder, resume=resume) as checkpointer:
+            driver = RunDriver(stylization, outputs, recorder, checkpointer)
             if not resume:
-                job.forget()
-            events = _resumed(painting, outputs, recorder, quiet=quiet) if resume else painting.events()
-            job.paint(events, interruption, quiet=quiet)
-            if job.so_far.finished:
-                job.finish()
-            elif not job.interrupt():
+                driver.forget()
+            events = _resumed(stylization, outputs, recorder, quiet=quiet) if resume else stylization.events()
+            driver.paint(events, interruption, quiet=quiet)
+            if driver.so_far.finished:
+                driver.finish()
+            elif not driver.interrupt():
                 return interruption.code
             folder = None if checkpointer is None or not checkpointer.saved else checkpointer.folder
-    tell_result(job.so_far, outputs, painting.settings, job.written, folder, as_json=as_json, quiet=quiet)
-    return 0 if job.so_far.finished else interruption.code
+    tell_result(driver.so_far, outputs, stylization.settings, driver.written, folder, as_json=as_json, quiet=quiet)
+    return 0 if driver.so_far.finished else interruption.code
 
 
 @dataclass
-class Job:
+class RunDriver:
     """A run that is being driven: what is painted, where it goes, and what is known and written of it so far."""
 
-    painting: Stylization
+    stylization: Stylization
     outputs: Outputs
     recorder: Recorder
     checkpointer: Checkpointer | None
@@ -133,7 +133,7 @@ class Job:
     def paint(self, events: Iterable[Event], interruption: Interruption, *, quiet: bool) -> None:
         """Take the run's events, until their end or an interruption."""
         try:
-            with following(epochs=self.painting.settings.epochs, quiet=quiet) as show:
+            with following(epochs=self.stylization.settings.epochs, quiet=quiet) as show:
                 for event in events:
                     self.see(event)
                     if interruption.signal is not None:
@@ -143,7 +143,8 @@ class Job:
         except DivergedError as error:
             self.save(error.picture, self.outputs.picture)
             self.forget()  # it would only end here again
-            raise ImpastoError(f"{error}\nThe last good picture is {quoted(self.outputs.picture)}.") from error
+            last = ImpastoError(f"The last good picture is {quoted(self.outputs.picture)}")
+            raise ImpastoError(error.fault, error.cure, others=[last]) from error
 
     def see(self, event: Event) -> None:
         """Take note of an event, and write what it brings along."""
@@ -163,7 +164,7 @@ class Job:
 
     def finish(self) -> None:
         """Write the result and its report; the state isn't needed any more."""
-        recipe = self.painting.recipe().to_json() if self.outputs.with_recipe else None
+        recipe = self.stylization.recipe().to_json() if self.outputs.with_recipe else None
         self.save(self.so_far.picture(), self.outputs.picture, recipe)
         if (figure := self.outputs.figure) is not None:
             with self.resumable(figure):
@@ -194,9 +195,9 @@ class Job:
         from impasto.images import writing
         from impasto.images.size import resize
 
-        full = resize(picture, self.so_far.size, self.painting.scratch)
+        full = resize(picture, self.so_far.size, self.stylization.scratch)
         with self.resumable(path):
-            writing.save(path, full, alpha=self.painting.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
+            writing.save(path, full, alpha=self.stylization.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
 
     @contextlib.contextmanager
     def resumable(self, path: Path) -> Iterator[None]:
@@ -204,43 +205,43 @@ class Job:
         try:
             yield
         except ImpastoError as error:
-            checkpointer, fault = self.checkpointer, str(error).rpartition(": ")[0]
+            checkpointer = self.checkpointer
             if checkpointer is None or not (checkpointer.save(complain=False) or checkpointer.saved):
                 raise
             what = ", which replaces what is there" if path.exists() else ""
             raise ImpastoError(
-                f"{fault}: put that right, then go on with {resume_command(checkpointer.folder)}{what}."
+                error.fault, f"put that right, then go on with {resume_command(checkpointer.folder)}{what}"
             ) from error
 
 
-def _resumed(painting: Stylization, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
+def _resumed(stylization: Stylization, outputs: Outputs, recorder: Recorder, *, quiet: bool) -> Iterator[Event]:
     """The rest of the run whose state is in the folder; nobody but its events holds on to the state's tensors."""
     from impasto.jobs import checkpoint
     from impasto.jobs.checkpointer import STATE
 
-    saved = checkpoint.read(outputs.folder / STATE, painting.scratch)
+    saved = checkpoint.read(outputs.folder / STATE, stylization.scratch)
     recorder.load_state(saved.record)
     if not quiet:
         note(f"Going on after step {saved.state.step}.")
-    return painting.events(saved.state)
+    return stylization.events(saved.state)
 
 
-def _recorder(painting: Stylization, outputs: Outputs) -> Recorder:
+def _recorder(stylization: Stylization, outputs: Outputs) -> Recorder:
     """What notes the steps, as a report may be asked for when the run goes on, and a figure's pictures."""
     from impasto.report.record import EPOCHS, Recorder
 
     return Recorder(
-        painting.content.pixels,
-        [style.pixels for style in painting.styles],
-        settings=painting.settings,
-        network=painting.network,
+        stylization.content.pixels,
+        [style.pixels for style in stylization.styles],
+        settings=stylization.settings,
+        network=stylization.network,
         epochs=() if outputs.figure is None else EPOCHS,
     )
 
 
 @contextlib.contextmanager
 def _checkpointer(
-    painting: Stylization, outputs: Outputs, recorder: Recorder, *, resume: bool
+    stylization: Stylization, outputs: Outputs, recorder: Recorder, *, resume: bool
 ) -> Iterator[Checkpointer | None]:
     """What saves the run's state, if it is to be saved; it has the outputs for itself, so drafts there are nobody's."""
     if outputs.every == math.inf and not resume:
@@ -249,7 +250,12 @@ def _checkpointer(
     from impasto.jobs.checkpointer import Checkpointer
 
     with Checkpointer(
-        outputs.folder, painting.recipe(), record=recorder.state, shell=outputs.noted(), every=outputs.every, warn=note
+        outputs.folder,
+        stylization.recipe(),
+        record=recorder.state,
+        shell=outputs.noted(),
+        every=outputs.every,
+        warn=note,
     ) as checkpointer:
         for path in outputs.paths():
             remove_drafts(path)
@@ -263,7 +269,8 @@ def _write_report(report: Report, figure: Path, *, overwrite: bool) -> None:
         write_atomically(measures_of(figure), lambda f: f.write(text), overwrite=overwrite)
     except OSError as error:
         raise ImpastoError(
-            f"The report {quoted(figure)} can't be written ({reason(error)}): make room and run again with --overwrite."
+            f"The report {quoted(figure)} can't be written ({reason(error)})",
+            "make room and run again with `overwrite`",
         ) from error
 
 

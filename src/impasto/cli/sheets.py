@@ -1,4 +1,4 @@
-"""Stylization many pictures for one labelled sheet, from the shell: what `sweep` and `reconstruct` share."""
+"""Painting many pictures for one labelled sheet, from the shell: what `sweep` and `reconstruct` share."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Files:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)}): choose another.") from None
+                raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)})", "choose another") from None
         everything = outputs.Outputs(self.sheet, dict(enumerate(self.pictures)), overwrite=self.overwrite)
         everything.check(Settings(), inputs)
 

@@ -29,11 +29,11 @@ def swatches(
     from impasto.swatches import catalogue as bundled
 
     if write is None and output is not None:
-        raise SettingsError("--output is given without --write: name the swatch to write.")
+        raise SettingsError("`output` is given without `write`", "name the swatch to write", knob="output")
     if sheet is None and write is None:
-        for flag, given in (("--size", size is not None), ("--overwrite", overwrite)):
+        for name, given in (("size", size is not None), ("overwrite", overwrite)):
             if given:
-                raise SettingsError(f"{flag} is given without --write or --sheet: say what to write.")
+                raise SettingsError(f"`{name}` is given without `write` or `sheet`", "say what to write", knob=name)
         width = max(map(len, bundled.SWATCHES))
         for swatch in bundled.SWATCHES.values():
             tell(f"{swatch.name:<{width}}  {swatch.title}")

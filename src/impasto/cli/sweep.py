@@ -11,10 +11,10 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
+from impasto.cli.spelling import flag
 from impasto.errors import SettingsError
 from impasto.settings import grid
 from impasto.settings.grid import Cell
-from impasto.settings.settings import flag
 
 
 def sweep(
@@ -51,6 +51,6 @@ def sweep(
 
 def _cells(axes: Sequence[grid.Axis], flags: Mapping[str, Any], config: Path | None, preset: str | None) -> list[Cell]:
     if both := [axis.knob for axis in axes if axis.knob in flags]:
-        raise SettingsError(f"{flag(both[0])} is given and varied too: drop one.")
+        raise SettingsError(f"`{both[0]}` is given and varied too", "drop one", knob=both[0], value=flags[both[0]])
     layers = knobs.layers(flags, os.environ, config, preset)
-    return grid.cells(axes, lambda changes: knobs.settle(*layers, knobs.Layer(changes, "--vary")))
+    return grid.cells(axes, lambda changes: knobs.settle(*layers, knobs.Layer(changes, flag("vary"))))

@@ -34,7 +34,7 @@ def _stdout() -> Iterator[None]:
         raise
     except OSError as error:
         abandon_stdout()
-        raise ImpastoError(f"The result can't be written to stdout ({reason(error)}): send it elsewhere.") from None
+        raise ImpastoError(f"The result can't be written to stdout ({reason(error)})", "send it elsewhere") from None
 
 
 def tell_json(result: Mapping[str, Any]) -> None:

@@ -91,7 +91,8 @@ def parse_size(text: str) -> tuple[int, int]:
     """'512x256' -> (512, 256), width and height, and '512' -> (512, 512); raises `SettingsError`."""
     found = re.fullmatch(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", text, re.IGNORECASE)
     if found is None:
-        raise SettingsError(f"--size is {text!r} but should be width and height in pixels, such as 512x512.")
+        fault = f"`size` is {text!r} but should be width and height in pixels, such as 512x512"
+        raise SettingsError(fault, knob="size", value=text)
     return int(found[1]), int(found[2] or found[1])
 
 

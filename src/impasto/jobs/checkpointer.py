@@ -1,4 +1,4 @@
-"""A run's folder, and when its state is saved there: a run that was killed goes on instead of beginning reset."""
+"""A run's folder, and when its state is saved there: a run that was killed goes on instead of beginning anew."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Checkpointer:
         return True
 
     def discard(self) -> None:
-        """Forget what is saved here: the run begins reset, or its result is safe."""
+        """Forget what is saved here: the run begins anew, or its result is safe."""
         with contextlib.suppress(OSError):
             (self.folder / STATE).unlink(missing_ok=True)
 
@@ -130,7 +130,7 @@ class Checkpointer:
             self._lock.acquire()
         except Timeout:
             raise ImpastoError(
-                f"{quoted(self.folder)} belongs to a run that another process is painting: wait for it, or stop it."
+                f"{quoted(self.folder)} belongs to a run that another process is painting", "wait for it, or stop it"
             ) from None
         remove_drafts(self.folder / STATE)
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from impasto.errors import ImageError, SettingsError
+from impasto.settings import roles
+from impasto.settings.knob import Affects
 from impasto.settings.schedule import ScheduledChange
-from impasto.settings.settings import Settings, flag
+from impasto.settings.settings import Settings
 
 KEY = "impasto"
 """The recipe's own mark in a picture's metadata, so that a stranger's note isn't taken for one."""
 
+FORMAT = 2
+"""Number of the arrangement of fields, written into each recipe; `_translated` reads the earlier one."""
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+ANEW = "start again with `overwrite` instead of `resume`"
+
 
 @dataclass(frozen=True)
-class Ingredient:
+class InputFile:
     """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     path: str | None
@@ -27,20 +42,23 @@ class Ingredient:
 class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
-    `settings` are those that it began with, `steering` what was changed of them on the way.
+    `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
+    `mask` names, then those of `style_mask`.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     version: str
     settings: dict[str, Any]
-    content: Ingredient
-    styles: tuple[Ingredient, ...]
-    init: Ingredient | None
+    content: InputFile
+    styles: tuple[InputFile, ...]
+    init: InputFile | None
     weights_sha256: str
     torch: str
     threads: int
     machine: str
-    masks: tuple[Ingredient, ...] = ()
-    steering: tuple[ScheduledChange, ...] = ()
+    masks: tuple[InputFile, ...] = ()
+    schedule: tuple[ScheduledChange, ...] = ()
 
     @property
     def engine(self) -> str:
@@ -49,24 +67,28 @@ class Recipe:
 
     def to_json(self) -> str:
         """The recipe as the note that goes into the picture's metadata."""
-        return json.dumps({KEY: asdict(self)}, ensure_ascii=False)
+        return json.dumps({KEY: {"format": FORMAT} | asdict(self)}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, note: str | None, where: str) -> Recipe:
-        """The recipe in a picture's note; raises `ImageError` naming the file `where` if there is none."""
+        """The recipe in a picture's note, checked field by field.
+
+        Raises `ImageError` naming the file `where` if there is none, or one of a later format.
+        """
         try:
-            fields = json.loads(note or "")[KEY]
-            parts = {
-                "content": Ingredient(**fields.pop("content")),
-                "styles": tuple(Ingredient(**style) for style in fields.pop("styles")),
-                "masks": tuple(Ingredient(**mask) for mask in fields.pop("masks", ())),
-                "steering": tuple(ScheduledChange(**change) for change in fields.pop("steering", ())),
-                "init": None if (init := fields.pop("init")) is None else Ingredient(**init),
-            }
-            return cls(**fields, **parts)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            fields = dict(json.loads(note or "")[KEY])
+            written = fields.pop("format", 1)
+            if not isinstance(written, int) or written < 1:
+                raise ValueError
+            if written > FORMAT:
+                raise ImageError(
+                    f"{where} carries a recipe of format {written}, which this version doesn't know",
+                    "use the impasto that wrote it, or a later one",
+                )
+            return _parser().validate_json(json.dumps(_translated(fields, written)))
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ImageError(
-                f"{where} carries no impasto recipe: use a picture that impasto wrote without --no-metadata."
+                f"{where} carries no impasto recipe", "use a picture that impasto wrote without `no_metadata`"
             ) from None
 
     def checked_settings(self) -> Settings:
@@ -76,47 +98,73 @@ class Recipe:
     def continued(self, settings: Settings) -> Settings:
         """`settings` with what they leave open as this recipe has it, to go on with a run.
 
-        Raises `SettingsError` with a sentence for each knob that would change the picture.
+        Raises `SettingsError`, with an error for each knob that would change the picture. Which files knobs name
+        doesn't matter here, as `changed_inputs` compares what is in them.
         """
-        began, now = self.checked_settings().model_dump(mode="json"), settings.model_dump(mode="json")
-        open_now = {knob: began[knob] for knob in LEFT_OPEN if now[knob] == "auto"}
-        free = {*FREE, *(["init"] if settings.init_is_image and self.init is not None else [])}
-        if changed := [
-            f"{flag(knob)} was {_shown(began[knob])} when the run began and is {_shown(value)} now: "
-            f"give the old value, or {ANEW}."
-            for knob, value in (now | open_now).items()
-            if knob not in free and value != began[knob]
-        ]:
-            raise SettingsError("\n".join(changed))
-        return settings.model_copy(update={knob: getattr(self.checked_settings(), knob) for knob in open_now})
+        began = self.checked_settings()
+        before, now = began.model_dump(mode="json"), settings.model_dump(mode="json")
+        settled = {knob: before[knob] for knob in roles.settled() if now[knob] == "auto"}
+        free = {*roles.affecting(Affects.RESOURCES), "weights"}  # any source of weights, word or file, has its hash
+        changed = [
+            SettingsError(
+                f"`{knob}` was {_shown(before[knob])} when the run began and is {_shown(value)} now",
+                f"give the old value, or {ANEW}",
+                knob=knob,
+                value=value,
+            )
+            for knob, value in (now | settled).items()
+            if knob not in free and _without_files(knob, value) != _without_files(knob, before[knob])
+        ]
+        if changed:
+            first, *others = changed
+            raise SettingsError(first.fault, first.cure, knob=first.knob, value=first.value, others=others)
+        return settings.model_copy(update={knob: getattr(began, knob) for knob in settled})
 
-    def changed_inputs(self, now: Recipe) -> list[str]:
-        """A sentence for each input of this recipe that is another one `now`, by its SHA-256."""
-        if len(self.styles) != len(now.styles):
-            return [
-                f"The run began with {len(self.styles)} styles and has {len(now.styles)} now: give the same, or {ANEW}."
-            ]
-        pairs = [("content image", self.content, now.content)]
-        pairs += [("style image", then, style) for then, style in zip(self.styles, now.styles, strict=True)]
-        if self.init is not None and now.init is not None:
-            pairs.append(("init image", self.init, now.init))
-        named = [(f"{role} {i.path or i.name!r}", then.sha256, i.sha256) for role, then, i in pairs]
-        named.append((f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256))
+    def changed_inputs(self, now: Recipe) -> list[ImageError]:
+        """An error for each input of this recipe that is another one `now`, by its SHA-256."""
+        for what, old, new in (("styles", self.styles, now.styles), ("masks", self.masks, now.masks)):
+            if len(old) != len(new):
+                fault = f"The run began with {len(old)} {what} and has {len(new)} now"
+                return [ImageError(fault, f"give the same, or {ANEW}")]
         return [
-            f"The {name} is not what the run began with (SHA-256 {sha256[:12]}…, not {then[:12]}…): "
-            f"put the old one back, or {ANEW}."
-            for name, then, sha256 in named
-            if sha256 != then
+            ImageError(
+                f"The {name} is not what the run began with (SHA-256 {new[:12]}…, not {old[:12]}…)",
+                f"put the old one back, or {ANEW}",
+            )
+            for name, old, new in self._hashes(now)
+            if new != old
         ]
 
+    def _hashes(self, now: Recipe) -> Iterator[tuple[str, str, str]]:
+        """The name of each input, its hash here and `now`."""
+        pairs = [("content", self.content, now.content)]
+        pairs += [("style", then, style) for then, style in zip(self.styles, now.styles, strict=True)]
+        if self.init is not None and now.init is not None:
+            pairs.append(("init", self.init, now.init))
+        pairs += [("mask", then, mask) for then, mask in zip(self.masks, now.masks, strict=True)]
+        for role, then, found in pairs:
+            yield f"{role} image {found.path or found.name!r}", then.sha256, found.sha256
+        yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
 
-LEFT_OPEN = ("engine", "tile", "history", "device")
-"""Knobs whose 'auto' goes on with what the run had settled."""
 
-FREE = ("max_memory", "max_pixels", "weights")
-"""Knobs that may differ when a run goes on: they don't change the picture, or are known by their hash."""
+@cache
+def _parser() -> TypeAdapter[Recipe]:
+    return TypeAdapter(Recipe)
 
-ANEW = "start again with --overwrite instead of --resume"
+
+def _translated(fields: dict[str, Any], written: int) -> dict[str, Any]:
+    """The fields of a recipe of an earlier format as they are called now.
+
+    Format 1, which had no number yet, called the schedule `steering`; its oldest recipes have neither that nor masks.
+    """
+    if written == 1 and "steering" in fields:
+        fields["schedule"] = fields.pop("steering")
+    return fields
+
+
+def _without_files(knob: str, value: Any) -> Any:
+    """A knob's value with the same word for every file, whatever it is called."""
+    return roles.with_files(knob, value, lambda _: "a file")
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import reading, writing
 from impasto.images.reading import SourceImage
 from impasto.images.size import fit, resize, size_of
-from impasto.jobs.recipe import Ingredient, Recipe
+from impasto.jobs.recipe import InputFile, Recipe
 from impasto.network import engines, weights
 from impasto.network.engine import Engine
 from impasto.objective.targets import Remembered
@@ -154,15 +154,15 @@ class Stylization:
         return Recipe(
             version=version("impasto"),
             settings=settings,
-            content=_ingredient(self.content),
-            styles=tuple(_ingredient(style) for style in self.styles),
-            init=None if self.init is None else _ingredient(self.init),
-            masks=tuple(_ingredient(mask) for mask in (*self.masks, *self.style_masks) if mask is not None),
+            content=_input_file(self.content),
+            styles=tuple(_input_file(style) for style in self.styles),
+            init=None if self.init is None else _input_file(self.init),
+            masks=tuple(_input_file(mask) for mask in (*self.masks, *self.style_masks) if mask is not None),
             weights_sha256=self.weights.sha256,
             torch=torch.__version__,
             threads=torch.get_num_threads(),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            steering=self.steering if self.stylizer is None else self.stylizer.steering.plan,
+            schedule=self.steering if self.stylizer is None else self.stylizer.steering.plan,
         )
 
 
@@ -179,7 +179,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],
         settings,
-        steering=recipe.steering,
+        steering=recipe.schedule,
     )
     pairs = [("content", painting.content, recipe.content)]
     if len(painting.styles) != len(recipe.styles):
@@ -287,9 +287,9 @@ def _seen(style: SourceImage) -> SourceImage:
     return style
 
 
-def _ingredient(picture: SourceImage) -> Ingredient:
-    return Ingredient(picture.name, picture.path, picture.sha256)
+def _input_file(picture: SourceImage) -> InputFile:
+    return InputFile(picture.name, picture.path, picture.sha256)
 
 
-def _recorded(ingredient: Ingredient) -> str:
-    return ingredient.path if ingredient.path is not None else ingredient.name
+def _recorded(file: InputFile) -> str:
+    return file.path if file.path is not None else file.name

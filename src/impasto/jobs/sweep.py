@@ -13,20 +13,16 @@ from impasto.network.stages import network_pixels
 from impasto.objective.targets import Remembered
 from impasto.run.events import Event
 from impasto.settings.grid import Cell
+from impasto.settings.knob import Affects
+from impasto.settings.roles import affecting
 from impasto.settings.settings import Settings
 from impasto.swatches import catalogue as swatches
 
-NETWORK_KNOBS = ("weights", "pooling", "padding", "device", "engine", "precision", "compile")
+NETWORK_KNOBS = affecting(Affects.NETWORK)
 """What a network is made from."""
 
-NOT_IN_TARGETS = frozenset(
-    {
-        *("objective", "content_weight", "style_weight", "content_layer_weights", "layer_weights", "tv_weight"),
-        *("strength", "optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales", "step_ratio", "detail"),
-        *("negligible", "init", "max_memory", "scratch", "history", "max_pixels"),
-    }
-)
-"""Knobs that leave what the inputs show the network as it is; a new knob doesn't, until it is named here."""
+TARGET_KNOBS = affecting(Affects.NETWORK, Affects.TARGETS)
+"""Knobs that change what is measured of the inputs."""
 
 LOOK = 0.5
 """What looking at a picture takes, relative to looking and coming back with a gradient, see `network_pixels`."""
@@ -54,7 +50,7 @@ class Sweep:
             self.paintings.append(Stylization(photo, painted, settings, network=network, opened=named))
         self.together: dict[tuple[object, ...], list[int]] = {}
         for number, cell in enumerate(cells):
-            targets = _values(cell.settings, sorted(Settings.model_fields.keys() - NOT_IN_TARGETS))
+            targets = _values(cell.settings, TARGET_KNOBS)
             self.together.setdefault(targets, []).append(number)
         self.estimates = self._estimates()
 

@@ -51,7 +51,7 @@ class Stylizer:
 
         Raises `SettingsError` for other knobs, or values that aren't allowed.
         """
-        self.steering.ask(knobs)
+        self.steering.request(knobs)
 
     def paint(
         self,
@@ -73,7 +73,7 @@ class Stylizer:
         bit. Raises `DivergedError` with the last good picture when loss, gradient or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
-        s = self.steering.asked
+        s = self.steering.requested
         prospect = foresee(s, self.network, size_of(content))
         scales, plan = prospect.scales, prospect.plan
         sizes, steps = tuple(scale.size for scale in scales), tuple(scale.steps for scale in scales)
@@ -134,7 +134,7 @@ class Stylizer:
     def _heed(self, run: Run, scene: Scene) -> bool:
         """Go on from the canvas by what was asked for since the last step; whether that is something new."""
         color = self.steering.settings.color
-        if not self.steering.take(run.taken):
+        if not self.steering.apply(run.taken):
             return False
         if self.steering.settings.color is color:
             run.steered()

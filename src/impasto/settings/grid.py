@@ -44,11 +44,11 @@ def parse_axis(text: str) -> Axis:
     name, equals, values = text.partition("=")
     knob = name.strip().replace("-", "_")
     if not equals:
-        raise SettingsError(f"--vary is {text!r}, without a '=': {FORMS}.")
+        raise _wrong(f"`vary` is {text!r}, without a '='", FORMS, text)
     if knob not in Settings.model_fields:
         near = difflib.get_close_matches(knob, Settings.model_fields, n=1)
-        hint = f": did you mean {near[0].replace('_', '-')!r}?" if near else "."
-        raise SettingsError(f"--vary names {name.strip()!r}, which is not a setting{hint}")
+        cure = f"did you mean {near[0].replace('_', '-')!r}?" if near else ""
+        raise _wrong(f"`vary` names {name.strip()!r}, which is not a setting", cure, text)
     if _is_list(knob):
         found = [tuple(part.strip() for part in value.split(",")) for value in values.split(";")]
     elif ":" in values and (number := _kind_of_number(knob)) is not None:
@@ -56,7 +56,7 @@ def parse_axis(text: str) -> Axis:
     else:
         found = [value.strip() for value in values.split(",")]
     if not 2 <= len(found) <= MOST_VALUES:
-        raise SettingsError(f"--vary {text} has {len(found)} values: give 2 to {MOST_VALUES}.")
+        raise _wrong(f"`vary` {text} has {len(found)} values", f"give 2 to {MOST_VALUES}", text)
     return Axis(knob, tuple(found))
 
 
@@ -66,7 +66,8 @@ def cells(axes: Sequence[Axis], settle: Callable[[dict[str, Any]], Settings]) ->
     Raises `SettingsError` for any value that isn't allowed, and for one that comes twice.
     """
     if not 1 <= len(axes) <= 2 or len({axis.knob for axis in axes}) < len(axes):
-        raise SettingsError(f"--vary names {', '.join(axis.knob for axis in axes)}: give one or two different knobs.")
+        named = ", ".join(axis.knob for axis in axes)
+        raise _wrong(f"`vary` names {named}", "give one or two different knobs", named)
     across, down = axes[0], axes[1] if len(axes) == 2 else None
     grid: list[Cell] = []
     for row, below in enumerate([None] if down is None else down.values):
@@ -79,7 +80,7 @@ def cells(axes: Sequence[Axis], settle: Callable[[dict[str, Any]], Settings]) ->
         edge = [c for c in grid if (c.row if axis is across else c.column) == 0]
         taken = [getattr(cell.settings, axis.knob) for cell in edge]
         if twice := [value for n, value in enumerate(taken) if value in taken[:n]]:
-            raise SettingsError(f"--vary gives {label(axis.knob, twice[0])} twice: give each value once.")
+            raise _wrong(f"`vary` gives {label(axis.knob, twice[0])} twice", "give each value once", twice[0])
     return grid
 
 
@@ -121,12 +122,16 @@ def _range(text: str, parts: list[str], number: type) -> list[float] | list[int]
         if len(parts) > 3 + log or not 2 <= count <= MOST_VALUES or low - low or high - high:  # ∞ − ∞ is NaN: true
             raise ValueError
     except (ValueError, IndexError):
-        raise SettingsError(f"--vary {text} is no range of 2 to {MOST_VALUES} values: {FORMS}.") from None
+        raise _wrong(f"`vary` {text} is no range of 2 to {MOST_VALUES} values", FORMS, text) from None
     if log and not (low > 0 and high > 0):
-        raise SettingsError(f"--vary {text} goes to 0 or below, which has no ratio: leave :log out or begin above 0.")
+        raise _wrong(f"`vary` {text} goes to 0 or below, which has no ratio", "leave :log out or begin above 0", text)
     shares = [n / (count - 1) for n in range(count)]
     values = [low ** (1 - t) * high**t if log else low + (high - low) * t for t in shares]
     return [round(value) for value in values] if number is int else [float(f"{value:.6g}") for value in values]
+
+
+def _wrong(fault: str, cure: str, value: object) -> SettingsError:
+    return SettingsError(fault, cure, knob="vary", value=value)
 
 
 def _is_list(knob: str) -> bool:

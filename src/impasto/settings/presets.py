@@ -60,28 +60,35 @@ def load(name: str) -> Preset:
         path = known[name]
     else:
         near = difflib.get_close_matches(name, known, n=1)
-        cure = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}, or name a .toml file."
-        raise SettingsError(f"--preset is {name!r}, which isn't one: {cure}")
-    description, knobs = read(path, "--preset")
+        cure = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}, or name a .toml file"
+        raise SettingsError(f"`preset` is {name!r}, which isn't one", cure, knob="preset", value=name)
+    description, knobs = read(path, "preset")
     return Preset(path.stem, description, knobs, path)
 
 
-def read(path: Path, option: str) -> tuple[str, dict[str, Any]]:
-    """Description and knobs of a TOML file, `style-weight` or `style_weight`; raises `SettingsError` for the option."""
+def read(path: Path, argument: str) -> tuple[str, dict[str, Any]]:
+    """Description and knobs of a TOML file, `style-weight` or `style_weight`.
+
+    Raises `SettingsError` for the argument that named the file.
+    """
+
+    def wrong(what: str, cure: str) -> SettingsError:
+        return SettingsError(f"`{argument}` {path} {what}", cure, knob=argument, value=path)
+
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{option} {path} can't be read ({reason(error)}): check the path.") from None
+        raise wrong(f"can't be read ({reason(error)})", "check the path") from None
     except ValueError as error:  # both UnicodeDecodeError and TOMLDecodeError
-        raise SettingsError(f"{option} {path} is not TOML ({error}): write lines like size = 512.") from None
+        raise wrong(f"is not TOML ({error})", "write lines like size = 512") from None
     description = table.pop(DESCRIPTION, "")
     if not isinstance(description, str):
-        raise SettingsError(f"{option} {path} has the description {description!r}: write a text in quotes.")
+        raise wrong(f"has the description {description!r}", "write a text in quotes")
     knobs: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("-", "_")
         if name in knobs:
-            raise SettingsError(f"{option} {path} sets {name} twice, with - and with _: keep one.")
+            raise wrong(f"sets {name} twice, with - and with _", "keep one")
         knobs[name] = value
     return description, knobs
 
@@ -89,18 +96,22 @@ def read(path: Path, option: str) -> tuple[str, dict[str, Any]]:
 def save(name: str, knobs: Mapping[str, Any], description: str = "", *, overwrite: bool = False) -> Path:
     """Write checked knobs as a preset of the user's own; raises `SettingsError`."""
     if NAME.fullmatch(name) is None:
-        raise SettingsError(f"The preset's name is {name!r}: use letters, digits, - and _ only.")
+        raise SettingsError(
+            f"The preset's name is {name!r}", "use letters, digits, - and _ only", knob="name", value=name
+        )
     known, path = paths(), folder() / f"{name}.toml"
     if name in known and not overwrite:
         whose = "comes with impasto" if known[name].parent == BUNDLED else f"is in {quoted(known[name])} already"
-        raise SettingsError(f"The preset {name!r} {whose}: choose another name, or --overwrite.")
+        raise SettingsError(
+            f"The preset {name!r} {whose}", "choose another name, or `overwrite`", knob="name", value=name
+        )
     text = to_toml({DESCRIPTION: description} | dict(knobs))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: file.write(text.encode()))
     except OSError as error:
         raise SettingsError(
-            f"{quoted(path)} can't be written ({reason(error)}): set IMPASTO_PRESETS to a folder that can."
+            f"{quoted(path)} can't be written ({reason(error)})", "set IMPASTO_PRESETS to a folder that can"
         ) from None
     return path
 

@@ -1,4 +1,4 @@
-"""Changing knobs while a run goes on: what it goes by, what was asked for since, and the record that repeats it."""
+"""Changing knobs while a run goes on: what it goes by, what was requested since, and the record that repeats it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.settings.settings import Settings, flag
+from impasto.settings import roles
+from impasto.settings.settings import Settings
 
-SCHEDULABLE = frozenset(
-    {"strength", "color", "content_weight", "style_weight", "tv_weight", "layer_weights", "content_layer_weights"}
-)
+SCHEDULABLE = frozenset(roles.scheduled())
 """Knobs that may change while a run goes on: none of them changes what was measured of the inputs but colour."""
 
 
 @dataclass(frozen=True)
 class ScheduledChange:
-    """Knobs that were changed after so many steps of a run, as JSON has them; steps that were taken again count too.
+    """Knobs that change after so many steps of a run, as JSON has them; steps that were taken again count too.
 
     Raises `ValueError` where it can't be one.
     """
@@ -33,33 +32,33 @@ class ScheduledChange:
 class Schedule:
     """The settings that a run goes by, which may be changed between two of its steps, and what was changed when.
 
-    `plan` is what another run's record says; of that, what came before the step `now` has been done already. Raises
+    `planned` is what another run's record says; of that, what came before the step `now` has been done already. Raises
     `SettingsError` for changes that aren't allowed.
     """
 
-    def __init__(self, settings: Settings, plan: Sequence[ScheduledChange] = (), now: int = 0) -> None:
-        plan = sorted(plan, key=lambda change: change.after)
-        self.changes = tuple(change for change in plan if change.after < now)
-        self.planned = tuple(change for change in plan if change.after >= now)
+    def __init__(self, settings: Settings, planned: Sequence[ScheduledChange] = (), now: int = 0) -> None:
+        planned = sorted(planned, key=lambda change: change.after)
+        self.changes = tuple(change for change in planned if change.after < now)
+        self.planned = tuple(change for change in planned if change.after >= now)
         for change in self.changes:
-            settings = steered(settings, change.knobs)
-        self.settings = self.asked = settings
+            settings = changed(settings, change.knobs)
+        self.settings = self.requested = settings
         for change in self.planned:  # refused now rather than in the middle of the run
-            settings = steered(settings, change.knobs)
+            settings = changed(settings, change.knobs)
 
-    def ask(self, knobs: Mapping[str, Any]) -> None:
+    def request(self, knobs: Mapping[str, Any]) -> None:
         """Have the run go by these knobs from its next step on; raises `SettingsError`, and nothing has changed."""
-        self.asked = steered(self.asked, knobs)
+        self.requested = changed(self.requested, knobs)
 
-    def take(self, now: int) -> bool:
-        """Go by what was asked for or planned, `now` steps being taken; whether that is something new."""
+    def apply(self, now: int) -> bool:
+        """Go by what was requested or planned, `now` steps being taken; whether that is something new."""
         while self.planned and self.planned[0].after <= now:
-            self.ask(self.planned[0].knobs)
+            self.request(self.planned[0].knobs)
             self.planned = self.planned[1:]
-        asked = self.asked  # once: another thread may ask for more
-        if not (knobs := difference(self.settings, asked)):
+        requested = self.requested  # once: another thread may request more
+        if not (knobs := difference(self.settings, requested)):
             return False
-        self.settings, self.changes = asked, (*self.changes, ScheduledChange(now, knobs))
+        self.settings, self.changes = requested, (*self.changes, ScheduledChange(now, knobs))
         return True
 
     @property
@@ -68,16 +67,21 @@ class Schedule:
         return (*self.changes, *self.planned)
 
     def record(self, now: int) -> tuple[ScheduledChange, ...]:
-        """The plan, with what was asked for since the last of `now` steps: all that the rest of the run depends on."""
-        knobs = difference(self.settings, self.asked)
+        """The plan, with what was requested since the last of `now` steps: all that the rest of the run depends on."""
+        knobs = difference(self.settings, self.requested)
         return (*self.changes, *([ScheduledChange(now, knobs)] if knobs else []), *self.planned)
 
 
-def steered(settings: Settings, knobs: Mapping[str, Any]) -> Settings:
+def changed(settings: Settings, knobs: Mapping[str, Any]) -> Settings:
     """`settings` with some knobs of `SCHEDULABLE` changed; raises `SettingsError` for others and values not allowed."""
     if fixed := sorted(knobs.keys() - SCHEDULABLE):
-        free = ", ".join(sorted(map(flag, SCHEDULABLE)))
-        raise SettingsError(f"{flag(fixed[0])} can't be changed while painting: start again, or change {free}.")
+        free = ", ".join(f"`{knob}`" for knob in sorted(SCHEDULABLE))
+        raise SettingsError(
+            f"`{fixed[0]}` can't be changed while painting",
+            f"start again, or change {free}",
+            knob=fixed[0],
+            value=knobs[fixed[0]],
+        )
     return Settings(**settings.model_dump() | dict(knobs))
 
 

@@ -5,26 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from impasto.errors import SettingsError
+from impasto.settings import roles
 from impasto.settings.settings import Settings
 
-OWN: dict[str, Any] = {
-    "strength": 0.5,
-    "content_weight": 0.0,
-    "content_loss": "features",
-    "mask": (),
-    "style_mask": (),
-    "mask_erosion": False,
-    "detail": "auto",
-    "negligible": 0.0,
-    "content_layers": (),
-    "content_layer_weights": (),
-    "style_weight": 1.0,
-    "style_weights": (),
-    "tv_weight": 0.0,
-    "color": "style",
-    "init": "style",
-    "init_noise": 0.0,
-}
+OWN: dict[str, Any] = roles.set_by_texture()
 """What a texture sets itself, beside `size`: one painting's style is all its loss, and noise in its colours the start.
 
 A loss of that kind alone has its least value at the same canvas whatever it is multiplied by.
@@ -34,5 +18,10 @@ A loss of that kind alone has its least value at the same canvas whatever it is 
 def texture_settings(settings: Settings, size: tuple[int, int]) -> Settings:
     """The settings of a texture of (h, w) pixels; raises `SettingsError` where there is nothing to make it from."""
     if not settings.style_layers:
-        raise SettingsError("--style-layers is empty, and a texture has nothing else to go by: name at least one.")
+        raise SettingsError(
+            "`style_layers` is empty, and a texture has nothing else to go by",
+            "name at least one",
+            knob="style_layers",
+            value=(),
+        )
     return Settings(**settings.model_dump() | OWN | {"size": max(size)})

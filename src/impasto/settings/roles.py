@@ -1,0 +1,66 @@
+"""Lists of knobs by their roles, in the order in which `Settings` declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from impasto.settings.knob import UNTOUCHED, Affects, Roles, roles_of
+from impasto.settings.settings import Settings
+
+
+def of(knob: str) -> Roles:
+    """The roles of a knob."""
+    return roles_of(Settings.model_fields[knob])
+
+
+def affecting(*what: Affects) -> tuple[str, ...]:
+    """The knobs whose first effect is one of these."""
+    return _where(lambda roles: roles.affects in what)
+
+
+def scheduled() -> tuple[str, ...]:
+    """The knobs that may change while a run goes on."""
+    return _where(lambda roles: roles.scheduled)
+
+
+def settled() -> tuple[str, ...]:
+    """The knobs whose 'auto' a run decides once, and keeps when it goes on."""
+    return _where(lambda roles: roles.settled)
+
+
+def set_by_texture() -> dict[str, Any]:
+    """What a texture sets itself."""
+    return {knob: value for knob in Settings.model_fields if (value := of(knob).in_texture) != UNTOUCHED}
+
+
+def set_by_reconstruction() -> dict[str, Any]:
+    """What each picture of a reconstruction sets itself."""
+    return {knob: value for knob in Settings.model_fields if (value := of(knob).in_reconstruction) != UNTOUCHED}
+
+
+def is_file(knob: str, value: str) -> bool:
+    """Whether a value of a knob, or one of its values where it has several, names a file."""
+    words = of(knob).file_words
+    return words is not None and value not in words
+
+
+def files(settings: Settings) -> tuple[str, ...]:
+    """The files that settings name, which no output may replace."""
+    return tuple(value for knob in Settings.model_fields for value in _texts(settings, knob) if is_file(knob, value))
+
+
+def with_files(knob: str, value: Any, spell: Callable[[str], str]) -> Any:
+    """A knob's value with the names of files in it as `spell` writes them."""
+    if isinstance(value, list | tuple):
+        return [spell(one) if is_file(knob, one) else one for one in value]
+    return spell(value) if isinstance(value, str) and is_file(knob, value) else value
+
+
+def _texts(settings: Settings, knob: str) -> Iterator[str]:
+    value = getattr(settings, knob)
+    yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str))
+
+
+def _where(has: Callable[[Roles], bool]) -> tuple[str, ...]:
+    return tuple(knob for knob in Settings.model_fields if has(of(knob)))

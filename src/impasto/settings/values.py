@@ -1,0 +1,107 @@
+"""What a single knob may hold where its type and range don't say, and pydantic's findings as our error."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+from impasto.errors import SettingsError
+
+LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|pool[1-5]")
+"""The names a loss may use: VGG19's convolutions, ReLUs and poolings (Simonyan & Zisserman 2014, configuration E)."""
+
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
+"""A number of megabytes or gigabytes."""
+
+DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class WrongValueError(ValueError):
+    """What is wrong with a value, as a clause whose subject is the knob, and the cure."""
+
+    def __init__(self, fault: str, cure: str = "") -> None:
+        super().__init__(fault)
+        self.fault, self.cure = fault, cure
+
+
+def auto_or_number(otherwise: str, allowed: Callable[[int], bool]) -> Callable[[Any], int | str]:
+    """A check that takes 'auto' and whole numbers that are `allowed`, which `otherwise` says in words."""
+
+    def check(value: Any) -> int | str:
+        if value == "auto":
+            return value
+        if isinstance(value, bool) or not str(value).isdecimal() or not allowed(int(value)):
+            raise WrongValueError(f"should be 'auto' or {otherwise}")
+        return int(value)
+
+    return check
+
+
+def auto_or_share(value: Any) -> float | str:
+    """'auto' or a number from 0 to 1."""
+    if value == "auto":
+        return value
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = math.nan
+    if isinstance(value, bool) or not 0 <= share <= 1:
+        raise WrongValueError("should be 'auto' or a number from 0 to 1")
+    return share
+
+
+def memory(value: str) -> str:
+    """'auto' or an amount of memory, see `bytes_of`."""
+    if value != "auto" and MEMORY.fullmatch(value) is None:
+        raise WrongValueError("should be 'auto' or a number with its unit, such as 3GB or 800MB")
+    return value
+
+
+def bytes_of(amount: str) -> int | None:
+    """'3GB' -> 3,000,000,000; None for 'auto'."""
+    found = MEMORY.fullmatch(amount)
+    return None if found is None else int(float(found[1]) * (1e9 if found[2] in "gG" else 1e6))
+
+
+def device(value: str) -> str:
+    """A device's name, whether it is there or not."""
+    if DEVICE_NAME.fullmatch(value) is None:
+        raise WrongValueError("should be auto, cpu, cuda, cuda:N or mps")
+    return value
+
+
+def layers(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of VGG19's layers, each once."""
+    for name in value:
+        if LAYER_NAME.fullmatch(name) is None:
+            raise WrongValueError(
+                f"names {name!r}, which VGG19 doesn't have", "use conv1_1 … conv5_4, relu1_1 … relu5_4 or pool1 … pool5"
+            )
+    if len(set(value)) < len(value):
+        raise WrongValueError("names a layer twice", "name each once and use its weight")
+    return value
+
+
+def as_settings_error(found: ValidationError, known: Iterable[str]) -> SettingsError:
+    """Pydantic's findings as one error, with an error for each further knob in `others`."""
+    first, *others = (_as_error(dict(finding), list(known)) for finding in found.errors())
+    return SettingsError(first.fault, first.cure, knob=first.knob, value=first.value, others=others)
+
+
+def _as_error(finding: dict[str, Any], known: list[str]) -> SettingsError:
+    name, value = str(finding["loc"][0]), finding["input"]
+    if finding["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1)
+        shown = f"`{name}`" if re.fullmatch(r"\w+", name) else repr(name)
+        cure = f"did you mean `{near[0]}`?" if near else ""
+        return SettingsError(f"{shown} is not a setting", cure, knob=name, value=value)
+    wrong = finding.get("ctx", {}).get("error")
+    if not isinstance(wrong, WrongValueError):
+        wrong = WrongValueError(finding["msg"].removeprefix("Value error, ").removeprefix("Input "))
+    is_value = f"is {value!r} but " if wrong.fault.startswith("should") else ""
+    return SettingsError(f"`{name}` {is_value}{wrong.fault}", wrong.cure, knob=name, value=value)
