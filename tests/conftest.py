@@ -1,15 +1,30 @@
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from impasto.network import weights as weight_sources
-from impasto.network.layers import CLASSIFIER, CONVOLUTIONS
+from impasto.images.size import fit, size_of
+from impasto.network.engine import Engine
 from impasto.network.vgg import VGG19
+from impasto.objective.inputs import Inputs
+from impasto.objective.objective import Objective, make_objective
+from impasto.objective.stylization import StylizationProblem
+from impasto.objective.targets import Comparison, MeasuredTargets, measure_targets
+from impasto.objective.weights import LossWeights
+from impasto.run.events import Event
+from impasto.run.plan import Shapes, plan_run
+from impasto.run.state import RunState
+from impasto.run.stylizer import Stylizer
+from impasto.settings.schedule import ScheduledChange
+from impasto.settings.settings import Settings
+from impasto.storage.scratch import Scratch
+from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.network.weights import Convention, Weights
 
 TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}
@@ -57,6 +72,64 @@ def smooth_image(height: int, width: int, seed: int = 0, dtype: torch.dtype = to
     fine = torch.rand((1, 3, height, width), generator=generator, dtype=dtype)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
     return (0.8 * smooth + 0.2 * fine).clamp(0, 1)
+
+
+def objective_of(
+    engine: Engine,
+    weights: LossWeights,
+    content: torch.Tensor,
+    styles: Iterable[torch.Tensor],
+    shares: Sequence[float] = (),
+    *,
+    normalized: bool = False,
+    tile: int | None = None,
+    spare: int = 0,
+    **compared: Any,
+) -> Objective:
+    """The objective of canvases like `content`, with targets measured of it and of the styles."""
+    comparison = Comparison(tuple(weights.style), tuple(weights.content), **compared)
+    targets = measure_targets(engine, comparison, content, styles, shares, tile=tile)
+    return make_objective(
+        engine, targets, weights, size_of(content), normalized=normalized, tile=tile, spare=spare
+    )
+
+
+class PlannedRun:
+    """A run of a stylization, planned as a job plans it, on an engine of the tests' own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        content: torch.Tensor,
+        styles: Sequence[torch.Tensor],
+        *,
+        init: torch.Tensor | None = None,
+        masks: Sequence[torch.Tensor] = (),
+        style_masks: Sequence[torch.Tensor | None] = (),
+        schedule: Sequence[ScheduledChange] = (),
+        measured: MeasuredTargets | None = None,
+    ) -> None:
+        shapes = Shapes(fit(size_of(content), settings.size), len(styles))
+        self.plan = plan_run(settings, shapes, engine)
+        memory = self.plan.memory
+        self.problem = StylizationProblem(
+            Inputs(content, tuple(styles), masks, style_masks, init),
+            settings,
+            engine,
+            self.plan.size,
+            tile=memory.tile,
+            spare=memory.spare,
+            scratch=Scratch(memory.folder),
+            measured=measured,
+        )
+        self.stylizer = Stylizer(settings, schedule)
+
+    def events(self, resume: RunState | None = None) -> Iterator[Event]:
+        return self.stylizer.run(self.problem, self.plan, resume)
+
+    def change(self, **knobs: Any) -> None:
+        self.stylizer.change(**knobs)
 
 
 def written_tests() -> list[str]:

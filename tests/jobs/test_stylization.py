@@ -12,7 +12,9 @@ from impasto.jobs import checkpoint
 from impasto.jobs import stylization as painting
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import Recipe
-from impasto.jobs.stylization import Stylization, from_recipe, open_style, stylize
+from impasto.jobs.inputs import open_style
+from impasto.jobs.rerun import from_recipe
+from impasto.jobs.stylization import Stylization, stylize
 from impasto.network import weights
 from impasto.run.events import Finished, Stepped
 from impasto.run.state import tensors_of
@@ -89,8 +91,8 @@ def test_memory_that_runs_out_all_the_same_is_said_in_a_sentence(photo, brush, m
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(job.network, "features", fail)
-    with pytest.raises(ImpastoError, match="Stylization 48 px took more memory than there was"):
+    monkeypatch.setattr(job.network.engine, "features", fail)
+    with pytest.raises(ImpastoError, match="Painting 48 px took more memory than there was"):
         list(job.events())
 
 
@@ -110,7 +112,7 @@ def test_a_misspelt_swatch_is_refused_with_the_file_and_the_cure():
 
 @pytest.mark.parametrize("given", [(), (1.0, 2.0)])
 def test_the_number_of_styles_and_of_their_weights_must_agree(photo, brush, given):
-    with pytest.raises(SettingsError, match=r"No style was given|--style-weights has 2 values for 1 styles"):
+    with pytest.raises(SettingsError, match=r"No style was given|style_weights has 2 values for 1 styles"):
         Stylization(photo, [brush] if given else [], Settings(style_weights=given))
 
 
@@ -125,7 +127,7 @@ def test_a_run_that_goes_on_lets_go_of_the_state_it_began_from(photo, brush, tmp
         if isinstance(event, Stepped) and event.state is not None and event.step == 4:
             checkpoint.write(tmp_path / "state", Checkpoint(job.recipe(), event.state(), {}, {}))
     states = [checkpoint.read(tmp_path / "state").state]
-    held = [weakref.ref(tensor) for _, tensor in tensors_of(vars(states[0]))]
+    held = [weakref.ref(tensor) for _, tensor in tensors_of(states[0].as_tree())]
     alive = []
     for event in job.events(states.pop()):
         if isinstance(event, Stepped):
@@ -150,7 +152,7 @@ def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_pat
 @pytest.mark.parametrize(
     "knobs", [{"strength": 0.9}, {"layer_weights": [5.0, 1.0]}, {"color": "keep", "tv_weight": 0.1}], ids=str
 )
-def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_stops_on_the_way(
+def test_a_run_with_changes_is_painted_again_from_its_recipe_to_the_bit_also_when_it_stops_on_the_way(
     tmp_path, photo, brush, knobs
 ):
     settings = Settings(**QUICK | {"steps_per_epoch": 5})
@@ -158,8 +160,7 @@ def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_
     for event in job.events():
         last = event
         if isinstance(event, Stepped) and event.step == 2:
-            assert job.stylizer is not None
-            job.stylizer.steer(**knobs)
+            job.change(**knobs)
     assert isinstance(last, Finished)
     assert not last.picture.equal(finish(Stylization(photo, [brush], settings)).picture)
     out = writing.save(tmp_path / "out.png", last.picture, note=job.recipe().to_json())
@@ -182,19 +183,19 @@ def test_a_steered_run_is_painted_again_from_its_recipe_to_the_bit_also_when_it_
         assert resumed.recipe() == recipe
 
 
-def test_a_recipe_that_steers_what_cannot_be_steered_is_refused_before_the_run(photo, brush):
+def test_a_recipe_that_changes_what_cannot_change_is_refused_before_the_run(photo, brush):
     recipe = replace(
         Stylization(photo, [brush], Settings(**QUICK)).recipe(), schedule=(ScheduledChange(2, {"size": 64}),)
     )
-    with pytest.raises(SettingsError, match="--size can't be changed while painting"):
+    with pytest.raises(SettingsError, match="size can't be changed while painting"):
         from_recipe(recipe)
 
 
 def test_a_recipe_is_followed_from_another_folder_too(tmp_path, photo, brush, monkeypatch):
     (elsewhere := tmp_path / "elsewhere").mkdir()
-    weights.convert("embedded", tmp_path / "eye.safetensors")
+    weights.convert("embedded", tmp_path / "network.safetensors")
     monkeypatch.chdir(tmp_path)
-    knobs = {**QUICK, "init": "brush.png", "weights": "eye.safetensors"}
+    knobs = {**QUICK, "init": "brush.png", "weights": "network.safetensors"}
     job = Stylization("photo.png", ["brush.png"], Settings(**knobs))
     monkeypatch.chdir(elsewhere)
     assert finish(from_recipe(job.recipe())).picture.equal(finish(job).picture)

@@ -16,11 +16,11 @@ from impasto.images.writing import to_pil
 from impasto.jobs import sweep
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.stylization import Stylization
-from impasto.jobs.sweep import TARGET_KNOBS, Sweep
+from impasto.jobs.sweep import NOT_IN_TARGETS, Sweep
 from impasto.network import weights
-from impasto.objective import aims
+from impasto.objective import stylization
+from impasto.run import plan
 from impasto.run.events import Finished
-from impasto.run.plan import Prospect
 from impasto.settings.grid import cells, parse_axis, reconstructions
 from impasto.settings.settings import Settings
 
@@ -78,7 +78,7 @@ def counted(monkeypatch):
 
         monkeypatch.setattr(module, name, counting)
 
-    count(aims, "measure_targets", "targets")
+    count(stylization, "measure_targets", "targets")
     count(sweep, "load_network", "networks")
     count(reading, "load", "pictures")
     return calls
@@ -99,7 +99,7 @@ def alone(settings: Settings, styles=(PAINTING,)) -> torch.Tensor:
 
 
 def test_every_knob_said_to_leave_targets_alone_is_tried_here():
-    assert VALUES.keys() == Settings.model_fields.keys() - {*TARGET_KNOBS}
+    assert VALUES.keys() == NOT_IN_TARGETS
 
 
 @pytest.mark.parametrize("knob", VALUES)
@@ -144,7 +144,7 @@ def test_what_settings_name_is_opened_once_for_all_cells(counted):
     named = {"init": "brush.png", "mask": ("photo.png",), "style_mask": ("photo.png",)}
     job = Sweep("photo.png", ["brush.png"], grid("size=32,40,48", "max-pixels=10000,20000", **named))
     assert counted["pictures"] == 2 + 2  # the inputs, and two files by their names in settings
-    assert len({id(picture) for p in job.paintings for picture in (p.init, *p.masks, *p.style_masks)}) == 2
+    assert len({id(picture) for p in job.stylizations for picture in (p.init, *p.masks, *p.style_masks)}) == 2
     small = to_pil(smooth_image(20, 30))
     with pytest.raises(ImageError, match=r"'photo\.png'.*48×36"):
         Sweep(small, [small], grid("max-pixels=1000,20000", mask=("photo.png",)))
@@ -152,8 +152,8 @@ def test_what_settings_name_is_opened_once_for_all_cells(counted):
 
 def test_a_swatch_is_painted_for_the_size_it_serves():
     job = Sweep(PHOTO, ["dots"], grid("size=48,300"))
-    assert [p.styles[0].pixels.shape[-1] for p in job.paintings] == [256, 300]
-    assert job.paintings[0].recipe().styles[0].path is None
+    assert [p.styles[0].pixels.shape[-1] for p in job.stylizations] == [256, 300]
+    assert job.stylizations[0].recipe().styles[0].path is None
 
 
 def test_all_is_checked_before_anything_is_painted(monkeypatch):
@@ -165,20 +165,20 @@ def test_all_is_checked_before_anything_is_painted(monkeypatch):
 
 
 def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        Stylization, "prospect", lambda self: calls.append(self) or Prospect(self.scales, self.plan, 3.0)
-    )
+    """A run's 3 steps take 3 s; measuring two images, half of 2 steps."""
+    speeds = []
+    monkeypatch.setattr(sweep, "measure_speed", lambda engine, layers: speeds.append(layers) or 1.0)
+    monkeypatch.setattr(plan, "evaluation_pixels", lambda size, **how: 1.0)
     seconds = {}
     for axes in (["content-weight=0.1,1,2"], ["seed=1,2,3"], ["content-weight=0.1,1,2", "seed=1,2"]):
         job = Sweep(PHOTO, [PAINTING], grid(*axes))
         seconds[axes[0][:4] + str(len(axes))] = job.seconds
         assert job.seconds == sum(job.estimates)
-    assert len(calls) == 3  # a network's speed is measured once
-    steps, look = 3 * 3.0, 0.5 * 2 * 3.0 / 3  # a run's 3 steps take 3 s; a look at two pictures, half of 2 steps
-    assert seconds["cont1"] == pytest.approx(steps + look)
-    assert seconds["seed1"] == pytest.approx(steps + 3 * look)
-    assert seconds["cont2"] == pytest.approx(2 * (steps + look))
+    assert len(speeds) == 3  # a network's speed is measured once
+    steps, measuring = 3 * 3.0, 0.5 * 2
+    assert seconds["cont1"] == pytest.approx(steps + measuring)
+    assert seconds["seed1"] == pytest.approx(steps + 3 * measuring)
+    assert seconds["cont2"] == pytest.approx(2 * (steps + measuring))
 
 
 def test_larger_cells_and_more_steps_take_longer():

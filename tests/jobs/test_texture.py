@@ -4,20 +4,24 @@ import pytest
 import torch
 
 from conftest import smooth_image, tiny_weights
-from impasto import synthesize
+from impasto import swatches, synthesize
 from impasto.cli import main
 from impasto.cli.knobs import TextureKnobs
 from impasto.cli.texture import parse_size
 from impasto.errors import SettingsError
 from impasto.images import writing
-from impasto.jobs.texture import objective, shrunk, texture
 from impasto.network import weights
 from impasto.network.vgg import VGG19
+from impasto.network.engine import Engine
+from impasto.network.tiles import stride
+from impasto.objective.evaluation import Evaluate
+from impasto.objective.periodic import periodic_canvas
+from impasto.objective.texture import TextureProblem
 from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.run.plan import Shapes, plan_run
+from impasto.run.stylizer import Stylizer
 from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN, texture_settings
-from impasto.storage.scratch import MEMORY, Scratch
-from impasto.swatches import catalogue as swatches
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 STYLE = smooth_image(64, 64, seed=2, dtype=torch.float32).clamp(0.05, 0.95)
@@ -33,7 +37,19 @@ def network() -> VGG19:
 
 
 def events(size=(64, 64), seamless=False, style=STYLE, **changes) -> list:
-    return list(texture(style, size, settings(size, **changes), network(), seamless=seamless))
+    chosen, engine, shapes = settings(size, **changes), network(), Shapes(size, 1)
+    if seamless:
+        halo, grid = periodic_canvas(size, chosen.style_layers).halo, stride(chosen.style_layers)
+        shapes = Shapes(size, 1, halo, grid)
+    problem = TextureProblem(style, chosen, engine, size, seamless=seamless)
+    return list(Stylizer(chosen).run(problem, plan_run(chosen, shapes, engine)))
+
+
+def seamless_loss(size, chosen: Settings, engine: Engine, tile: int | None = None) -> Evaluate:
+    """The objective of seamless canvases of a size."""
+    problem = TextureProblem(STYLE.double(), chosen, engine, size, seamless=True, tile=tile)
+    scale = problem.at(size)
+    return scale.transform.wrap(scale.objective.evaluate)
 
 
 def grams(image: torch.Tensor) -> list[torch.Tensor]:
@@ -60,11 +76,11 @@ def seam(image: torch.Tensor) -> float:
     return max(ratios)
 
 
-def test_a_texture_of_any_shape_closes_the_distance_to_its_painting_from_noise():
+def test_a_texture_of_any_shape_closes_the_distance_to_its_style_from_noise():
     told = events(size=(48, 96), scales=2, epochs=8)
     assert {type(e) for e in told} == {Started, Stepped, EpochDone, ScaleDone, Finished}
     started, last = told[0], told[-1]
-    assert started.scales == ((24, 48), (48, 96))
+    assert started.plan.sizes == ((24, 48), (48, 96))
     assert [e.step for e in told if isinstance(e, Stepped)] == list(range(1, 33))
     assert last.picture.shape == (1, 3, 48, 96)
     noise = events(size=(48, 96), scales=1, epochs=1, steps_per_epoch=1, optimizer="gd")
@@ -91,9 +107,8 @@ def test_a_seamless_loss_and_gradient_are_those_of_the_endless_wall_also_in_tile
     """Gram matrices over the middle of a wall of copies, by plain autograd in float64."""
     size, chosen = (32, 48), settings((32, 48), objective="gatys")
     engine = VGG19(tiny_weights()).double()
-    start, canvas, style = smooth_image(*size, seed=1), smooth_image(*size, seed=3), STYLE.double()
-    evaluate = objective(start, style, chosen, engine, None, MEMORY, seamless=True)
-    tiled = objective(start, style, chosen, engine, 32, MEMORY, seamless=True)
+    canvas, style = smooth_image(*size, seed=3), STYLE.double()
+    evaluate, tiled = (seamless_loss(size, chosen, engine, tile) for tile in (None, 32))
     leaf, total = canvas.clone().requires_grad_(), torch.zeros((), dtype=torch.float64)
     features = engine.features(leaf.repeat(1, 1, 5, 5), LAYERS)
     wanted = engine.features(style, LAYERS)
@@ -110,12 +125,8 @@ def test_a_seamless_loss_and_gradient_are_those_of_the_endless_wall_also_in_tile
 
 def test_a_seamless_canvas_has_no_place_that_is_its_border():
     """Rolled by the pooling stride, its loss is the same and its gradient rolls along, down to the deepest layer."""
-    chosen, engine, start = (
-        settings((48, 64), style_layers=("relu1_1", "relu5_1")),
-        VGG19(tiny_weights()),
-        smooth_image(48, 64),
-    )
-    evaluate = objective(start, STYLE.double(), chosen, engine.double(), None, MEMORY, seamless=True)
+    chosen, start = settings((48, 64), style_layers=("relu1_1", "relu5_1")), smooth_image(48, 64)
+    evaluate = seamless_loss((48, 64), chosen, VGG19(tiny_weights()).double())
     here, there = evaluate(start), evaluate(start.roll((16, 48), (2, 3)))
     assert there.loss == pytest.approx(here.loss, rel=1e-9)
     torch.testing.assert_close(there.gradient, here.gradient.roll((16, 48), (2, 3)), rtol=1e-6, atol=1e-12)
@@ -123,11 +134,11 @@ def test_a_seamless_canvas_has_no_place_that_is_its_border():
 
 def test_every_scale_of_a_seamless_texture_is_on_the_pooling_grid():
     told = events(size=(176, 272), seamless=True, style_layers=("relu5_1",), epochs=1, steps_per_epoch=3, scales=3)
-    assert told[0].scales == ((48, 64), (96, 144), (176, 272))
+    assert told[0].plan.sizes == ((48, 64), (96, 144), (176, 272))
 
 
 @pytest.mark.parametrize(
-    ("painting", "canvas", "now", "shown"),
+    ("style", "canvas", "now", "expected"),
     [
         ((64, 48), 128, 128, (64, 48)),  # smaller than the canvas: in its own pixels
         ((64, 48), 128, 64, (32, 24)),  # at half the size, halved with it
@@ -135,23 +146,23 @@ def test_every_scale_of_a_seamless_texture_is_on_the_pooling_grid():
         ((64, 48), 128, 32, (22, 17)),  # never below the network's least side
     ],
 )
-def test_a_bigger_canvas_gets_more_of_the_painting_and_not_a_magnified_one(painting, canvas, now, shown):
+def test_a_bigger_canvas_gets_more_of_the_style_and_not_a_magnified_one(style, canvas, now, expected):
     chosen = settings((canvas, canvas), style_layers=("relu5_1",))
-    found = shrunk(torch.rand(1, 3, *painting), now, canvas, chosen, Scratch())
-    assert tuple(found.shape[-2:]) == shown
+    problem = TextureProblem(torch.rand(1, 3, *style), chosen, network(), (canvas, canvas))
+    assert tuple(problem.style_at((now, now)).shape[-2:]) == expected
 
 
-def test_a_painting_too_small_for_coarse_scales_is_not_shrunk_below_the_networks_least():
+def test_a_style_too_small_for_coarse_scales_is_not_shrunk_below_the_networks_least():
     small = STYLE[..., :20, :20]
     told = events(size=(64, 64), scales=3, style=small, style_layers=("relu5_1",), epochs=1, steps_per_epoch=3)
     assert told[-1].picture.isfinite().all()
 
 
-def test_texture_settings_leave_out_the_photo_and_keep_the_rest():
+def test_texture_settings_leave_out_the_content_and_keep_the_rest():
     wanted = Settings(size=99, epochs=3, content_layers=("relu1_1",), content_layer_weights=(2.0,), init="photo.png")
     found = texture_settings(wanted, (48, 64))
     assert found == Settings(**{**OWN, "size": 64, "epochs": 3})
-    with pytest.raises(SettingsError, match="--style-layers is empty, and a texture has nothing else"):
+    with pytest.raises(SettingsError, match="style_layers is empty, and a texture has nothing else"):
         texture_settings(Settings(style_layers=()), (48, 64))
 
 

@@ -3,17 +3,17 @@ import torch
 
 from conftest import smooth_image
 from impasto.errors import SettingsError
-from impasto.objective.initial_canvas import STARTS, first_canvas
+from impasto.objective.initial_canvas import STARTS, initial_canvas
 from impasto.settings.choices import INITS
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 
-PHOTO, PAINTING = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
+CONTENT, STYLE = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
 
 
-def start(init: str, noise: float = 0.0, seed: int = 0, photo=PHOTO, image=None, scratch=None) -> torch.Tensor:
+def start(init: str, noise: float = 0.0, seed: int = 0, content=CONTENT, image=None, scratch=None) -> torch.Tensor:
     settings = Settings(init=init, init_noise=noise, seed=seed)
-    return first_canvas(settings, photo, PAINTING, image, scratch or Scratch())
+    return initial_canvas(settings, content, STYLE, image, scratch or Scratch())
 
 
 def similarity(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -31,21 +31,21 @@ def test_every_start_that_settings_know_can_be_made():
 def test_each_start_is_what_its_name_says():
     chosen = {name: Settings(init=name) for name in ("content", "noise", "style")}
     colours = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1)
-    painting = (colours + 0.05 * torch.randn(PAINTING.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
-    starts = {name: first_canvas(s, PHOTO, painting) for name, s in chosen.items()}
-    assert torch.equal(starts["content"], PHOTO)
+    style = (colours + 0.05 * torch.randn(STYLE.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
+    starts = {name: initial_canvas(s, CONTENT, style) for name, s in chosen.items()}
+    assert torch.equal(starts["content"], CONTENT)
     assert starts["noise"].mean().item() == pytest.approx(0.5, abs=0.02)
     assert starts["noise"].std().item() == pytest.approx(0.2, abs=0.02)
     torch.testing.assert_close(starts["style"].mean((2, 3)), colours.view(1, 3), atol=0.01, rtol=0)
     assert starts["style"].std((2, 3)).mean().item() == pytest.approx(0.05, abs=0.01)
     image = smooth_image(30, 40, seed=9, dtype=torch.float32)
-    assert first_canvas(Settings(init="a.png"), PHOTO, painting, image).shape == PHOTO.shape
+    assert initial_canvas(Settings(init="a.png"), CONTENT, style, image).shape == CONTENT.shape
 
 
-def test_histogram_has_exactly_the_photos_pixels_and_none_of_its_shapes():
+def test_histogram_has_exactly_the_contents_pixels_and_none_of_its_shapes():
     found = start("histogram")
-    assert torch.equal(sorted_pixels(found), sorted_pixels(PHOTO))
-    assert abs(similarity(found, PHOTO)) < 0.1 < 0.8 < similarity(PHOTO, PHOTO.roll(1, 3))
+    assert torch.equal(sorted_pixels(found), sorted_pixels(CONTENT))
+    assert abs(similarity(found, CONTENT)) < 0.1 < 0.8 < similarity(CONTENT, CONTENT.roll(1, 3))
     for direction in (2, 3):  # white: neighbours know nothing of each other
         centred = found - found.mean((2, 3), keepdim=True)
         assert abs(similarity(centred, centred.roll(1, direction))) < 0.1
@@ -56,7 +56,7 @@ def test_histogram_has_exactly_the_photos_pixels_and_none_of_its_shapes():
 def test_a_shuffled_pixel_may_end_up_anywhere():
     corner = torch.zeros(1, 3, 4, 6)
     corner[..., 0, 0] = 1
-    seen = sum(start("histogram", seed=seed, photo=corner)[0, 0] for seed in range(600))
+    seen = sum(start("histogram", seed=seed, content=corner)[0, 0] for seed in range(600))
     assert isinstance(seen, torch.Tensor)
     assert seen.sum() == 600
     assert (seen - 25).square().sum() / 25 < 49.7  # chi², 23 degrees of freedom: passed in all but 1 of 1000 worlds
@@ -66,8 +66,8 @@ def test_a_shuffle_in_bands_and_files_keeps_every_pixel(tmp_path, monkeypatch):
     monkeypatch.setattr(Scratch, "SMALL", 0)
     monkeypatch.setattr(Scratch, "BAND", 5000)
     found = start("histogram", scratch=Scratch(tmp_path))
-    assert torch.equal(sorted_pixels(found), sorted_pixels(PHOTO))
-    assert abs(similarity(found, PHOTO)) < 0.1
+    assert torch.equal(sorted_pixels(found), sorted_pixels(CONTENT))
+    assert abs(similarity(found, CONTENT)) < 0.1
 
 
 @pytest.mark.parametrize("init", ["content", "style", "histogram", "a.png"])

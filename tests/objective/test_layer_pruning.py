@@ -1,14 +1,22 @@
 import pytest
 import torch
 
-from conftest import smooth_image, tiny_weights
+from conftest import objective_of, smooth_image, tiny_weights
 from impasto.network.vgg import VGG19
-from impasto.objective.layer_pruning import LayerPruning, negligible, without
+from impasto.objective.layer_pruning import LayerPruning, negligible_layers
 from impasto.objective.objective import Objective
-from impasto.objective.targets import LossWeights, measure_targets
+from impasto.objective.weights import LossWeights
 
 PARTS = {"content/relu4_2": 30.0, "style/relu1_1": 1.0, "style/relu4_1": 66.0, "style/relu5_1": 2.0, "tv": 1.0}
-WEIGHTING = LossWeights(1.0, 1.0, {"relu4_2": 1.0}, {"relu1_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0})
+WEIGHTS = LossWeights(1.0, 1.0, {"relu4_2": 1.0}, {"relu1_1": 1.0, "relu4_1": 1.0, "relu5_1": 1.0})
+
+
+def negligible(parts, share: float) -> set[str]:
+    return negligible_layers(parts, lambda name: {name.partition("/")[2]} - {""}, share)
+
+
+def objective(network) -> Objective:
+    return objective_of(network, WEIGHTS, smooth_image(32, 48, seed=1), [smooth_image(40, 40, seed=2)])
 
 
 @pytest.mark.parametrize(
@@ -32,12 +40,6 @@ def test_a_layer_that_is_content_and_style_counts_with_both():
     assert negligible(parts, 0.11) == {"relu4_2"}
 
 
-def test_what_stays_keeps_its_weights():
-    kept = without(WEIGHTING, {"relu5_1", "relu4_2"})
-    assert kept.layers == ("relu1_1", "relu4_1")
-    assert (kept.alpha, kept.beta, kept.style["relu4_1"]) == (1.0, 1.0, 1.0)
-
-
 class Counted(VGG19):
     """Notes the layers that it's asked for."""
 
@@ -48,35 +50,31 @@ class Counted(VGG19):
 
 def test_it_is_the_objective_where_layers_stay_and_holds_what_was_measured_of_those_that_do_not():
     network = Counted(tiny_weights())
-    photo, painting = smooth_image(32, 48, seed=1), smooth_image(40, 40, seed=2)
-    targets = measure_targets(network, WEIGHTING, photo, [painting])
-    whole = Objective(network, WEIGHTING, targets)
+    whole = objective(network)
     first, second = smooth_image(32, 48, seed=3), smooth_image(32, 48, seed=4)
     parts = whole.evaluate(first).parts
     share = 1.01 * parts["style/relu5_1"] / sum(parts.values())
-    sparing = LayerPruning(whole, share)
-    assert sparing.evaluate(first).parts == parts
+    pruned = LayerPruning(whole, share)
+    assert pruned.evaluate(first).parts == parts
 
-    now, truth = sparing.evaluate(second), whole.evaluate(second)
-    assert sparing.evaluate(second).loss == pytest.approx(now.loss)
+    now, truth = pruned.evaluate(second), whole.evaluate(second)
+    assert pruned.evaluate(second).loss == pytest.approx(now.loss)
     assert network.asked == {"relu1_1", "relu4_1", "relu4_2"}
     assert now.parts["style/relu5_1"] == parts["style/relu5_1"]
     assert now.loss == pytest.approx(sum(now.parts.values()))
     assert {name for name in now.parts if now.parts[name] != pytest.approx(truth.parts[name])} == {"style/relu5_1"}
-    stays = whole.reweighted(without(WEIGHTING, {"relu5_1"})).evaluate(second)
+    stays = whole.without({"relu5_1"}).evaluate(second)
     torch.testing.assert_close(now.gradient, stays.gradient)
 
     for _ in range(LayerPruning.EVERY - 3):
-        sparing.evaluate(second)
-    again = sparing.evaluate(second)
+        pruned.evaluate(second)
+    again = pruned.evaluate(second)
     assert again.parts == pytest.approx(truth.parts)
     torch.testing.assert_close(again.gradient, truth.gradient)
 
 
 def test_without_a_share_every_evaluation_is_whole():
-    network = VGG19(tiny_weights())
-    photo = smooth_image(32, 48, seed=1)
-    whole = Objective(network, WEIGHTING, measure_targets(network, WEIGHTING, photo, [smooth_image(40, 40, seed=2)]))
-    sparing, canvas = LayerPruning(whole, 0.0), smooth_image(32, 48, seed=3)
+    whole = objective(VGG19(tiny_weights()))
+    pruned, canvas = LayerPruning(whole, 0.0), smooth_image(32, 48, seed=3)
     for _ in range(3):
-        assert sparing.evaluate(canvas).parts == whole.evaluate(canvas).parts
+        assert pruned.evaluate(canvas).parts == whole.evaluate(canvas).parts

@@ -2,55 +2,54 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import smooth_image
+from conftest import objective_of, smooth_image
 from impasto.losses.gatys import content_loss, style_layer_loss
 from impasto.losses.moments import gram
 from impasto.objective.objective import Objective
-from impasto.objective.targets import LossWeights, measure_targets, normalized
+from impasto.objective.weights import LossWeights
 
 CONTENT = {"relu3_2": 0.7, "conv4_2": 0.3}
 STYLE = {"relu1_1": 0.2, "relu2_1": 0.5, "relu4_1": 0.3}
 
 
-def weighting(**changes) -> LossWeights:
+def weights(**changes) -> LossWeights:
     return LossWeights(**{"alpha": 2.0, "beta": 30.0, "content": CONTENT, "style": STYLE, "tv": 0.4, **changes})
 
 
 def objective(engine, w: LossWeights, styles=None, shares=()) -> Objective:
-    styles = styles or [smooth_image(40, 24, seed=2)]
-    return Objective(engine, w, measure_targets(engine, w, smooth_image(32, 48, seed=1), styles, shares))
+    return objective_of(engine, w, smooth_image(32, 48, seed=1), styles or [smooth_image(40, 24, seed=2)], shares)
 
 
 def test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy(tiny):
-    photo, painting, canvas = smooth_image(32, 48, seed=1), smooth_image(40, 24, seed=2), smooth_image(32, 48, seed=3)
+    content, style, canvas = smooth_image(32, 48, seed=1), smooth_image(40, 24, seed=2), smooth_image(32, 48, seed=3)
     now, p, s = (
         {name: f.numpy()[0] for name, f in tiny.features(image, (*CONTENT, *STYLE)).items()}
-        for image in (canvas, photo, painting)
+        for image in (canvas, content, style)
     )
 
     def mean_gram(f: np.ndarray) -> np.ndarray:
         flat = f.reshape(len(f), -1)
         return flat @ flat.T / flat.shape[1]
 
-    content = sum(w * 0.5 * np.sum((now[k] - p[k]) ** 2) for k, w in CONTENT.items())
-    style = sum(
+    content_part = sum(w * 0.5 * np.sum((now[k] - p[k]) ** 2) for k, w in CONTENT.items())
+    style_part = sum(
         w * np.sum((mean_gram(now[k]) - mean_gram(s[k])) ** 2) / (4 * len(now[k]) ** 2) for k, w in STYLE.items()
     )
     pixels = canvas.numpy()
     tv = 0.5 * (np.sum(np.diff(pixels, axis=2) ** 2) + np.sum(np.diff(pixels, axis=3) ** 2))
-    score = objective(tiny, weighting()).score(canvas)
-    assert score.total.item() == pytest.approx(2.0 * content + 30.0 * style + 0.4 * tv)
+    score = objective(tiny, weights()).score(canvas)
+    assert score.total.item() == pytest.approx(2.0 * content_part + 30.0 * style_part + 0.4 * tv)
 
 
 def test_the_parts_are_named_and_sum_to_the_total(tiny):
-    score = objective(tiny, weighting()).score(smooth_image(32, 48, seed=3))
+    score = objective(tiny, weights()).score(smooth_image(32, 48, seed=3))
     names = ["content/relu3_2", "content/conv4_2", "style/relu1_1", "style/relu2_1", "style/relu4_1", "tv"]
     assert list(score.parts) == names
     assert sum(part.item() for part in score.parts.values()) == pytest.approx(score.total.item())
 
 
 def test_the_gradient_to_the_pixels_equals_finite_differences(tiny):
-    goal, canvas = objective(tiny, weighting()), smooth_image(32, 48, seed=3)
+    goal, canvas = objective(tiny, weights()), smooth_image(32, 48, seed=3)
     gradient = goal.evaluate(canvas).gradient
     for position in [(0, 0, 0, 0), (0, 1, 17, 30), (0, 2, 31, 47), (0, 0, 15, 16)]:
         up, down = canvas.clone(), canvas.clone()
@@ -61,57 +60,56 @@ def test_the_gradient_to_the_pixels_equals_finite_differences(tiny):
 
 
 def test_blended_styles_have_the_gradient_of_the_weighted_sum_of_losses(tiny):
-    paintings, canvas = [smooth_image(40, 24, seed=2), smooth_image(24, 40, seed=5)], smooth_image(32, 48, seed=3)
-    w = weighting(content={}, tv=0)
-    blended = objective(tiny, w, paintings, [3.0, 1.0]).evaluate(canvas).gradient
-    alone = [objective(tiny, w, [painting]).evaluate(canvas).gradient for painting in paintings]
+    styles, canvas = [smooth_image(40, 24, seed=2), smooth_image(24, 40, seed=5)], smooth_image(32, 48, seed=3)
+    w = weights(content={}, tv=0)
+    blended = objective(tiny, w, styles, [3.0, 1.0]).evaluate(canvas).gradient
+    alone = [objective(tiny, w, [style]).evaluate(canvas).gradient for style in styles]
     torch.testing.assert_close(blended, 0.75 * alone[0] + 0.25 * alone[1])
 
 
-def test_normalized_style_parts_are_the_share_of_the_photos_distance_that_is_left(tiny):
-    photo, painting = smooth_image(32, 48, seed=1), smooth_image(40, 24, seed=2)
-    raw = weighting(alpha=1.0, beta=1.0, style=dict.fromkeys(STYLE, 1.0), tv=0)
-    targets = measure_targets(tiny, raw, photo, [painting])
-    goal = Objective(tiny, normalized(raw, targets), targets)
-    at_photo = goal.evaluate(photo).parts
+def test_normalized_style_parts_are_the_share_of_the_contents_distance_that_is_left(tiny):
+    content, style = smooth_image(32, 48, seed=1), smooth_image(40, 24, seed=2)
+    raw = weights(alpha=1.0, beta=1.0, style=dict.fromkeys(STYLE, 1.0), tv=0)
+    goal = objective_of(tiny, raw, content, [style], normalized=True)
+    at_content = goal.evaluate(content).parts
     for name in STYLE:
-        assert at_photo[f"style/{name}"] == pytest.approx(1)
+        assert at_content[f"style/{name}"] == pytest.approx(1)
     for name in CONTENT:
-        assert at_photo[f"content/{name}"] == pytest.approx(0, abs=1e-12)
+        assert at_content[f"content/{name}"] == pytest.approx(0, abs=1e-12)
     canvas = smooth_image(32, 48, seed=3)
-    features = {k: tiny.features(x, STYLE)["relu2_1"] for k, x in (("x", canvas), ("p", photo), ("s", painting))}
+    features = {k: tiny.features(x, STYLE)["relu2_1"] for k, x in (("x", canvas), ("p", content), ("s", style))}
     mean = {k: gram(f) / f[0, 0].numel() for k, f in features.items()}
     left = style_layer_loss(mean["x"], mean["s"], 1) / style_layer_loss(mean["p"], mean["s"], 1)
     assert goal.evaluate(canvas).parts["style/relu2_1"] == pytest.approx(left.item())
 
 
-def test_normalized_content_is_relative_to_the_variance_of_the_photos_features(tiny):
-    photo, raw = smooth_image(32, 48, seed=1), weighting(alpha=1.0, content={"relu3_2": 1.0}, tv=0)
-    targets = measure_targets(tiny, raw, photo, [photo.flip(3)])
-    p = targets.content["relu3_2"]
-    flat = p.mean(dim=(2, 3), keepdim=True).expand_as(p)
-    assert content_loss(flat, p).item() / normalized(raw, targets).unit("content/relu3_2") == pytest.approx(1)
+def test_normalized_content_is_relative_to_the_variance_of_the_contents_features(tiny):
+    content, canvas = smooth_image(32, 48, seed=1), smooth_image(32, 48, seed=3)
+    raw = weights(alpha=1.0, content={"relu3_2": 1.0}, tv=0)
+    goal = objective_of(tiny, raw, content, [content.flip(3)], normalized=True)
+    p, f = (tiny.features(image, ["relu3_2"])["relu3_2"] for image in (content, canvas))
+    lost = content_loss(p.mean(dim=(2, 3), keepdim=True).expand_as(p), p)
+    assert goal.evaluate(canvas).parts["content/relu3_2"] == pytest.approx((content_loss(f, p) / lost).item())
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_normalized_weights_stay_finite_where_the_photo_is_flat_and_equals_the_painting(tiny, value):
+def test_normalized_losses_stay_finite_where_the_content_is_flat_and_equals_the_style(tiny, value):
     flat = torch.full((1, 3, 32, 32), value, dtype=torch.float64)
-    targets = measure_targets(tiny, weighting(), flat, [flat])
-    goal = Objective(tiny, normalized(weighting(), targets), targets)
-    found = goal.evaluate(smooth_image(32, 32))
+    found = objective_of(tiny, weights(), flat, [flat], normalized=True).evaluate(smooth_image(32, 32))
     assert np.isfinite(found.loss)
     assert found.gradient.isfinite().all()
 
 
-def test_reweighting_keeps_the_targets_and_changes_the_loss(tiny):
-    canvas, goal = smooth_image(32, 48, seed=3), objective(tiny, weighting())
-    other = goal.reweighted(weighting(alpha=0.0))
-    assert other.targets is goal.targets
-    assert other.evaluate(canvas).parts["content/relu3_2"] == 0
-    assert other.evaluate(canvas).parts["style/relu1_1"] == goal.evaluate(canvas).parts["style/relu1_1"]
+def test_without_some_layers_the_other_terms_stay_as_they_are(tiny):
+    canvas, goal = smooth_image(32, 48, seed=3), objective(tiny, weights())
+    rest = goal.without({"conv4_2", "relu4_1"})
+    assert set(rest.layers) == {"relu3_2", "relu1_1", "relu2_1"}
+    everything, found = goal.evaluate(canvas).parts, rest.evaluate(canvas).parts
+    assert found == {name: everything[name] for name in found}
+    assert everything.keys() - found.keys() == {"content/conv4_2", "style/relu4_1"}
 
 
 def test_without_content_layers_only_style_counts_and_the_other_way_round(tiny):
     canvas = smooth_image(32, 48, seed=3)
-    assert not any(k.startswith("content") for k in objective(tiny, weighting(content={})).score(canvas).parts)
-    assert not any(k.startswith("style") for k in objective(tiny, weighting(style={})).score(canvas).parts)
+    assert not any(k.startswith("content") for k in objective(tiny, weights(content={})).score(canvas).parts)
+    assert not any(k.startswith("style") for k in objective(tiny, weights(style={})).score(canvas).parts)

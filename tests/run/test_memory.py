@@ -6,17 +6,28 @@ from pathlib import Path
 import pytest
 
 from impasto.errors import SettingsError
-from impasto.network.stages import network_pixels
+from impasto.network.engines.native import NativeEngine
+from impasto.network.stages import evaluation_pixels
+from impasto.network.vgg import VGG19
 from impasto.run import memory
-from impasto.run.memory import MEGABYTE, canvas_bytes, estimate, file_bytes, make_plan, scratch_folder
+from impasto.run.memory import (
+    MEGABYTE,
+    Available,
+    canvas_bytes,
+    estimate,
+    file_bytes,
+    fit_into_memory,
+    scratch_folder,
+)
 from impasto.settings.settings import Settings
 
 GIGABYTE = 1000 * MEGABYTE
+NATIVE, TORCH = NativeEngine.cost, VGG19.cost
 
 
 def plan(size=(3072, 4096), resident=400 * MEGABYTE, free=12 * GIGABYTE, folder=None, room=0, **knobs):
     settings = Settings(size=max(size), **knobs)
-    return make_plan(settings, size, engine="native", resident=resident, free=free, folder=folder, room=room)
+    return fit_into_memory(settings, size, NATIVE, Available(resident, free, folder, room))
 
 
 def test_a_picture_that_fits_is_seen_whole_with_the_longest_history():
@@ -35,10 +46,10 @@ def test_less_memory_first_shortens_the_history_and_then_cuts_tiles():
 
 
 def test_memory_that_tiles_leave_keeps_them_from_being_computed_twice():
-    size, layers = (4096, 4096), (*Settings().content_layers, *Settings().style_layers)
+    size, layers = (4096, 4096), Settings().layers
     plans = [plan(size, max_memory=f"{gigabytes}GB") for gigabytes in (4.5, 8, 16)]
     assert all(found.tile is not None and found.peak <= found.budget for found in plans)
-    work = [network_pixels(size, layers, found.tile, found.spare, "native") / 4096**2 for found in plans]
+    work = [evaluation_pixels(size, layers, found.tile, found.spare, NATIVE) / 4096**2 for found in plans]
     assert work[0] > work[1] > work[2]
     assert work[2] < 1.3
     (tight, *_) = plans
@@ -58,7 +69,7 @@ def test_what_the_user_fixes_is_kept():
 
 def test_a_budget_that_nothing_fits_in_is_refused_with_the_least_that_would_do():
     with pytest.raises(
-        SettingsError, match=r"--size is 4096, which takes at least [\d,]+ MB, but the budget is 500 MB"
+        SettingsError, match=r"size is 4096, which takes at least [\d,]+ MB, but the budget is 500 MB"
     ):
         plan(max_memory="500MB")
 
@@ -66,7 +77,7 @@ def test_a_budget_that_nothing_fits_in_is_refused_with_the_least_that_would_do()
 def test_optimizers_without_a_history_are_not_charged_for_one():
     size = (2000, 2000)
     assert plan(size, optimizer="adam").history == 0
-    costs = {h: estimate(Settings(), size, 256, h, "native") for h in (3, 13)}
+    costs = {h: estimate(Settings(), size, 256, h, NATIVE) for h in (3, 13)}
     assert costs[13] - costs[3] == 10 * 2 * 12 * 2000 * 2000
 
 
@@ -85,7 +96,7 @@ def test_a_canvas_larger_than_memory_is_put_into_files_with_large_tiles_and_a_us
     assert found.tile is not None
     assert found.tile >= 768
     assert found.peak <= found.budget
-    assert found.disk == file_bytes(Settings(), found.size, found.tile, found.history)
+    assert found.disk == file_bytes(Settings(), PRINT["size"], found.tile, found.history)
     assert found.disk > 12 * 20000 * 20000 * 2 * found.history
 
 
@@ -99,11 +110,11 @@ def test_files_are_preferred_to_tiles_that_are_mostly_surroundings():
 
 
 def test_files_are_preferred_where_small_tiles_would_take_longer():
-    size, budget, layers = (6000, 6000), {"max_memory": "11GB"}, (*Settings().content_layers, *Settings().style_layers)
+    size, budget, layers = (6000, 6000), {"max_memory": "11GB"}, Settings().layers
     small, large = plan(size, **budget), plan(size, **budget, folder=DISK, room=10**12)
     assert small.tile is not None
     assert large.folder == DISK
-    work = [network_pixels(size, layers, found.tile, found.spare, "native") for found in (small, large)]
+    work = [evaluation_pixels(size, layers, found.tile, found.spare, NATIVE) for found in (small, large)]
     assert memory.FILES_COST * work[1] < work[0]
     assert plan((4096, 4096), max_memory="12GB", folder=DISK, room=10**12).folder is None
 
@@ -116,18 +127,18 @@ def test_less_room_on_the_disk_shortens_the_history():
 
 def test_too_little_room_is_refused_with_the_room_it_takes():
     sentence = (
-        r"--size is 20000, which takes [\d,]+ MB of files beside memory, but '/disk' has 20,000 MB free: name a folder "
-        r"on a bigger disk with --scratch, use a smaller size, a higher --max-memory or --optimizer adam\.$"
+        r"size is 20000, which takes [\d,]+ MB of files beside memory, but '/disk' has 20,000 MB free: name a folder "
+        r"on a bigger disk with scratch, use a smaller size, a higher max_memory or optimizer adam\.$"
     )
     with pytest.raises(SettingsError, match=sentence):
         plan(**PRINT, room=20 * GIGABYTE)
-    with pytest.raises(SettingsError, match=r"a higher --max-memory\.$"):
+    with pytest.raises(SettingsError, match=r"a higher max_memory\.$"):
         plan(**PRINT, room=20 * GIGABYTE, optimizer="adam")
 
 
 def test_files_take_the_place_of_canvases_and_nothing_else():
     size, settings = (4096, 4096), Settings(size=4096)
-    whole, files = (estimate(settings, size, 512, 10, "native", in_files=in_files) for in_files in (False, True))
+    whole, files = (estimate(settings, size, 512, 10, NATIVE, in_files=in_files) for in_files in (False, True))
     assert whole - files == canvas_bytes(settings, size, 512, 10)
     adam = Settings(optimizer="adam")
     assert file_bytes(adam, size, 512, 0) == canvas_bytes(adam, size, 512, 0)
@@ -136,14 +147,14 @@ def test_files_take_the_place_of_canvases_and_nothing_else():
 def test_masks_are_in_memory_even_where_canvases_are_in_files():
     size, settings = (4096, 4096), Settings(size=4096)
     masked = settings.model_copy(update={"mask": ("sky.png",)})
-    found = [estimate(one, size, 512, 10, "native", in_files=True) for one in (settings, masked)]
+    found = [estimate(one, size, 512, 10, NATIVE, in_files=True) for one in (settings, masked)]
     assert found[1] - found[0] == 8 * 4096 * 4096
 
 
 def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "in_memory", lambda folder: folder.name == "ram")
     assert scratch_folder(Settings(scratch=str(tmp_path))) == tmp_path
-    with pytest.raises(SettingsError, match=r"--scratch is '.*/nowhere', which is no folder that can be written to"):
+    with pytest.raises(SettingsError, match=r"scratch is '.*/nowhere', which is no folder that can be written to"):
         scratch_folder(Settings(scratch=str(tmp_path / "nowhere")))
     (tmp_path / "ram").mkdir()
     with pytest.raises(SettingsError, match="which is in memory itself: name a folder on a disk"):
@@ -151,9 +162,9 @@ def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, mon
 
 
 def test_shallower_layers_take_less():
-    deep = estimate(Settings(), (1000, 1000), None, 5, "torch")
+    deep = estimate(Settings(), (1000, 1000), None, 5, TORCH)
     shallow = Settings(content_layers=("relu2_2",), style_layers=("relu1_1", "relu2_1"))
-    assert estimate(shallow, (1000, 1000), None, 5, "torch") < 0.75 * deep
+    assert estimate(shallow, (1000, 1000), None, 5, TORCH) < 0.75 * deep
 
 
 def test_free_memory_respects_the_limit_of_a_control_group(tmp_path, monkeypatch):
@@ -176,7 +187,7 @@ blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
 settings = Settings(size=size, tile=tile, engine=engine, scales=1, epochs=1, steps_per_epoch=2)
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
-print(json.dumps([started.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+print(json.dumps([started.plan.memory.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 
 
@@ -204,11 +215,11 @@ blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
 knobs = dict(size=size, tile=tile, optimizer=optimizer, scales=1, epochs=1, steps_per_epoch=2)
 knobs |= dict(history=10) if optimizer == "lbfgs" else {}
-whole = Stylization(photo, [photo[::-1].copy()], Settings(**knobs)).plan
+whole = Stylization(photo, [photo[::-1].copy()], Settings(**knobs)).plan.memory
 settings = Settings(**knobs, max_memory=f"{(whole.peak - whole.spare - 12 * photo.size // 3 * 6) // 1000000}MB")
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
-assert started.folder is not None
-print(json.dumps([started.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+assert started.plan.memory.folder is not None
+print(json.dumps([started.plan.memory.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 
 

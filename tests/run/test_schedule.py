@@ -1,15 +1,19 @@
 """Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from test_stylizer import FIRST_STEP, PAINTING, PHOTO, RECIPE, Faulty, is_up_to, network, settings, told
+from test_stylizer import FIRST_STEP, RECIPE, Faulty, is_up_to, planned, settings, told
 
+from conftest import PlannedRun
 from impasto.errors import SettingsError
 from impasto.images.colour import oklab
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
+from impasto.jobs.recipe import Recipe
+from impasto.objective.targets import MeasuredTargets
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
-from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import Schedule, ScheduledChange
 from impasto.settings.settings import Settings
 
@@ -21,13 +25,13 @@ CHANGES = [
 ]
 
 
-def run(stylizer: Stylizer, when, path=None, **ways) -> list:
+def run(planned: PlannedRun, when, path=None, **ways) -> list:
     """The events of a run in which `when(event)` gives the knobs to change; with a path, its states step by step."""
     events = []
-    for event in stylizer.paint(PHOTO, [PAINTING], **ways):
+    for event in planned.events(**ways):
         events.append(event)
         if knobs := when(event):
-            stylizer.steer(**knobs)
+            planned.change(**knobs)
         if path is not None and isinstance(event, Stepped) and event.state is not None:
             checkpoint.write(path / str(event.step), Checkpoint(RECIPE, event.state(), {}, {}))
     return events
@@ -37,31 +41,31 @@ def at_step(step: int, knobs: dict):
     return lambda event: knobs if isinstance(event, Stepped) and event.step == step else None
 
 
-def stylizer(**changes) -> Stylizer:
-    return Stylizer(settings(**changes), network=network())
+def new_run(schedule=(), **changes) -> PlannedRun:
+    return planned(settings(**changes), schedule=schedule)
 
 
 # The record
 
 
 def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_it():
-    steering = Schedule(Settings())
-    steering.request({"strength": 0.7})
-    steering.request({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
-    assert steering.settings == Settings()
-    assert steering.apply(3)
-    assert not steering.apply(4)
-    assert steering.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
+    schedule = Schedule(Settings())
+    schedule.request({"strength": 0.7})
+    schedule.request({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
+    assert schedule.settings == Settings()
+    assert schedule.apply(3)
+    assert not schedule.apply(4)
+    assert schedule.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
     knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
-    assert steering.changes == steering.plan == (ScheduledChange(3, knobs),)
+    assert schedule.changes == schedule.plan == (ScheduledChange(3, knobs),)
 
 
 def test_what_was_changed_back_before_the_next_step_was_not_changed():
-    steering = Schedule(Settings())
-    steering.request({"strength": 0.7})
-    steering.request({"strength": 0.5})
-    assert not steering.apply(3)
-    assert steering.plan == ()
+    schedule = Schedule(Settings())
+    schedule.request({"strength": 0.7})
+    schedule.request({"strength": 0.5})
+    assert not schedule.apply(3)
+    assert schedule.plan == ()
 
 
 def test_a_record_goes_on_with_what_was_done_and_waits_with_what_was_asked_for_and_planned():
@@ -95,15 +99,15 @@ def test_what_is_no_record_is_none(after, knobs):
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @pytest.mark.parametrize("knobs", CHANGES, ids=lambda knobs: "+".join(knobs))
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_steered_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(optimizer, knobs, step, tmp_path):
+def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(optimizer, knobs, step, tmp_path):
     """Step 4 is the first scale's last: what is asked for then holds from the next scale on."""
     way = {"optimizer": optimizer, "size": 64}
-    whole = run(stylizer(**way), at_step(step, knobs), tmp_path)
-    plain = run(stylizer(**way), lambda event: None)
+    whole = run(new_run(**way), at_step(step, knobs), tmp_path)
+    plain = run(new_run(**way), lambda event: None)
     assert not torch.equal(whole[-1].picture, plain[-1].picture)
     for saved in (step, step + 1, 6):
         state = checkpoint.read(tmp_path / str(saved)).state
-        events = run(stylizer(**way), lambda event: None, resume=state)
+        events = run(new_run(**way), lambda event: None, resume=state)
         assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, saved)])
         assert (events[-1].loss, events[-1].parts) == (whole[-1].loss, whole[-1].parts)
 
@@ -117,21 +121,21 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_steered_again_and_again_and_saved_in_between_a_run_and_its_record_paint_the_same(way, tmp_path):
+def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint_the_same(way, tmp_path):
     """Of a loss of all layers at once, the unit depends on the layers' weights."""
     weights = [{"layer_weights": [1.0, 9.0, 1.0, 0.0, 2.0]}, {"content_weight": 2e-3}, {"tv_weight": 0.2}]
     steps = {2: weights[0], 3: weights[1] | {"color": "keep"}, 5: weights[2]}
-    job = stylizer(**way)
+    job = new_run(**way)
     whole = run(job, lambda event: steps.get(event.step) if isinstance(event, Stepped) else None, tmp_path)
-    assert [change.after for change in job.steering.plan] == [2, 3, 5]
-    again = run(stylizer(**way), lambda event: None, steering=job.steering.plan)
+    assert [change.after for change in job.stylizer.schedule.plan] == [2, 3, 5]
+    again = run(new_run(job.stylizer.schedule.plan, **way), lambda event: None)
     assert told(again) == told(whole)
     for saved in (2, 3, 4, 5):  # who goes on from there asks for what came later
         later = {step: knobs for step, knobs in steps.items() if step > saved}
-        resumed, state = stylizer(**way), checkpoint.read(tmp_path / str(saved)).state
+        resumed, state = new_run(**way), checkpoint.read(tmp_path / str(saved)).state
         events = run(resumed, lambda e, at=later: at.get(e.step) if isinstance(e, Stepped) else None, resume=state)
         assert told(events[-1:]) == told(whole[-1:])
-        assert resumed.steering.plan == job.steering.plan
+        assert resumed.stylizer.schedule.plan == job.stylizer.schedule.plan
 
 
 @pytest.mark.parametrize("event_type", [Started, EpochDone, ScaleDone])
@@ -147,32 +151,32 @@ def test_it_does_not_matter_at_which_event_after_a_step_the_knobs_change(event_t
             return knobs
         return None
 
-    job = stylizer()
+    job = new_run()
     whole = run(job, once)
-    assert job.steering.plan == (ScheduledChange(step, knobs),)
-    assert told(run(stylizer(), lambda event: None, steering=job.steering.plan)) == told(whole)
+    assert job.stylizer.schedule.plan == (ScheduledChange(step, knobs),)
+    assert told(run(new_run(job.stylizer.schedule.plan), lambda event: None)) == told(whole)
 
 
 @pytest.mark.parametrize("when", [Started, ScaleDone])
 def test_colours_asked_for_between_scales_come(when):
     def chroma(events) -> float:
-        return (oklab(events[-1].picture)[:, 1:] - oklab(PHOTO)[:, 1:]).square().mean().item()
+        return (oklab(events[-1].picture)[:, 1:] - oklab(CONTENT)[:, 1:]).square().mean().item()
 
-    kept = run(stylizer(), lambda event: {"color": "keep"} if isinstance(event, when) else None)
-    assert chroma(kept) < 0.1 * chroma(run(stylizer(), lambda event: None))
+    kept = run(new_run(), lambda event: {"color": "keep"} if isinstance(event, when) else None)
+    assert chroma(kept) < 0.1 * chroma(run(new_run(), lambda event: None))
 
 
 def test_a_scale_is_begun_with_what_was_asked_for_before_it():
-    """Its targets are measured once, and the photo's detail that it gets is what the new strength leaves of it."""
-    job = Stylizer(settings(), network=network(), remembered={})
+    """Its targets are measured once, and the content's detail that it gets is what the new strength leaves of it."""
+    measured: MeasuredTargets = {}
+    job = planned(settings(), measured=measured)
     run(job, lambda event: {"color": "keep"} if isinstance(event, ScaleDone) else None)
-    assert job.remembered is not None
-    assert list(job.remembered) == [("style", (24, 32), None), ("keep", (48, 64), None)]
+    assert list(measured) == [("style", (24, 32), None), ("keep", (48, 64), None)]
 
 
 def test_a_picture_of_an_earlier_step_stays_what_it_was_when_the_colours_change():
     shots = []
-    for event in run(job := stylizer(scales=1), lambda event: None):
+    for event in run(job := new_run(scales=1), lambda event: None):
         if isinstance(event, Stepped):
             shots.append(event.picture())
     later = [e for e in run(job, at_step(3, {"color": "keep"})) if isinstance(e, Stepped)]
@@ -181,48 +185,48 @@ def test_a_picture_of_an_earlier_step_stays_what_it_was_when_the_colours_change(
 
 
 @pytest.mark.parametrize("knobs", [{"strength": 0.9}, {"color": "keep"}], ids=str)
-def test_a_steered_run_that_had_to_take_steps_again_is_repeated_too(knobs, tmp_path):
-    """ScheduledChange when told of the restart: the step was tried before that, and is after it."""
+def test_a_changed_run_that_had_to_take_steps_again_is_repeated_too(knobs, tmp_path):
+    """Changed when told of the restart: the step was tried before that, and is after it."""
     way = {"scales": 1, "negligible": 0.3}
 
-    def job() -> Stylizer:
-        return Stylizer(settings(**way), network=Faulty("image", [FIRST_STEP + 2]))
+    def job(schedule=()) -> PlannedRun:
+        return planned(settings(**way), engine=Faulty("image", [FIRST_STEP + 2]), schedule=schedule)
 
     first = job()
     whole = run(first, lambda event: knobs if isinstance(event, Restarted) else None, tmp_path)
-    assert first.steering.plan == (ScheduledChange(3, knobs),)
-    assert told(run(job(), lambda event: None, steering=first.steering.plan)[-4:]) == told(whole[-4:])
+    assert first.stylizer.schedule.plan == (ScheduledChange(3, knobs),)
+    assert told(run(job(first.stylizer.schedule.plan), lambda event: None)[-4:]) == told(whole[-4:])
     for saved in (3, 4, 5):
         state = checkpoint.read(tmp_path / str(saved)).state
         assert state.restarts == 1
-        events = run(stylizer(**way), lambda event: None, resume=state)
+        events = run(new_run(**way), lambda event: None, resume=state)
         assert told(events[-1:]) == told(whole[-1:])
 
 
-def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_steered_to():
-    """The state is the one after the restart: what was asked for before it has been heeded, what came after has not."""
+def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_changed_to():
+    """The state is the one after the restart: what was asked for before it has been applied, what came after has not."""
     way = {"scales": 1, "negligible": 0.3}
-    job = Stylizer(settings(**way), network=Faulty("image", [FIRST_STEP + 2]))
+    job = planned(settings(**way), engine=Faulty("image", [FIRST_STEP + 2]))
     states, last = [], None
-    for event in job.paint(PHOTO, [PAINTING]):
+    for event in job.events():
         if isinstance(event, Stepped) and event.step == 2:
-            job.steer(strength=0.9)
+            job.change(strength=0.9)
         if isinstance(event, Restarted):
             assert last is not None
             states.append(last())
-            job.steer(tv_weight=0.5)
+            job.change(tv_weight=0.5)
             states.append(last())
         last = event.state if isinstance(event, Stepped) else last
     assert isinstance(event, Finished)
-    assert [[change["after"] for change in state.steering] for state in states] == [[2], [2, 3]]
-    steer = [lambda e: {"tv_weight": 0.5} if isinstance(e, Started) else None, lambda e: None]
-    for state, when in zip(states, steer, strict=True):
-        assert told(run(stylizer(**way), when, resume=state)[-1:]) == told([event])
+    assert [[change["after"] for change in state.schedule] for state in states] == [[2], [2, 3]]
+    changes = [lambda e: {"tv_weight": 0.5} if isinstance(e, Started) else None, lambda e: None]
+    for state, when in zip(states, changes, strict=True):
+        assert told(run(new_run(**way), when, resume=state)[-1:]) == told([event])
 
 
-def test_a_second_run_begins_with_what_the_first_was_steered_to_and_with_a_record_of_its_own():
-    job = stylizer()
-    run(job, at_step(2, {"strength": 0.9}))
-    again = run(job, lambda event: None)
-    assert job.steering.plan == ()
-    assert told(again) == told(run(stylizer(strength=0.9), lambda event: None))
+def test_a_schedule_stands_in_a_recipe_and_one_without_it_is_read_too():
+    recipe = replace(
+        RECIPE, schedule=(ScheduledChange(3, {"layer_weights": [1.0, 0.1]}), ScheduledChange(7, {"color": "keep"}))
+    )
+    assert Recipe.from_json(recipe.to_json(), "a.png") == recipe
+    assert Recipe.from_json(RECIPE.to_json().replace(', "schedule": []', ""), "a.png") == RECIPE

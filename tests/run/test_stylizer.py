@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from conftest import smooth_image, tiny_weights
+import conftest
+from conftest import PlannedRun, smooth_image, tiny_weights
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.colour import oklab
 from impasto.images.size import resize
@@ -12,21 +13,17 @@ from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.network.vgg import VGG19
-from impasto.objective.aims import detail_at, objective_at, targets_at
-from impasto.objective.inputs import Scene
 from impasto.objective.objective import Objective
-from impasto.run import memory, stylizer
-from impasto.run import plan as prospect
+from impasto.run import memory, plan
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
-from impasto.run.plan import foresee
 from impasto.run.state import RunState, tensors_of
 from impasto.run.stylizer import Stylizer
-from impasto.settings.choices import Color, Padding, Pooling, StyleLossName
+from impasto.settings.choices import Padding, Pooling, StyleLossName
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import MEMORY, Scratch
+from impasto.storage.scratch import Scratch
 
-PHOTO, PAINTING = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
-RECIPE = Recipe("0", {}, InputFile("photo", None, "0"), (), None, "0", "2", 1, "here")
+CONTENT, STYLE = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
+RECIPE = Recipe("0", {}, InputFile("content", None, "0"), (), None, "0", "2", 1, "here")
 
 
 def network(pooling: Pooling = Pooling.MAX, padding: Padding = Padding.REPLICATE) -> VGG19:
@@ -37,20 +34,22 @@ def settings(**changes) -> Settings:
     return Settings(**{"size": 64, "epochs": 2, "steps_per_epoch": 3, "scales": 2, "device": "cpu", **changes})
 
 
-def paint(styles=(PAINTING,), start=None, **changes) -> list:
-    chosen = settings(**changes)
-    return list(Stylizer(chosen, network=network(chosen.pooling, chosen.padding)).paint(PHOTO, styles, start))
+def planned(chosen: Settings, styles=(STYLE,), engine=None, **inputs) -> PlannedRun:
+    engine = network(chosen.pooling, chosen.padding) if engine is None else engine
+    return PlannedRun(chosen, engine, CONTENT, styles, **inputs)
+
+
+def paint(styles=(STYLE,), start=None, **changes) -> list:
+    return list(planned(settings(**changes), styles, init=start).events())
 
 
 def result(*args, **changes) -> torch.Tensor:
     return paint(*args, **changes)[-1].picture
 
 
-def objective(chosen: Settings, masks=()) -> Objective:
+def objective(chosen: Settings) -> Objective:
     """What a run with these settings minimises at its last scale."""
-    plan = foresee(chosen, network(), (48, 64)).plan
-    stage = Scene(PHOTO, [PAINTING], masks, (), chosen.color, plan, MEMORY)
-    return objective_at((48, 64), stage, chosen, network(), targets_at((48, 64), stage, chosen, network()))
+    return planned(chosen).problem.at((48, 64)).objective
 
 
 def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_order():
@@ -61,8 +60,8 @@ def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_ord
     ]  # fmt: skip
     started = events[0]
     assert isinstance(started, Started)
-    assert started.scales == ((24, 32), (48, 64))
-    assert started.steps == (4, 2)
+    assert started.plan.sizes == ((24, 32), (48, 64))
+    assert started.plan.steps == (4, 2)
     assert [e.step for e in events if isinstance(e, Stepped)] == [1, 2, 3, 4, 5, 6]
     assert [e.epoch for e in events if isinstance(e, Stepped)] == [1, 1, 1, 2, 2, 2]
     assert [e.scale for e in events if isinstance(e, Stepped)] == [1, 1, 1, 1, 2, 2]
@@ -70,7 +69,7 @@ def test_a_run_tells_its_plan_each_step_each_epoch_each_scale_and_its_end_in_ord
 
 def test_pictures_in_events_are_valid_have_their_scales_size_and_belong_to_the_event():
     pictures = {}
-    for event in Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING]):
+    for event in planned(settings()).events():
         if isinstance(event, EpochDone | ScaleDone | Finished):
             picture = event.picture
         elif isinstance(event, Stepped):
@@ -145,11 +144,11 @@ def test_every_knob_changes_the_picture(change):
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
 
 
-def test_strength_0_returns_the_photo_and_more_strength_leaves_it_further_behind():
-    """Coarse to fine too: what a finer scale adds to a coarser one is the photo's own detail."""
+def test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind():
+    """Coarse to fine too: what a finer scale adds to a coarser one is the content's own detail."""
     pictures = [result(strength=strength, epochs=8) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    torch.testing.assert_close(pictures[0], PHOTO, rtol=0, atol=1e-5)
-    away = [(picture - PHOTO).square().mean().item() for picture in pictures]
+    torch.testing.assert_close(pictures[0], CONTENT, rtol=0, atol=1e-5)
+    away = [(picture - CONTENT).square().mean().item() for picture in pictures]
     assert away == sorted(away)
     assert away[4] > 1.5 * away[2] > 2 * away[1]
 
@@ -170,16 +169,15 @@ LEFT[..., :4] = 1
 
 
 def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tensor:
-    stylizer = Stylizer(settings(epochs=6, **changes), network=network())
-    *_, last = stylizer.paint(PHOTO, styles, masks=masks, style_masks=style_masks)
+    *_, last = planned(settings(epochs=6, **changes), styles, masks=masks, style_masks=style_masks).events()
     return last.picture
 
 
 @pytest.mark.parametrize(
     "change", [{}, {"style_loss": "w2"}, {"style_loss": "remd"}, {"size": 96, "tile": 64}], ids=str
 )
-def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_photo(change):
-    dark, light = PAINTING * 0.3, 1 - PAINTING * 0.3
+def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content(change):
+    dark, light = STYLE * 0.3, 1 - STYLE * 0.3
     masks = [LEFT, 1 - LEFT]
     one, other = (
         painted_with_masks(masks, *styles, content_weight=0.0, strength=1.0, **change)
@@ -189,13 +187,13 @@ def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_photo(chang
     assert one[..., : half - 8].mean() < other[..., : half - 8].mean() - 0.01
     assert one[..., half + 8 :].mean() > other[..., half + 8 :].mean() + 0.01
     some = painted_with_masks([LEFT], dark, content_weight=0.0, **change)
-    photo = resize(PHOTO, (some.shape[-2], some.shape[-1]))
-    assert torch.equal(some[..., half + 10 :], photo[..., half + 10 :])
-    assert (some[..., :half] - photo[..., :half]).abs().mean() > 0.02
+    content = resize(CONTENT, (some.shape[-2], some.shape[-1]))
+    assert torch.equal(some[..., half + 10 :], content[..., half + 10 :])
+    assert (some[..., :half] - content[..., :half]).abs().mean() > 0.02
 
 
 def test_only_the_white_part_of_a_painting_counts():
-    painting = torch.cat([PAINTING * 0.3, 1 - PAINTING * 0.3], dim=3)
+    painting = torch.cat([STYLE * 0.3, 1 - STYLE * 0.3], dim=3)
     where = torch.zeros(1, 1, *painting.shape[-2:])
     where[..., : painting.shape[-1] // 2] = 1
     dark = painted_with_masks((), painting, style_masks=[where], content_weight=0.0)
@@ -205,7 +203,7 @@ def test_only_the_white_part_of_a_painting_counts():
 
 def test_erosion_changes_the_picture_near_a_border():
     usual, eroded = (
-        painted_with_masks([LEFT, 1 - LEFT], PAINTING, PAINTING.flip(1), mask_erosion=erode, style_layers=("relu2_1",))
+        painted_with_masks([LEFT, 1 - LEFT], STYLE, STYLE.flip(1), mask_erosion=erode, style_layers=("relu2_1",))
         for erode in (False, True)
     )
     assert (usual - eroded).abs().max() > 1 / 255
@@ -224,39 +222,38 @@ def test_larger_strokes_come_from_a_larger_painting():
     assert rough[1] < 0.9 * rough[0]
 
 
-def test_steering_goes_on_from_the_canvas_towards_what_the_new_knobs_ask_for():
-    stylizer = Stylizer(settings(epochs=8, scales=1), network=network())
-    events = stylizer.paint(PHOTO, [PAINTING])
+def test_a_change_goes_on_from_the_canvas_towards_what_the_new_knobs_ask_for():
+    run = planned(settings(epochs=8, scales=1))
     pictures = []
-    for event in events:
+    for event in run.events():
         if isinstance(event, EpochDone):
             pictures.append(event.picture)
             if event.epoch == 4:
-                stylizer.steer(strength=0.0)
+                run.change(strength=0.0)
         if isinstance(event, Stepped):
             seen = event.parts
-    away = [(picture - PHOTO).square().mean().item() for picture in pictures]
+    away = [(picture - CONTENT).square().mean().item() for picture in pictures]
     assert away[7] < 0.5 * away[3]
     assert sum(value for name, value in seen.items() if name.startswith("style/")) < 0.1
 
 
-def test_steering_colour_keeps_the_run_going():
-    stylizer = Stylizer(settings(epochs=4, scales=1), network=network())
+def test_a_change_of_colour_mode_keeps_the_run_going():
+    run = planned(settings(epochs=4, scales=1))
     pictures = []
-    for event in stylizer.paint(PHOTO, [PAINTING]):
+    for event in run.events():
         if isinstance(event, EpochDone):
             pictures.append(event.picture)
-            stylizer.steer(color={1: "keep", 2: "match", 3: "style"}.get(event.epoch, "style"))
-    assert all(picture.shape == PHOTO.shape for picture in pictures)
-    chroma = [(oklab(picture)[:, 1:] - oklab(PHOTO)[:, 1:]).square().mean().item() for picture in pictures]
+            run.change(color={1: "keep", 2: "match", 3: "style"}.get(event.epoch, "style"))
+    assert all(picture.shape == CONTENT.shape for picture in pictures)
+    chroma = [(oklab(picture)[:, 1:] - oklab(CONTENT)[:, 1:]).square().mean().item() for picture in pictures]
     assert chroma[1] < 0.2 * chroma[3]
 
 
-def test_what_cannot_be_steered_is_refused_by_name():
-    with pytest.raises(SettingsError, match="--size can't be changed while painting"):
-        Stylizer(settings(), network=network()).steer(size=64)
-    with pytest.raises(SettingsError, match="--strength"):
-        Stylizer(settings(), network=network()).steer(strength=2)
+def test_what_cannot_change_while_a_run_goes_on_is_refused_by_name():
+    with pytest.raises(SettingsError, match="size can't be changed while painting"):
+        Stylizer(settings()).change(size=64)
+    with pytest.raises(SettingsError, match="strength"):
+        Stylizer(settings()).change(strength=2)
 
 
 def test_a_tiled_step_gives_the_whole_pictures_within_float_noise():
@@ -267,9 +264,9 @@ def test_a_tiled_step_gives_the_whole_pictures_within_float_noise():
 def test_a_small_memory_budget_cuts_the_picture_into_tiles_and_says_so():
     held = memory.resident_memory() / memory.MEGABYTE
     events = paint(size=640, scales=1, epochs=1, steps_per_epoch=1, max_memory=f"{held + 600:.0f}MB")
-    assert events[0].tile is not None
-    assert events[0].tile < 640
-    assert paint(size=64)[0].tile is None
+    assert events[0].plan.memory.tile is not None
+    assert events[0].plan.memory.tile < 640
+    assert paint(size=64)[0].plan.memory.tile is None
 
 
 @pytest.fixture
@@ -284,12 +281,12 @@ def in_files(tmp_path, monkeypatch):
             super().__init__(folder)
             used.append(self)
 
-    def planned(*args, **knobs):
-        return replace(memory.make_plan(*args, **knobs), folder=tmp_path, disk=1)
+    def fitted(*args):
+        return replace(memory.fit_into_memory(*args), folder=tmp_path, disk=1)
 
     monkeypatch.setattr(Scratch, "BAND", Watched.BAND)
-    monkeypatch.setattr(stylizer, "Scratch", Watched)
-    monkeypatch.setattr(prospect, "make_plan", planned)
+    monkeypatch.setattr(conftest, "Scratch", Watched)
+    monkeypatch.setattr(plan, "fit_into_memory", fitted)
     return used
 
 
@@ -306,27 +303,27 @@ def in_files(tmp_path, monkeypatch):
 )
 def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp_path, monkeypatch):
     change = {"size": 96, "tile": 64, "epochs": 2, "steps_per_epoch": 2} | change
-    ours = result((PAINTING, 1 - PAINTING), **change)
+    ours = result((STYLE, 1 - STYLE), **change)
     assert in_files[0].most > 3 * ours.nbytes
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
-    theirs = result((PAINTING, 1 - PAINTING), **change)
+    monkeypatch.setattr(plan, "fit_into_memory", memory.fit_into_memory)
+    theirs = result((STYLE, 1 - STYLE), **change)
     assert in_files[1].most == 0
     assert torch.equal(ours, theirs)
 
 
 def test_a_run_in_files_has_regions_too(in_files, monkeypatch):
-    ours = painted_with_masks([LEFT], PAINTING, color="keep")
+    ours = painted_with_masks([LEFT], STYLE, color="keep")
     assert in_files[0].most > 0
-    monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
-    assert torch.equal(ours, painted_with_masks([LEFT], PAINTING, color="keep"))
+    monkeypatch.setattr(plan, "fit_into_memory", memory.fit_into_memory)
+    assert torch.equal(ours, painted_with_masks([LEFT], STYLE, color="keep"))
 
 
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 def test_a_run_in_files_is_saved_and_goes_on_in_files(optimizer, in_files, tmp_path):
     way = {"optimizer": optimizer, "size": 96}
     *_, whole = told_and_saved(tmp_path / "state", 5, **way)
-    held, files = Scratch().held, stylizer.Scratch(tmp_path)
+    held, files = Scratch().held, conftest.Scratch(tmp_path)
     state = checkpoint.read(tmp_path / "state", files).state
     assert files.held - held >= 2 * state.canvas.nbytes
     assert torch.equal(resumed(state, **way)[-1].picture, whole.picture)
@@ -335,7 +332,7 @@ def test_a_run_in_files_is_saved_and_goes_on_in_files(optimizer, in_files, tmp_p
 def told_and_saved(path, step: int, **changes) -> list:
     """The events of a run whose state is saved after a step."""
     events = []
-    for event in Stylizer(settings(**changes), network=network()).paint(PHOTO, [PAINTING]):
+    for event in planned(settings(**changes)).events():
         events.append(event)
         if isinstance(event, Stepped) and event.step == step:
             checkpoint.write(path, Checkpoint(RECIPE, event.state(), {}, {}))
@@ -348,7 +345,7 @@ def told_and_saved(path, step: int, **changes) -> list:
 def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
     chosen = settings(size=192, content_layers=(), epochs=2, steps_per_epoch=10, init="noise", **change)
     held = Scratch().held
-    for event in Stylizer(chosen, network=network()).paint(PHOTO, [PAINTING]):
+    for event in planned(chosen).events():
         last = event  # as who drives a run keeps it through the next step
     assert last.steps == 20
     planned = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
@@ -364,9 +361,9 @@ def test_pictures_of_a_run_in_files_belong_to_their_events(in_files):
     assert in_files[0].held == before
 
 
-def test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it():
+def test_more_content_weight_stays_nearer_to_the_content_and_more_style_weight_leaves_it():
     def distance(**change) -> float:
-        return (result(epochs=6, strength=1.0, **change) - PHOTO).square().mean().item()
+        return (result(epochs=6, strength=1.0, **change) - CONTENT).square().mean().item()
 
     assert distance(content_weight=20.0) < distance() < distance(style_weight=20.0)
 
@@ -379,7 +376,7 @@ def test_total_variation_makes_the_picture_smoother():
 
 
 def test_style_weights_shift_the_picture_from_one_painting_to_the_other():
-    dark, light = PAINTING * 0.3, 1 - PAINTING * 0.3
+    dark, light = STYLE * 0.3, 1 - STYLE * 0.3
     mostly_dark = result((dark, light), style_weights=(9.0, 1.0), content_weight=0.0, epochs=5)
     mostly_light = result((dark, light), style_weights=(1.0, 9.0), content_weight=0.0, epochs=5)
     assert mostly_dark.mean() < mostly_light.mean() - 0.02
@@ -388,7 +385,7 @@ def test_style_weights_shift_the_picture_from_one_painting_to_the_other():
 def test_a_run_starts_from_the_image_it_is_given():
     bright = torch.full((1, 3, 20, 30), 0.9)
     chosen = settings(init="bright.png", optimizer="gd", epochs=1, steps_per_epoch=1, scales=1)
-    events = list(Stylizer(chosen, network=network()).paint(PHOTO, [PAINTING], bright))
+    events = list(planned(chosen, init=bright).events())
     assert events[-1].picture.mean() > 0.8
 
 
@@ -423,7 +420,7 @@ def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_pic
     with pytest.raises(
         DivergedError, match=r"stopped being finite, also with shorter steps.*last good picture"
     ) as error:
-        seen.extend(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
+        seen.extend(planned(settings(optimizer=optimizer, scales=1), engine=engine).events())
     picture = error.value.picture
     assert isinstance(picture, torch.Tensor)
     assert picture.isfinite().all()
@@ -439,7 +436,7 @@ def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_pic
 @pytest.mark.parametrize("step", [0, 4])
 def test_values_that_are_not_finite_once_cost_a_restart_with_shorter_steps_and_not_the_run(where, optimizer, step):
     engine = Faulty(where, [FIRST_STEP + step])
-    events = list(Stylizer(settings(optimizer=optimizer, scales=1), network=engine).paint(PHOTO, [PAINTING]))
+    events = list(planned(settings(optimizer=optimizer, scales=1), engine=engine).events())
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.steps == 6
@@ -454,7 +451,7 @@ def test_restarts_are_counted_over_the_run_and_the_fourth_fault_ends_it():
     engine = Faulty("image", [FIRST_STEP, FIRST_STEP + 2, FIRST_STEP + 4, FIRST_STEP + 6])
     seen = []
     with pytest.raises(DivergedError):
-        seen.extend(Stylizer(settings(scales=1, epochs=9), network=engine).paint(PHOTO, [PAINTING]))
+        seen.extend(planned(settings(scales=1, epochs=9), engine=engine).events())
     assert [e.times for e in seen if isinstance(e, Restarted)] == [1, 2, 3]
 
 
@@ -467,16 +464,16 @@ def test_a_canvas_that_is_not_finite_is_never_shown():
                 image.register_hook(lambda g: torch.full_like(g, 1e30))
             return super().features(image, layers, below=below)
 
-    stylizer = Stylizer(settings(optimizer="adam", scales=1), network=Huge(tiny_weights(dtype=torch.float32)))
+    run = planned(settings(optimizer="adam", scales=1), engine=Huge(tiny_weights(dtype=torch.float32)))
     seen = []
     with pytest.raises(DivergedError) as error:
-        seen.extend(event.picture() for event in stylizer.paint(PHOTO, [PAINTING]) if isinstance(event, Stepped))
+        seen.extend(event.picture() for event in run.events() if isinstance(event, Stepped))
     assert len(seen) >= 2
     assert all(picture.isfinite().all() for picture in [*seen, error.value.picture])
 
 
 def resumed(state: RunState, **changes) -> list:
-    return list(Stylizer(settings(**changes), network=network()).paint(PHOTO, [PAINTING], resume=state))
+    return list(planned(settings(**changes)).events(state))
 
 
 WAYS = [
@@ -488,12 +485,12 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(way, tmp_path):
     whole = []
-    for event in Stylizer(settings(**way), network=network()).paint(PHOTO, [PAINTING]):
+    for event in planned(settings(**way)).events():
         whole.append(event)
         if isinstance(event, Stepped):
             assert event.state is not None
             checkpoint.write(tmp_path / str(event.step), Checkpoint(RECIPE, event.state(), {}, {}))
-    assert [event.tile for event in whole if isinstance(event, Started)] == [64 if "tile" in way else None]
+    assert [event.plan.memory.tile for event in whole if isinstance(event, Started)] == [64 if "tile" in way else None]
     for step in range(1, 7):
         events = resumed(checkpoint.read(tmp_path / str(step)).state, **way)
         assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, step)])
@@ -530,7 +527,7 @@ def told(events) -> list:
 def test_a_run_that_went_on_in_memory_and_a_restarted_one_end_in_the_same_pixels_too():
     engine = Faulty("image", [FIRST_STEP + 2])
     states, whole = [], []
-    for event in Stylizer(settings(scales=1), network=engine).paint(PHOTO, [PAINTING]):
+    for event in planned(settings(scales=1), engine=engine).events():
         whole.append(event)
         if isinstance(event, Stepped) and event.state is not None:
             states.append(event.state())
@@ -540,9 +537,9 @@ def test_a_run_that_went_on_in_memory_and_a_restarted_one_end_in_the_same_pixels
 
 
 def test_the_state_after_the_end_is_small_and_leads_to_the_same_end():
-    *events, last = Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING])
+    *events, last = planned(settings()).events()
     state = [event.state() for event in events if isinstance(event, Stepped) and event.state is not None][-1]
-    assert len({id(tensor) for _, tensor in tensors_of(vars(state))}) <= 2
+    assert len({id(tensor) for _, tensor in tensors_of(state.as_tree())}) <= 2
     again = resumed(state)
     assert [type(event).__name__ for event in again] == ["Started", "EpochDone", "ScaleDone", "Finished"]
     assert torch.equal(again[-1].picture, last.picture)
@@ -568,17 +565,13 @@ def test_the_state_of_another_run_is_refused_in_a_sentence(change, fault):
         resumed(state, **change)
 
 
-def test_the_photo_enlarged_with_its_detail_is_the_photo():
-    coarse = resize(PHOTO, (24, 32))
-    plan = foresee(settings(), network(), (48, 64)).plan
-    stage = Scene(PHOTO, [PAINTING], (), (), Color.STYLE, plan, MEMORY)
-    found = {}
-    for share in (0.0, 0.5, 1.0):
-        detail = detail_at((48, 64), stage, settings(detail=share), coarse)
-        found[share] = resize(coarse, (48, 64)) + (0 if detail is None else detail)
-    torch.testing.assert_close(found[1.0], PHOTO)
-    torch.testing.assert_close(found[0.5], (found[0.0] + PHOTO) / 2)
-    assert (found[0.0] - PHOTO).abs().max() > 0.05
+def test_the_content_enlarged_with_its_detail_is_the_content():
+    coarse = resize(CONTENT, (24, 32))
+    found = {share: planned(settings(detail=share)).problem.enlarged(coarse, (48, 64)) for share in (0.0, 0.5, 1.0)}
+    torch.testing.assert_close(found[0.0], resize(coarse, (48, 64)))
+    torch.testing.assert_close(found[1.0], CONTENT)
+    torch.testing.assert_close(found[0.5], (found[0.0] + CONTENT) / 2)
+    assert (found[0.0] - CONTENT).abs().max() > 0.05
 
 
 def test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all():
@@ -590,7 +583,7 @@ def test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all():
 
 
 def test_closing_the_generator_stops_the_run():
-    run = Stylizer(settings(), network=network()).paint(PHOTO, [PAINTING])
+    run = planned(settings()).events()
     next(run)
     next(run)
     run.close()

@@ -21,12 +21,15 @@ from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.recipe import Recipe
-from impasto.run.state import RunState, mapped, shallow, tensors_of
+from impasto.run.state import RunState, map_leaves, tensors_of
 from impasto.storage.files import quoted, reason, write_atomically
 from impasto.storage.scratch import MEMORY, Scratch
 
-FORMAT = 1
-"""Number of the arrangement described here: another one is refused rather than guessed at."""
+FORMAT = 2
+"""Number of the arrangement described here: one that isn't known is refused rather than guessed at."""
+
+RENAMED_SINCE_1 = {"sparing": "pruning", "steering": "schedule"}
+"""What format 1 called some parts of a run's state."""
 
 NOTE, CHECKSUM = "impasto", "checksum"
 CHECKSUM_BYTES = 8
@@ -48,12 +51,12 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     tree = {
         "format": FORMAT,
         "recipe": json.loads(checkpoint.recipe.to_json()),
-        "state": shallow(checkpoint.state),
+        "state": checkpoint.state.as_tree(),
         "record": checkpoint.record,
         "shell": checkpoint.shell,
     }
     first = {id(tensor): (name, tensor) for name, tensor in reversed(list(tensors_of(tree)))}
-    note = mapped(tree, lambda leaf: {"tensor": first[id(leaf)][0]} if isinstance(leaf, Tensor) else leaf)
+    note = map_leaves(tree, lambda leaf: {"tensor": first[id(leaf)][0]} if isinstance(leaf, Tensor) else leaf)
     # Wide numbers first, so that each begins at a multiple of its size.
     tensors = dict(sorted(first.values(), key=lambda item: -item[1].element_size()))
     header = _header(json.dumps(note), tensors)
@@ -138,11 +141,13 @@ def _verify(path: Path) -> None:
 def _tree(note: str, path: Path, tensor: Callable[[str], Any]) -> dict[str, Any]:
     """What was noted, with `tensor(name)` where one belongs."""
     tree = json.loads(note, object_hook=lambda d: tensor(d["tensor"]) if d.keys() == {"tensor"} else d)
-    if (found := tree["format"]) != FORMAT:
+    if (found := tree["format"]) not in (1, FORMAT):
         raise ImpastoError(
-            f"{quoted(path)} has the format {found}, which this version doesn't know: go on with the impasto that "
-            "wrote it."
+            f"{quoted(path)} has the format {found}, which this version doesn't know",
+            "go on with the impasto that wrote it",
         )
+    if found == 1:
+        tree["state"] = {RENAMED_SINCE_1.get(name, name): value for name, value in tree["state"].items()}
     return tree
 
 
@@ -151,17 +156,17 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except ImageError:  # of the recipe
-        raise ImpastoError(f"{quoted(path)} holds no recipe: start the run again.") from None
+        raise ImpastoError(f"{quoted(path)} holds no recipe", "start the run again") from None
     except ImpastoError:
         raise
     except FileNotFoundError:
-        raise ImpastoError(f"{quoted(path)} doesn't exist, so there is no run to go on with: check the path.") from None
+        raise ImpastoError(f"{quoted(path)} doesn't exist, so there is no run to go on with", "check the path") from None
     except Exception as error:  # a damaged file may make its parsers raise anything
-        raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)}): start the run again.") from error
+        raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)})", "start the run again") from error
 
 
 def _checked(state: RunState) -> RunState:
-    for name, tensor in tensors_of(shallow(state)):
+    for name, tensor in tensors_of(state.as_tree()):
         if tensor.shape != state.canvas.shape or tensor.dtype != state.canvas.dtype:
             raise ValueError(f"{name} is not like the canvas")
     return state

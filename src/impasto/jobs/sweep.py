@@ -1,4 +1,4 @@
-"""One photo in the manner of the same paintings over a grid of settings, its inputs loaded and measured once."""
+"""One content in the same styles over a grid of settings, its inputs loaded and measured once."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from pathlib import Path
 
 from impasto.errors import DivergedError
 from impasto.images.reading import SourceImage
-from impasto.jobs.stylization import Network, Source, Stylization, load_network, open_picture, open_style
-from impasto.network.stages import network_pixels
-from impasto.objective.targets import Remembered
+from impasto.images.size import Size
+from impasto.jobs.inputs import Source, open_image, open_style
+from impasto.jobs.stylization import Network, Stylization, load_network
+from impasto.objective.targets import MeasuredTargets
 from impasto.run.events import Event
+from impasto.run.plan import measure_speed
+from impasto.settings import roles
 from impasto.settings.grid import Cell
-from impasto.settings.knob import Affects
-from impasto.settings.roles import affecting
 from impasto.settings.settings import Settings
 from impasto.swatches import catalogue as swatches
 
-NETWORK_KNOBS = affecting(Affects.NETWORK)
-"""What a network is made from."""
-
-TARGET_KNOBS = affecting(Affects.NETWORK, Affects.TARGETS)
-"""Knobs that change what is measured of the inputs."""
-
-LOOK = 0.5
-"""What looking at a picture takes, relative to looking and coming back with a gradient, see `network_pixels`."""
+Values = tuple[object, ...]
+"""Those of some knobs, to tell settings apart that differ in them."""
 
 
 class Sweep:
-    """The paintings of a grid, everything checked and loaded before the first is begun; raises `ImpastoError`."""
+    """The stylizations of a grid, all checked and loaded before the first is begun; raises `ImpastoError`."""
 
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
-        photo = open_picture(content, strictest)
+        image = open_image(content, strictest)
         opened = [style if _is_swatch(style) else open_style(style, strictest) for style in styles]
-        named = cache(partial(open_picture, settings=strictest))  # what --init and --mask name
-        shown: dict[int, list[SourceImage]] = {}
-        networks: dict[tuple[object, ...], Network] = {}
+        named = cache(partial(open_image, settings=strictest))  # what `init` and `mask` name
+        sized: dict[int, list[SourceImage]] = {}
+        networks: dict[Values, Network] = {}
+        speeds: dict[Values, float] = {}
         self.cells = tuple(cells)
-        self.paintings: list[Stylization] = []
+        self.stylizations: list[Stylization] = []
         for settings in (cell.settings for cell in cells):
-            made_from = _values(settings, NETWORK_KNOBS)
-            if settings.size not in shown:
-                shown[settings.size] = [open_style(style, settings) for style in opened]
+            made_from = _values(settings, roles.NETWORK_KNOBS)
+            if settings.size not in sized:
+                sized[settings.size] = [open_style(style, settings) for style in opened]
             if made_from not in networks:
                 networks[made_from] = load_network(settings)
-            network, painted = networks[made_from], shown[settings.size]
-            self.paintings.append(Stylization(photo, painted, settings, network=network, opened=named))
-        self.together: dict[tuple[object, ...], list[int]] = {}
+            network, timed = networks[made_from], (*made_from, settings.layers)
+            if timed not in speeds:
+                speeds[timed] = measure_speed(network.engine, settings.layers)
+            self.stylizations.append(
+                Stylization(
+                    image, sized[settings.size], settings, network=network, speed=speeds[timed], opened=named
+                )
+            )
+        self.together: dict[Values, list[int]] = {}
         for number, cell in enumerate(cells):
-            targets = _values(cell.settings, TARGET_KNOBS)
-            self.together.setdefault(targets, []).append(number)
+            self.together.setdefault(_values(cell.settings, roles.TARGET_KNOBS), []).append(number)
         self.estimates = self._estimates()
 
     @property
@@ -60,24 +61,15 @@ class Sweep:
         return sum(self.estimates)
 
     def _estimates(self) -> list[float]:
-        """Seconds that each run may take; what several see of their inputs counts with the first that looks."""
-        speeds: dict[tuple[object, ...], float] = {}
+        """Seconds that each run may take; targets that several share count with the first that measures them."""
         found = [0.0] * len(self.cells)
         for numbers in self.together.values():
-            looked: set[tuple[int, int]] = set()
+            measured: set[Size] = set()
             for number in numbers:
-                painting, settings = self.paintings[number], self.cells[number].settings
-                layers, plan = (*settings.content_layers, *settings.style_layers), painting.plan
-                way = (layers, plan.tile, plan.spare, painting.network.name)
-                work = {scale.size: network_pixels(scale.size, *way) for scale in painting.scales}
-                steps = sum(scale.steps * work[scale.size] for scale in painting.scales)
-                seen = 1 + len(painting.styles) * settings.style_scale**2
-                looks = sum(LOOK * seen * pixels for size, pixels in work.items() if size not in looked)
-                looked |= work.keys()
-                network = (_values(settings, NETWORK_KNOBS), layers)
-                if network not in speeds:
-                    speeds[network] = painting.prospect().seconds / steps
-                found[number] = speeds[network] * (steps + looks)
+                plan = self.stylizations[number].plan
+                new = [s for size, s in zip(plan.sizes, plan.measuring_seconds, strict=True) if size not in measured]
+                measured |= set(plan.sizes)
+                found[number] = sum(plan.step_seconds) + sum(new)
         return found
 
     def events(self) -> Generator[tuple[int, Event | DivergedError]]:
@@ -86,18 +78,18 @@ class Sweep:
         A run that diverges ends with its error, which has the last good picture, and the next one begins.
         """
         for numbers in self.together.values():
-            remembered: Remembered = {}
+            measured: MeasuredTargets = {}
             for number in numbers:
-                painting = self.paintings[number]
-                painting.remembered = remembered
+                stylization = self.stylizations[number]
+                stylization.measured = measured
                 try:
-                    for event in painting.events():
+                    for event in stylization.events():
                         yield number, event
                 except DivergedError as error:
                     yield number, error
 
 
-def _values(settings: Settings, knobs: Sequence[str]) -> tuple[object, ...]:
+def _values(settings: Settings, knobs: Sequence[str]) -> Values:
     return tuple(getattr(settings, knob) for knob in knobs)
 
 

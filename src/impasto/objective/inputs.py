@@ -1,91 +1,92 @@
-"""What a run looks at: photo and paintings in the colours that the network sees, and the regions of the styles."""
+"""What a stylization starts with: content and styles, and where in the canvas each style belongs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.images.size import resize, size_of
-from impasto.objective import colour_mode as palette
+from impasto.images.size import Size, resize
 from impasto.objective.colour_mode import ColourMode
-from impasto.run.memory import Plan
-from impasto.run.optimizers import Evaluate, Evaluation
-from impasto.settings.choices import Color
+from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.regions import resized_mask
 from impasto.storage.scratch import Scratch
 
 
-class Scene:
-    """A photo and paintings (1, 3, h, w) in [0, 1] with masks (1, 1, h, w), all of any size, for one run's plan."""
+@dataclass(frozen=True)
+class Inputs:
+    """Content and styles (1, 3, h, w) in [0, 1] with masks (1, 1, h, w), all of any size.
 
-    def __init__(
-        self,
-        content: Tensor,
-        styles: Sequence[Tensor],
-        masks: Sequence[Tensor],
-        style_masks: Sequence[Tensor | None],
-        color: Color,
-        plan: Plan,
-        scratch: Scratch,
-    ) -> None:
-        self.content, self.styles = content, tuple(styles)
-        self.masks, self.style_masks = tuple(masks), tuple(style_masks)
-        self.plan, self.scratch = plan, scratch
-        self.recolour(color)
+    `masks` are the regions of the styles, `style_masks` the parts of the style images that count, `init` is the image
+    that a run starts from where its settings name one.
+    """
 
-    def recolour(self, color: Color) -> None:
-        """Treat colour in another way from here on."""
-        self.colours = palette.make(color, self.content, self.styles)
-        self.photo, self.paintings = self.colours.photo, self.colours.paintings
+    content: Tensor
+    styles: Sequence[Tensor]
+    masks: Sequence[Tensor] = ()
+    style_masks: Sequence[Tensor | None] = ()
+    init: Tensor | None = None
 
-    def masks_at(self, size: tuple[int, int]) -> list[Tensor]:
-        """The regions of a canvas of `size` (h, w)."""
-        return [_resized(mask, size).to(self.photo) for mask in self.masks]
 
-    def coverage(self, size: tuple[int, int]) -> Tensor | None:
-        """Where a canvas of `size` is painted at all, (1, 1, h, w) in [0, 1]; None for everywhere."""
+class StylizationTransform:
+    """Canvases of one size as images: the colour mode, and the content where no region is.
+
+    Whatever is resized for it is resized once.
+    """
+
+    def __init__(self, mode: ColourMode, masks: Sequence[Tensor], size: Size, scratch: Scratch) -> None:
+        self.mode, self.size, self.scratch = mode, size, scratch
+        self._whole_masks = masks
+
+    @cached_property
+    def masks(self) -> list[Tensor]:
+        """The regions of the canvas, at its size."""
+        return [resized_mask(mask, self.size).to(self.mode.content) for mask in self._whole_masks]
+
+    @cached_property
+    def coverage(self) -> Tensor | None:
+        """Where the canvas is painted at all, (1, 1, h, w) in [0, 1]; None for everywhere."""
         if not self.masks:
             return None
-        covered = sum(self.masks_at(size)[1:], start=self.masks_at(size)[0]).clamp(0, 1)
+        covered = sum(self.masks[1:], start=self.masks[0]).clamp(0, 1)
         return None if covered.min() == 1 else covered
 
-    def seen(self, evaluate: Evaluate, size: tuple[int, int]) -> Evaluate:
-        """An objective of pictures as one of canvases of `size`: the photo shows where no region is."""
-        colours = self.colours
-        evaluate = colours.seen(evaluate, self.scratch)
-        covered = self.coverage(size)
+    def content(self) -> Tensor:
+        """The content at the canvas's size, as the network is given it."""
+        return resize(self.mode.content, self.size, self.scratch)
+
+    @cached_property
+    def _background(self) -> Tensor:
+        """The content as a canvas, which shows where no region is."""
+        return self.mode.canvas(self.content(), self.scratch)
+
+    @cached_property
+    def _chroma(self) -> Tensor | None:
+        return self.mode.chroma_at(self.size, self.scratch)
+
+    def wrap(self, evaluate: Evaluate) -> Evaluate:
+        """An objective of images as one of canvases: see `CanvasTransform`."""
+        evaluate = self.mode.wrap(evaluate, self.scratch)
+        covered = self.coverage
         if covered is None:
             return evaluate
 
         def evaluate_composite(canvas: Tensor) -> Evaluation:
-            now = evaluate(self._composite(canvas, colours))
+            now = evaluate(self._composite(canvas, covered))
             gradient = self.scratch.map_rows(torch.mul, canvas.shape[1], now.gradient, covered.to(canvas))
             return replace(now, gradient=gradient)
 
         return evaluate_composite
 
-    @property
-    def picture(self) -> Callable[[Tensor], Tensor]:
-        """What makes a copy of a canvas that an event may own, see `ColourMode.picture`, in the colours of now.
+    def picture(self, canvas: Tensor) -> Tensor:
+        """What a canvas shows: see `CanvasTransform`."""
+        covered = self.coverage
+        shown = canvas if covered is None else self._composite(canvas, covered)
+        return self.mode.picture(shown, self.scratch, self._chroma)
 
-        The photo shows where no region is.
-        """
-        colours = self.colours
-        return lambda canvas: colours.picture(self._composite(canvas, colours), self.scratch)
-
-    def _composite(self, canvas: Tensor, colours: ColourMode) -> Tensor:
-        size = size_of(canvas)
-        covered = self.coverage(size)
-        if covered is None:
-            return canvas
-        photo = colours.canvas(resize(colours.photo, size, self.scratch), self.scratch).to(canvas)
-        return self.scratch.map_rows(torch.lerp, canvas.shape[1], photo, canvas, covered.to(canvas))
-
-
-def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    if mask.shape[-2:] == size:
-        return mask
-    return F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
+    def _composite(self, canvas: Tensor, covered: Tensor) -> Tensor:
+        background = self._background.to(canvas)
+        return self.scratch.map_rows(torch.lerp, canvas.shape[1], background, canvas, covered.to(canvas))

@@ -1,37 +1,35 @@
-"""An objective that leaves out the network's last layers for as long as they hold next to nothing of the loss."""
+"""Layer pruning: an objective that leaves out the network's last layers while they hold next to nothing of the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
 from impasto.network.layers import ORDER
+from impasto.objective.evaluation import Evaluation
 from impasto.objective.objective import Objective
-from impasto.objective.targets import LossWeights
-from impasto.run.optimizers import Evaluation, State
 
 
 class LayerPruning:
-    """α L_content + β L_style without the deepest layers that hold less than `share` of the loss together.
+    """An objective without the deepest layers that hold less than `share` of the loss together.
 
-    The first evaluation and every `EVERY`th after it are whole and decide reset; in between, what was left out counts
+    The first evaluation and every `EVERY`th after it are whole and decide anew; in between, what was left out counts
     as it was measured last and has no gradient. A step without relu5_1 costs a fifth less, at coarse scales more.
     """
 
     EVERY = 20
 
-    def __init__(self, objective: Objective, share: float, state: State | None = None) -> None:
+    def __init__(self, objective: Objective, share: float, state: Mapping[str, Any] | None = None) -> None:
         self.objective = objective
         self.share = share
         state = state or {"evaluations": 0, "held": {}}
         self._evaluations: int = state["evaluations"]
         self._held: dict[str, float] = dict(state["held"])
-        left_out = {_layer(name) for name in self._held}
-        self._cheap = objective.reweighted(without(objective.weighting, left_out)) if left_out else objective
+        self._pruned = objective.without(self._layers(self._held)) if self._held else objective
 
-    def state(self) -> State:
+    def state(self) -> dict[str, Any]:
         """How many evaluations there were, and what was left out with its losses."""
         return {"evaluations": self._evaluations, "held": dict(self._held)}
 
@@ -42,38 +40,28 @@ class LayerPruning:
         whole = self._evaluations % self.EVERY == 0
         self._evaluations += 1
         if not whole:
-            now = self._cheap.evaluate(canvas)
+            now = self._pruned.evaluate(canvas)
             return Evaluation(now.loss + sum(self._held.values()), now.parts | self._held, now.gradient)
         now = self.objective.evaluate(canvas)
-        left_out = negligible(now.parts, self.share)
-        self._held = {name: part for name, part in now.parts.items() if _layer(name) in left_out}
-        self._cheap = self.objective.reweighted(without(self.objective.weighting, left_out))
+        left_out = negligible_layers(now.parts, self.objective.layers_of, self.share)
+        self._held = {name: part for name, part in now.parts.items() if self.objective.layers_of(name) & left_out}
+        self._pruned = self.objective.without(left_out)
         return now
 
+    def _layers(self, parts: Mapping[str, float]) -> set[str]:
+        return {layer for name in parts for layer in self.objective.layers_of(name)}
 
-def negligible(parts: Mapping[str, float], share: float) -> set[str]:
-    """The deepest layers whose losses together are less than `share` of all, from parts named 'style/relu5_1', ….
+
+def negligible_layers(parts: Mapping[str, float], layers_of: Callable[[str], set[str]], share: float) -> set[str]:
+    """The deepest layers whose parts of the loss together are less than `share` of all.
 
     None of them is followed by a layer that stays: only so is there a part of the network that needn't run.
     """
-    layers = sorted({_layer(name) for name in parts} & ORDER.keys(), key=ORDER.__getitem__, reverse=True)
+    layers = sorted({layer for name in parts for layer in layers_of(name)}, key=ORDER.__getitem__, reverse=True)
     found: set[str] = set()
     for layer in layers:
         tried = found | {layer}
-        if sum(part for name, part in parts.items() if _layer(name) in tried) >= share * sum(parts.values()):
+        if sum(part for name, part in parts.items() if layers_of(name) & tried) >= share * sum(parts.values()):
             break
         found = tried
     return found
-
-
-def without(weighting: LossWeights, layers: set[str]) -> LossWeights:
-    """The same weights for the layers that stay."""
-    return replace(
-        weighting,
-        content={name: weight for name, weight in weighting.content.items() if name not in layers},
-        style={name: weight for name, weight in weighting.style.items() if name not in layers},
-    )
-
-
-def _layer(part: str) -> str:
-    return part.rpartition("/")[2]

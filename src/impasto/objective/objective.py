@@ -1,20 +1,25 @@
-"""Weighted losses with fixed targets: what a canvas should become, and how far it is from it."""
+"""The objective: α L_content + β L_style of a canvas, its parts, and its gradient to the pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from impasto.images.size import size_of
-from impasto.losses.gatys import content_loss, total_loss, total_variation, weighted_sum
+from impasto.images.size import Size, size_of
+from impasto.losses.gatys import total_loss, total_variation, weighted_sum
 from impasto.network.engine import Engine
 from impasto.network.stages import TileActivations, TiledNetwork, split_into_stages
 from impasto.network.tiles import Window
-from impasto.objective.targets import Goals, LossWeights, Targets, added
-from impasto.run.optimizers import Evaluation
+from impasto.objective.evaluation import Evaluation
+from impasto.objective.statistics import Statistics, add, in_order, measure_tile
+from impasto.objective.style import TINY
+from impasto.objective.targets import Targets
+from impasto.objective.terms import Kind, LocalTerm, LossTerm
+from impasto.objective.weights import LossWeights
 from impasto.storage.scratch import MEMORY, Scratch
 
 
@@ -27,7 +32,7 @@ class Score:
 
 
 class Objective:
-    """α L_content + β L_style (+ total variation) of a canvas, and its gradient to the pixels.
+    """α L_content + β L_style (+ total variation) of canvases of one size, and its gradient to the pixels.
 
     With `tile`, no more than about a tile of that many pixels a side is in the network at a time, and loss and gradient
     are still those of the whole canvas: the style loss is a function of sums over positions, so a first pass adds the
@@ -38,103 +43,144 @@ class Objective:
     def __init__(
         self,
         engine: Engine,
-        weighting: LossWeights,
-        targets: Targets,
+        terms: Sequence[LossTerm],
+        local_terms: Sequence[LocalTerm],
+        alpha: float,
+        beta: float,
         *,
         tile: int | None = None,
         spare: int = 0,
         scratch: Scratch = MEMORY,
     ) -> None:
-        self.engine = engine
-        self.weighting = weighting
-        self.targets = targets
-        self.tile = tile
-        self.spare = spare
-        self.scratch = scratch
-        self.goals = Goals(targets, weighting)
+        self.engine, self.alpha, self.beta = engine, alpha, beta
+        self.tile, self.spare, self.scratch = tile, spare, scratch
+        self.terms, self.local_terms = tuple(terms), tuple(local_terms)
+        self._everything = (*self.terms, *self.local_terms)
+        self._statistics = in_order(statistic for term in self.terms for statistic in term.statistics)
 
-    def reweighted(self, weighting: LossWeights) -> Objective:
-        """The same targets under other weights or another strength, for layers that the targets have."""
-        return Objective(self.engine, weighting, self.targets, tile=self.tile, spare=self.spare, scratch=self.scratch)
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer that some term needs, each once."""
+        return tuple(dict.fromkeys(layer for term in self._everything for layer in term.layers))
+
+    def layers_of(self, part: str) -> set[str]:
+        """The layers that a part of the loss needs."""
+        return {layer for term in self._everything if term.name == part for layer in term.layers}
+
+    def without(self, layers: Collection[str]) -> Objective:
+        """The same objective without the terms that need one of these layers."""
+        terms = [term for term in self.terms if not set(term.layers) & set(layers)]
+        local = [term for term in self.local_terms if not set(term.layers) & set(layers)]
+        memory = {"tile": self.tile, "spare": self.spare, "scratch": self.scratch}
+        return Objective(self.engine, terms, local, self.alpha, self.beta, **memory)
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
-        (stage,) = split_into_stages(size_of(canvas), self.weighting.layers)
-        look = TileActivations(stage, stage.tiles[0], canvas, self.engine.features(canvas, self.weighting.layers))
-        sums = self.targets.gauge.measure(look)
-        return self._weigh(self.goals.losses(sums) | self._local_losses(look, size_of(canvas)))
+        (stage,) = split_into_stages(size_of(canvas), self.layers)
+        activations = TileActivations(stage, stage.tiles[0], canvas, self.engine.features(canvas, self.layers))
+        statistics = measure_tile(self._statistics, activations)
+        return self._weigh(self._losses(statistics) | self._local_losses(activations))
 
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
-        size, gauge = size_of(canvas), self.targets.gauge
-        rising = split_into_stages(size, self.weighting.layers, self.tile)
-        walk = TiledNetwork(self.engine, rising, canvas, self.scratch, spare=self.spare)
-        sums: dict[str, Tensor] = {}
-        for look in walk.forward(and_down=True):
-            look.sums = gauge.measure(look)
-            sums = added(sums, {name: measured.detach() for name, measured in look.sums.items()})
-            del look  # the network needs the memory for the next tile
-        sums = {name: total.requires_grad_() for name, total in sums.items()}
-        whole = self._weigh(self.goals.losses(sums))
-        pull = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}
+        stages = split_into_stages(size_of(canvas), self.layers, self.tile)
+        network = TiledNetwork(self.engine, stages, canvas, self.scratch, spare=self.spare)
+        sums: Statistics = {}
+        for activations in network.forward(keep_for_backward=True):
+            activations.statistics = measure_tile(self._statistics, activations)
+            sums = add(sums, {s: value.detach() for s, value in activations.statistics.items()})
+            del activations  # the network needs the memory for the next tile
+        sums = {s: value.requires_grad_() for s, value in sums.items()}
+        whole = self._weigh(self._losses(sums))
+        p = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}
         parts = {name: part.item() for name, part in whole.parts.items()}
 
-        def share(look: TileActivations) -> Tensor:
-            local = self._weigh(self._local_losses(look, size))
+        def loss_of_tile(activations: TileActivations) -> Tensor:
+            local = self._weigh(self._local_losses(activations))
             for name, loss in local.parts.items():
                 parts[name] = parts.get(name, 0.0) + loss.item()
-            measured = look.sums or gauge.measure(look)
-            return sum(((pull[name] * measured[name]).sum() for name in measured), start=local.total)
+            measured = activations.statistics or measure_tile(self._statistics, activations)
+            return sum(((p[s] * value).sum() for s, value in measured.items()), start=local.total)
 
-        gradient = walk.backward(share)
+        gradient = network.backward(loss_of_tile)
         return Evaluation(sum(parts.values()), {name: parts[name] for name in self._names()}, gradient)
 
-    def _local_losses(self, look: TileActivations, size: tuple[int, int]) -> dict[str, Tensor]:
-        """The losses that are sums over places, in their units; a tile's share, for a canvas of `size` (h, w)."""
-        photo = self.targets.content
-        losses = {
-            f"content/{name}": content_loss(
-                look.features[name], self.scratch.read(look.tile.interior_of(name, photo[name]))
-            )
-            for name in look.stage.layers
-            if name in photo
-        }
-        if self.weighting.tv and look.stage.below is None:
-            core, seen = look.tile.interior, look.tile.padded
-            next_too = Window(core.top, core.left, min(core.bottom + 1, size[0]), min(core.right + 1, size[1]))
-            losses["tv"] = total_variation(
-                next_too.relative_to(seen).crop(look.shown), (core.bottom - core.top, core.right - core.left)
-            )
-        return {name: loss / self.weighting.unit(name) for name, loss in losses.items()}
+    def _losses(self, statistics: Statistics) -> dict[str, Tensor]:
+        """The losses of a canvas's statistics in their units, regions added up, by name."""
+        found: dict[str, Tensor] = {}
+        for term in self.terms:
+            loss = term.loss(statistics)
+            found[term.name] = found[term.name] + loss if term.name in found else loss
+        return found
 
-    def _content(self) -> dict[str, float]:
-        """The weights of the content losses; one that compares all layers at once has theirs within it."""
-        joint = self.targets.gauge.manner.content
-        layers = self.weighting.content
-        return {f"content/{joint}": 1.0} if joint.joint and layers else {f"content/{n}": w for n, w in layers.items()}
-
-    def _style(self) -> dict[str, float]:
-        joint = self.targets.gauge.manner.style
-        layers = self.weighting.style
-        return {f"style/{joint}": 1.0} if joint.joint and layers else {f"style/{n}": w for n, w in layers.items()}
+    def _local_losses(self, activations: TileActivations) -> dict[str, Tensor]:
+        """A tile's part of the losses that are themselves sums over positions, in their units, by name."""
+        mine = [term for term in self.local_terms if term.is_in(activations)]
+        order = {name: number for number, name in enumerate(activations.stage.layers)}
+        mine.sort(key=lambda term: len(order) if term.layer is None else order[term.layer])
+        return {term.name: term.loss(activations) for term in mine}
 
     def _names(self) -> list[str]:
-        return [*self._content(), *self._style(), *["tv"] * bool(self.weighting.tv)]
+        """The parts in the order in which they are told: content, style, total variation."""
+        return [name for kind in Kind for name in self._weights(kind)]
+
+    def _weights(self, kind: Kind) -> dict[str, float]:
+        return {term.name: term.weight for term in self._everything if term.kind is kind}
 
     def _weigh(self, losses: Mapping[str, Tensor]) -> Score:
-        """The total of these losses, which may be some of all, and each with its weight."""
-        w = self.weighting
-        content = {name: weight for name, weight in self._content().items() if name in losses}
-        style = {name: weight for name, weight in self._style().items() if name in losses}
+        """The total of these losses, which may be some of all, and each with its weight. Gatys et al. 2015, eq. 7."""
+        content, style, tv = (
+            {name: weight for name, weight in self._weights(kind).items() if name in losses} for kind in Kind
+        )
         total = total_loss(
             weighted_sum([losses[name] for name in content], list(content.values())),
             weighted_sum([losses[name] for name in style], list(style.values())),
-            w.alpha,
-            w.beta,
+            self.alpha,
+            self.beta,
         )
-        factors = {name: w.alpha * weight for name, weight in content.items()}
-        factors |= {name: w.beta * weight for name, weight in style.items()}
-        if "tv" in losses:
-            factors["tv"] = w.tv
-            total = total + w.tv * losses["tv"]
+        factors = {name: self.alpha * weight for name, weight in content.items()}
+        factors |= {name: self.beta * weight for name, weight in style.items()}
+        for name, weight in tv.items():
+            factors[name] = weight
+            total = total + weight * losses[name]
         return Score(total, {name: factor * losses[name] for name, factor in factors.items()})
+
+
+@torch.no_grad()
+def make_objective(
+    engine: Engine,
+    targets: Targets,
+    weights: LossWeights,
+    size: Size,
+    *,
+    normalized: bool,
+    tile: int | None = None,
+    spare: int = 0,
+    scratch: Scratch = MEMORY,
+) -> Objective:
+    """How far canvases of `size` are from their targets.
+
+    `normalized`, each loss is divided by what it measures on this pair of images, so that a weight means the same on
+    every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of the
+    content's own.
+    """
+    content, style = targets.content_loss, targets.style_loss
+    terms = [
+        *content.terms(targets.content, weights.content, normalized=normalized),
+        *style.terms(targets.styles, weights.style, weights.fraction, normalized=normalized),
+    ]
+    local = [*content.local_terms(targets.content, weights.content, scratch, normalized=normalized)]
+    if weights.tv:
+        unit = max(targets.variation, TINY) if normalized else 1.0
+        local.append(LocalTerm(Kind.VARIATION, "tv", None, partial(_variation_of_tile, size), weights.tv, unit))
+    return Objective(engine, terms, local, weights.alpha, weights.beta, tile=tile, spare=spare, scratch=scratch)
+
+
+def _variation_of_tile(size: Size, activations: TileActivations) -> Tensor:
+    """The differences that begin within a tile's interior."""
+    interior, padded = activations.tile.interior, activations.tile.padded
+    next_too = Window(
+        interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1])
+    )
+    begin = (interior.bottom - interior.top, interior.right - interior.left)
+    return total_variation(next_too.relative_to(padded).crop(activations.input), begin)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images.size import resize, size_of
+from impasto.images.size import Size, resize, size_of
 from impasto.network.tiles import halo, stride
-from impasto.run.optimizers import Evaluate, Evaluation
+from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.storage.scratch import MEMORY, Scratch
 
 RESIZING = 4
@@ -21,32 +21,32 @@ RESIZING = 4
 
 @dataclass(frozen=True)
 class PeriodicCanvas:
-    """A canvas of `size` (h, w), surrounded by `halo` pixels of itself when the network looks at it.
+    """A canvas of `size` (h, w) that the network is given with `halo` pixels of itself around it.
 
-    The features of the canvas proper, `core`, are then those of an endless wall of copies. For that sides and halo have
+    The features of its interior, the canvas proper, are then those of an endless wall of copies. For that sides and halo have
     to be multiples of the pooling stride, so that every copy's poolings take the same pixels together.
     """
 
-    size: tuple[int, int]
+    size: Size
     halo: int
 
     @property
-    def wrapped_size(self) -> tuple[int, int]:
+    def surrounded_size(self) -> Size:
         """Height and width with the surroundings."""
         return self.size[0] + 2 * self.halo, self.size[1] + 2 * self.halo
 
-    def core(self) -> Tensor:
-        """A mask (1, 1, H, W) of what is wrapped: 1 on the canvas proper, 0 on its surroundings."""
-        mask = torch.zeros(1, 1, *self.wrapped_size)
+    def interior(self) -> Tensor:
+        """A mask (1, 1, H, W) of the surrounded canvas: 1 on the canvas proper, 0 on its surroundings."""
+        mask = torch.zeros(1, 1, *self.surrounded_size)
         mask[..., self.halo : self.halo + self.size[0], self.halo : self.halo + self.size[1]] = 1
         return mask
 
-    def wrapped(self, canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
+    def surrounded(self, canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
         """A canvas (n, c, h, w) and its surroundings, (n, c, H, W)."""
         return surrounded(canvas, (self.halo, self.halo), scratch)
 
     def folded(self, gradient: Tensor, scratch: Scratch = MEMORY) -> Tensor:
-        """The gradient to a canvas (n, c, h, w) of one to what is wrapped: a pixel's copies share its value."""
+        """The gradient to a canvas (n, c, h, w) of one to the surrounded canvas: a pixel's copies share its value."""
         rows, columns = (_places(side, self.halo, gradient.device) for side in self.size)
         total = scratch.zeros((*gradient.shape[:2], *self.size), gradient)
         for some in scratch.windows(len(rows), gradient[..., 0, :].numel() * gradient.element_size()):
@@ -55,37 +55,40 @@ class PeriodicCanvas:
             total.index_add_(2, rows[some], narrow)
         return total
 
-    def seen(self, evaluate: Evaluate, scratch: Scratch = MEMORY) -> Evaluate:
-        """An objective of what is wrapped as one of canvases."""
+    def wrap(self, evaluate: Evaluate, scratch: Scratch = MEMORY) -> Evaluate:
+        """An objective of surrounded canvases as one of canvases."""
 
         def evaluate_canvas(canvas: Tensor) -> Evaluation:
-            now = evaluate(self.wrapped(canvas, scratch))
+            now = evaluate(self.surrounded(canvas, scratch))
             return replace(now, gradient=self.folded(now.gradient, scratch))
 
         return evaluate_canvas
 
 
-def torus(size: tuple[int, int], layers: Iterable[str]) -> PeriodicCanvas:
-    """The torus of (h, w) pixels for a network that is looked at in `layers`; raises `SettingsError` for odd sizes."""
+def periodic_canvas(size: Size, layers: Iterable[str]) -> PeriodicCanvas:
+    """The periodic canvas of (h, w) pixels for losses at `layers`; raises `SettingsError` for odd sizes."""
     layers = tuple(layers)
     step = stride(layers)
     if any(side % step for side in size):
         (h, w), (height, width) = size, on_the_grid(size, layers)
         raise SettingsError(
-            f"--size is {w}x{h}, but with --seamless each side has to be a multiple of {step} px, the stride of the "
-            f"network's poolings: use {width}x{height}."
+            f"`size` is {w}x{h}, but with `seamless` each side has to be a multiple of {step} px, the stride of the "
+            "network's poolings",
+            f"use {width}x{height}",
+            knob="size",
+            value=f"{w}x{h}",
         )
     return PeriodicCanvas(size, halo(layers))
 
 
-def on_the_grid(size: tuple[int, int], layers: Iterable[str]) -> tuple[int, int]:
+def on_the_grid(size: Size, layers: Iterable[str]) -> Size:
     """The nearest (h, w) whose sides are multiples of the pooling stride, at least one of it."""
     step = stride(layers)
     height, width = (max(1, (2 * side + step) // (2 * step)) * step for side in size)
     return height, width
 
 
-def surrounded(canvas: Tensor, by: tuple[int, int], scratch: Scratch = MEMORY) -> Tensor:
+def surrounded(canvas: Tensor, by: Size, scratch: Scratch = MEMORY) -> Tensor:
     """A canvas (n, c, h, w) with `by` rows and columns of itself on each side."""
     sides = size_of(canvas)
     rows, columns = (_places(side, more, canvas.device) for side, more in zip(sides, by, strict=True))
@@ -95,8 +98,8 @@ def surrounded(canvas: Tensor, by: tuple[int, int], scratch: Scratch = MEMORY) -
     return whole
 
 
-def enlarged(canvas: Tensor, size: tuple[int, int], scratch: Scratch = MEMORY) -> Tensor:
-    """A canvas (n, c, h, w) resized to (n, c, *size) as a wall of copies would be, so that its borders still fit."""
+def enlarged(canvas: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
+    """A canvas (n, c, h, w) resized to (n, c, *size) as an endless wall of copies would be, so that its borders still fit."""
     sides = size_of(canvas)
     if sides == size:
         return canvas

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from impasto.images.size import Size
+    from impasto.run.plan import RunPlan
     from impasto.run.state import RunState
 
 
 @dataclass(frozen=True)
 class Started:
-    """First event: what will be done. `scales` are (height, width) in pixels, coarse to fine.
+    """First event: the plan that the run will follow, and the device that it runs on."""
 
-    `tile` is the side in pixels of what the network sees at a time, None for the whole canvas; `history` the steps
-    that L-BFGS remembers; `peak` the resident memory expected at most, in bytes; `seconds` the time expected. Where
-    canvases don't fit into memory, files in `folder` take up to `disk` bytes.
-    """
-
-    scales: tuple[tuple[int, int], ...]
-    steps: tuple[int, ...]
+    plan: RunPlan
     device: str
-    tile: int | None = None
-    history: int = 0
-    peak: int = 0
-    seconds: float = 0.0
-    disk: int = 0
-    folder: Path | None = None
-
-    @property
-    def total_steps(self) -> int:
-        """Optimisation steps of the whole run."""
-        return sum(self.steps)
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Stepped:
     step: int
     epoch: int
     scale: int
-    size: tuple[int, int]
+    size: Size
     loss: float
     parts: Mapping[str, float]
     seconds: float
@@ -61,7 +45,8 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Restarted:
-    """Step `step` met a loss, gradient or canvas that isn't finite: it is taken again from the best canvas, gentler.
+    """Step `step` met a loss, gradient or canvas that isn't finite: it is taken again from the best iterate, with
+    shorter steps.
 
     `times` counts over the run; the one after `most` ends it with `DivergedError`.
     """

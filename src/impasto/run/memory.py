@@ -13,12 +13,14 @@ from typing import NamedTuple
 import psutil
 
 from impasto.errors import SettingsError
-from impasto.network.layers import CHANNELS, feature_size, poolings_before
-from impasto.network.stages import Stage, kept_bytes, network_pixels, split_into_stages
+from impasto.images.size import Size
+from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
 from impasto.network.tiles import stride
-from impasto.settings.choices import EngineName, OptimizerName
+from impasto.network.engine import EngineCost
+from impasto.network.layers import CHANNELS, feature_size
+from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder
+from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, default_folder
 
 SHARE_OF_FREE = 0.7
 """Part of the free memory that a run may take when no budget is given."""
@@ -46,15 +48,14 @@ CANVAS = 3 * 4
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a picture of `size` (h, w) will be painted, and the greatest resident memory expected, in bytes.
+class MemoryPlan:
+    """How a run is fitted into memory, and the greatest resident memory expected, in bytes.
 
-    `tile` is the side of a tile in pixels, None where the network sees the canvas whole; `spare` the bytes in which
-    tiles are kept that needn't be computed twice; `history` the number of L-BFGS pairs; `folder` where canvases are in
-    files of `disk` bytes together, None where they are in memory.
+    `tile` is the side of a tile in pixels, None where the network is given the canvas whole; `spare` the bytes in which
+    tiles' activations are kept that needn't be computed twice; `history` the number of L-BFGS pairs; `folder` where
+    canvases are in files of `disk` bytes together, None where they are in memory.
     """
 
-    size: tuple[int, int]
     tile: int | None
     history: int
     peak: int
@@ -64,7 +65,16 @@ class Plan:
     spare: int = 0
 
 
-class Way(NamedTuple):
+class Available(NamedTuple):
+    """What there is: bytes that are `resident` already and still `free`, and `room` on the disk of a `folder`."""
+
+    resident: int
+    free: int
+    folder: Path | None = None
+    room: int = 0
+
+
+class Option(NamedTuple):
     """A tile's side, a number of L-BFGS pairs, and whether canvases are in files."""
 
     tile: int | None
@@ -95,37 +105,29 @@ def resident_memory() -> int:
     return psutil.Process().memory_info().rss
 
 
-def make_plan(
-    settings: Settings,
-    size: tuple[int, int],
-    *,
-    engine: str,
-    resident: int,
-    free: int,
-    folder: Path | None = None,
-    room: int = 0,
-) -> Plan:
-    """The fastest way to paint (h, w) pixels within the budget, from what is `resident` already and still `free`.
+def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available: Available) -> MemoryPlan:
+    """The fastest way to paint when the network is given (h, w) pixels, within the budget.
 
-    Files may take most of the `room` in bytes that `folder` has, if there is one. Raises `SettingsError` where not even
-    the smallest tiles fit, or what doesn't fit into memory is too much for the disk.
+    Files may take most of the room that a folder has, if there is one. Raises `SettingsError` where not even the
+    smallest tiles fit, or what doesn't fit into memory is too much for the disk.
     """
+    resident, free, folder, room = available
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
-    layers = (*settings.content_layers, *settings.style_layers)
+    layers = settings.layers
 
-    def planned(way: Way) -> Plan:
-        peak = resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files)
-        spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, engine))
-        more = network_bytes(size, layers, way.tile, engine, spare) - network_bytes(size, layers, way.tile, engine)
-        disk = file_bytes(settings, size, way.tile, way.history) if way.in_files else 0
-        return Plan(size, way.tile, way.history, peak + more, budget, disk, folder if way.in_files else None, spare)
+    def planned(option: Option) -> Plan:
+        peak = resident + estimate(settings, size, option.tile, option.history, cost, in_files=option.in_files)
+        spare = min(max(0, budget - peak), all_kept(size, layers, option.tile, cost))
+        more = network_bytes(size, layers, option.tile, cost, spare) - network_bytes(size, layers, option.tile, cost)
+        disk = file_bytes(settings, size, option.tile, option.history) if option.in_files else 0
+        return MemoryPlan(option.tile, option.history, peak + more, budget, disk, folder if option.in_files else None, spare)
 
-    def time_of(plan: Plan) -> float:
-        work = network_pixels(size, layers, plan.tile, plan.spare, engine)
+    def time_of(plan: MemoryPlan) -> float:
+        work = evaluation_pixels(size, layers, plan.tile, plan.spare, cost)
         return work if plan.folder is None else FILES_COST * work
 
     choices = [
-        [planned(way) for way in ways if folder is not None or not way.in_files] for ways in _ways(settings, size)
+        [planned(option) for option in options if folder is not None or not option.in_files] for options in _options(settings, size)
     ]
     plans = [plan for several in choices for plan in several]
     frugal = [plan for plan in plans if plan.peak <= budget]
@@ -133,39 +135,48 @@ def make_plan(
         fitting = [plan for plan in several if plan.peak <= budget and plan.disk <= ROOM_TO_TAKE * room]
         if fitting:  # the first of those that take the least time
             return min(fitting, key=time_of)
-    cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or --optimizer adam"
+    cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or `optimizer` adam"
     if frugal:
         least = min(plan.disk for plan in frugal)
         raise SettingsError(
-            f"--size is {settings.size}, which takes {least / MEGABYTE:,.0f} MB of files beside memory, but "
-            f"{str(folder)!r} has {room / MEGABYTE:,.0f} MB free: name a folder on a bigger disk with --scratch, use a "
-            f"smaller size, a higher --max-memory{cheaper}."
+            f"`size` is {settings.size}, which takes {least / MEGABYTE:,.0f} MB of files beside memory, but "
+            f"{str(folder)!r} has {room / MEGABYTE:,.0f} MB free",
+            "name a folder on a bigger disk with `scratch`, use a smaller size, a higher `max_memory`" + cheaper,
+            knob="size",
+            value=settings.size,
         )
     least = min(plan.peak for plan in plans)
     raise SettingsError(
-        f"--size is {settings.size}, which takes at least {least / MEGABYTE:,.0f} MB, but the budget is "
-        f"{budget / MEGABYTE:,.0f} MB: use a smaller size, a higher --max-memory{cheaper}."
+        f"`size` is {settings.size}, which takes at least {least / MEGABYTE:,.0f} MB, but the budget is "
+        f"{budget / MEGABYTE:,.0f} MB",
+        "use a smaller size, a higher `max_memory`" + cheaper,
+        knob="size",
+        value=settings.size,
     )
 
 
 def scratch_folder(settings: Settings) -> Path | None:
     """Where files of canvases may be put, None where no disk is at hand; raises `SettingsError` for an unfit folder."""
     if settings.scratch == "auto":
-        return usual_folder()
+        return default_folder()
     folder = Path(settings.scratch).absolute()
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingsError(f"--scratch is {settings.scratch!r}, which is no folder that can be written to: name one.")
+        raise SettingsError(
+            f"`scratch` is {settings.scratch!r}, which is no folder that can be written to", "name one", knob="scratch"
+        )
     if in_memory(folder):
-        raise SettingsError(f"--scratch is {settings.scratch!r}, which is in memory itself: name a folder on a disk.")
+        raise SettingsError(
+            f"`scratch` is {settings.scratch!r}, which is in memory itself", "name a folder on a disk", knob="scratch"
+        )
     return folder
 
 
-def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
+def _options(settings: Settings, size: Size) -> list[list[Option]]:
     """All ways to paint, groups of them in the order in which they are to be preferred.
 
     Tiles and files cost more than a shorter history, as long as that isn't very short.
     """
-    layers = (*settings.content_layers, *settings.style_layers)
+    layers = settings.layers
     sides = [side for side in TILE_SIDES if stride(layers) <= side < max(size)]
     if settings.tile != "auto":
         sides = [settings.tile] if settings.tile else []
@@ -179,82 +190,69 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
     else:
         histories = histories_in_files = (settings.history,)
     usual, tiles = histories[:-1] or histories, [*whole, *sides]
-    longest, *shorter = ([Way(tile, history, True) for tile in tiles] for history in histories_in_files)
+    longest, *shorter = ([Option(tile, history, True) for tile in tiles] for history in histories_in_files)
     return [
-        *([Way(tile, history)] for history in usual for tile in whole),
-        [*(Way(side, history) for history in usual[-2:] for side in sides), *longest],
-        [*(Way(tile, histories[-1]) for tile in tiles), *chain.from_iterable(shorter)],
+        *([Option(tile, history)] for history in usual for tile in whole),
+        [*(Option(side, history) for history in usual[-2:] for side in sides), *longest],
+        [*(Option(tile, histories[-1]) for tile in tiles), *chain.from_iterable(shorter)],
     ]
 
 
 def estimate(
-    settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str, *, in_files: bool = False
+    settings: Settings, size: Size, tile: int | None, history: int, cost: EngineCost, *, in_files: bool = False
 ) -> int:
     """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
-    layers = (*settings.content_layers, *settings.style_layers)
+    layers = settings.layers
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
-        ENGINE_BASE[engine]
-        + network_bytes(size, layers, tile, engine)
+        cost.base
+        + network_bytes(size, layers, tile, cost)
         + bands
         + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
 
 
-def canvas_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int) -> int:
     """Bytes of all that may be in files, as large as a canvas of (h, w) pixels: canvases, gradients, whole features."""
-    layers = (*settings.content_layers, *settings.style_layers)
-    handed = handed_up(size, layers, tile)
-    # The content's targets; what a stage hands up, and the gradient that it gets back for it.
-    wholes = [*settings.content_layers, *handed, *handed]
+    layers = settings.layers
+    boundaries = boundary_layers(size, layers, tile)
+    # The content's features; boundary activations, and the gradients to them.
+    wholes = [*settings.content_layers, *boundaries, *boundaries]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
     return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
 
 
-def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, history: int) -> int:
+def file_bytes(settings: Settings, size: Size, tile: int | None, history: int) -> int:
     """The same in files, where L-BFGS needs room for a third of a canvas's spectrum too."""
     spectrum = prod(size) * CANVAS // 3 if settings.optimizer is OptimizerName.LBFGS else 0
     return canvas_bytes(settings, size, tile, history) + spectrum
 
 
 @lru_cache(maxsize=256)
-def network_bytes(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str, spare: int = 0) -> int:
-    """Bytes that looking at a picture (h, w) and coming back takes at most, with looks kept in `spare` bytes.
+def network_bytes(size: Size, layers: tuple[str, ...], tile: int | None, cost: EngineCost, spare: int = 0) -> int:
+    """Bytes that a forward and a backward pass of an image (h, w) take at most, with activations kept in `spare` bytes.
 
-    Looks at the upper stage have gone when those at the lower one, the largest, are worked on.
+    Those of the upper stage have gone when those of the lower one, the largest, are worked on.
     """
-    kept, most = min(spare, all_kept(size, layers, tile, engine)), 0.0
+    kept, most = min(spare, all_kept(size, layers, tile, cost)), 0.0
     for stage in reversed(split_into_stages(size, layers, tile)):
-        most = max(most, kept + look_bytes(stage, engine))
-        kept = max(0, kept - sum(kept_bytes(stage, t, engine) for t in stage.tiles))
+        most = max(most, kept + pass_bytes(stage, cost))
+        kept = max(0, kept - sum(kept_bytes(stage, t, cost) for t in stage.tiles))
     return int(most)
 
 
 @lru_cache(maxsize=64)
-def all_kept(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str) -> int:
-    """Bytes in which every tile of a picture (h, w) is kept: all but the last, which is at hand in any case."""
-    kept = [kept_bytes(stage, t, engine) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
+def all_kept(size: Size, layers: tuple[str, ...], tile: int | None, cost: EngineCost) -> int:
+    """Bytes in which the activations of every tile of an image (h, w) are kept, but the last's, which are there anyway."""
+    kept = [kept_bytes(stage, t, cost) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
     return sum(kept[:-1])
 
 
 @lru_cache(maxsize=64)
-def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) -> list[str]:
-    """The layers whose features of a whole picture (h, w) one stage leaves to the next."""
+def boundary_layers(size: Size, layers: tuple[str, ...], tile: int | None) -> list[str]:
+    """The layers whose activations of a whole image (h, w) pass from one stage to the next."""
     return [stage.above for stage in split_into_stages(size, layers, tile) if stage.above]
-
-
-def look_bytes(stage: Stage, engine: str) -> float:
-    """Bytes that looking at the largest of a stage's tiles and coming back takes, gradients and losses included."""
-    whole = all(tile.interior == tile.padded for tile in stage.tiles)
-    a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in stage.passed}
-    if engine == EngineName.TORCH:
-        found = TORCH_FACTOR[whole] * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
-    else:
-        marks = sum(size for layer, size in a_pixel.items() if layer.kind == "relu") / 4
-        wanted = sum(size for layer, size in a_pixel.items() if layer.name in (*stage.layers, stage.above))
-        found = marks + NATIVE_COPIES[whole] * wanted + NATIVE_BUFFERS * max(a_pixel.values())
-    return found * max(tile.padded.pixels for tile in stage.tiles)
 
 
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
@@ -262,15 +260,3 @@ CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
 
 TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 7}
 """Bands of a canvas that are alive at once while it is worked on."""
-
-ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 220 * MEGABYTE}
-"""Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
-
-TORCH_FACTOR = {True: 2.0, False: 2.8}
-"""Memory of an evaluation relative to its activations, of a whole picture and of a tile; measured at 512 to 1024 px."""
-
-NATIVE_COPIES = {True: 2.1, False: 3.3}
-"""Of features that are wanted: they and their gradients, of a tile also what its core was cut out of."""
-
-NATIVE_BUFFERS = 2
-"""Of the largest activation: what a convolution reads and writes."""

@@ -1,70 +1,140 @@
-"""What a run will be before it is begun: its scales, how it is fitted into memory, and the time it may take."""
+"""The plan of a run: its scales, how it is fitted into memory, and the time it may take; decided once, then consumed."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
-from impasto.images.size import fit
+from impasto.images.size import Size
 from impasto.network.engine import Engine
-from impasto.network.stages import network_pixels
-from impasto.run.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
+from impasto.network.stages import evaluation_pixels
+from impasto.run.memory import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
 from impasto.run.scales import Scale, plan_scales
 from impasto.settings.settings import Settings
 
 PROBE = 128
-"""Side in pixels of the picture on which the network's speed is measured."""
+"""Side in pixels of the image on which the network's speed is measured."""
+
+MEASURING = 0.5
+"""Time to measure an image's statistics relative to an evaluation: a forward pass, without the way back."""
 
 
 @dataclass(frozen=True)
-class Prospect:
-    """What a run will be: its scales, how the last is fitted into memory, and the seconds it may take."""
+class Shapes:
+    """The canvas's final size, what the network is given of it, and the number of styles that are measured.
+
+    A periodic canvas is given with `halo` pixels around it, and at every scale its sides are multiples of `grid`.
+    """
+
+    canvas: Size
+    styles: int = 0
+    halo: int = 0
+    grid: int = 1
+
+    def network_size(self, size: Size) -> Size:
+        """What the network is given of a canvas (h, w)."""
+        return size[0] + 2 * self.halo, size[1] + 2 * self.halo
+
+    def on_grid(self, size: Size) -> Size:
+        """The nearest (h, w) whose sides are multiples of the grid, at least one of it."""
+        height, width = (max(1, (2 * side + self.grid) // (2 * self.grid)) * self.grid for side in size)
+        return height, width
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that is decided of a run before it begins.
+
+    `step_seconds` are expected for the steps of each scale, `measuring_seconds` for measuring its targets.
+    """
 
     scales: tuple[Scale, ...]
-    plan: Plan
-    seconds: float
+    memory: MemoryPlan
+    step_seconds: tuple[float, ...]
+    measuring_seconds: tuple[float, ...]
+
+    @property
+    def size(self) -> Size:
+        """The final size (h, w)."""
+        return self.scales[-1].size
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """(h, w) of every scale, coarse to fine."""
+        return tuple(scale.size for scale in self.scales)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps of every scale."""
+        return tuple(scale.steps for scale in self.scales)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimisation steps of the whole run."""
+        return sum(self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """The time that the run may take."""
+        return sum(self.step_seconds) + sum(self.measuring_seconds)
+
+    def settled(self, settings: Settings, engine: Engine) -> Settings:
+        """`settings` with what they leave open as it is planned, so that they paint the same with other memory free."""
+        found = {"engine": engine.name, "tile": self.memory.tile or 0, "history": self.memory.history or "auto"}
+        return settings.model_copy(update=found)
 
 
-def foresee(settings: Settings, network: Engine, size: tuple[int, int]) -> Prospect:
-    """The scales, the plan and the time of painting a photo of (h, w) pixels; takes a fraction of a second."""
-    target = fit(size, settings.size)
-    scales, plan = plan_scales(settings, target), plan_memory(settings, network, target)
-    return Prospect(scales, plan, expected_seconds(settings, network, scales, plan))
+def plan_run(
+    settings: Settings,
+    shapes: Shapes,
+    engine: Engine,
+    *,
+    scales: Sequence[Scale] | None = None,
+    speed: float | None = None,
+) -> RunPlan:
+    """The plan of a run on this engine, by the memory that is free now; takes a fraction of a second.
 
-
-def plan_memory(settings: Settings, network: Engine, size: tuple[int, int]) -> Plan:
-    """How (h, w) pixels will be painted within the memory there is; raises `SettingsError` where they can't be."""
-    folder = scratch_folder(settings) if network.device.type == "cpu" else None
-    room = 0 if folder is None else shutil.disk_usage(folder).free
-    if network.device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(network.device)
-        resident = total - free
-    else:
-        free, resident = free_memory(), resident_memory()
-    return make_plan(settings, size, engine=network.name, resident=resident, free=free, folder=folder, room=room)
-
-
-def expected_seconds(settings: Settings, network: Engine, scales: Iterable[Scale], plan: Plan) -> float:
-    """The time that all steps may take, by the network's speed on this machine now."""
-    layers = (*settings.content_layers, *settings.style_layers)
-    work = sum(
-        scale.steps * network_pixels(scale.size, layers, plan.tile, plan.spare, network.name) for scale in scales
+    `scales` are what `plan_scales` gives and `speed` what `measure_speed` does, where they are known. Raises `SettingsError` where the canvas is too small for
+    its layers, or can't be fitted into memory.
+    """
+    scales = plan_scales(settings, shapes.canvas) if scales is None else scales
+    scales = [replace(scale, size=shapes.on_grid(scale.size)) for scale in scales]
+    memory = fit_into_memory(settings, shapes.network_size(shapes.canvas), engine.cost, available(settings, engine))
+    seconds_per_pixel = measure_speed(engine, settings.layers) if speed is None else speed
+    pixels = partial(evaluation_pixels, layers=settings.layers, side=memory.tile, spare=memory.spare, cost=engine.cost)
+    a_step = [seconds_per_pixel * pixels(shapes.network_size(scale.size)) for scale in scales]
+    measured = MEASURING * (1 + shapes.styles * settings.style_scale**2)
+    return RunPlan(
+        tuple(scales),
+        memory,
+        tuple(scale.steps * seconds for scale, seconds in zip(scales, a_step, strict=True)),
+        tuple(measured * seconds for seconds in a_step),
     )
-    return work * _seconds_per_pixel(network, layers)
 
 
-def _seconds_per_pixel(network: Engine, layers: Sequence[str]) -> float:
-    """Seconds that a pixel takes through the network and back, measured on a small picture."""
+def available(settings: Settings, engine: Engine) -> Available:
+    """The memory and the room on a disk that there are for a run; raises `SettingsError` for an unfit folder."""
+    if engine.device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(engine.device)
+        return Available(total - free, free)
+    folder = scratch_folder(settings) if engine.device.type == "cpu" else None
+    room = 0 if folder is None else shutil.disk_usage(folder).free
+    return Available(resident_memory(), free_memory(), folder, room)
+
+
+def measure_speed(engine: Engine, layers: Sequence[str]) -> float:
+    """Seconds that a pixel takes through the network and back, measured on a small image."""
     pixels = torch.rand((1, 3, PROBE, PROBE), generator=torch.Generator().manual_seed(0))
-    pixels = pixels.to(network.device).requires_grad_()
+    pixels = pixels.to(engine.device).requires_grad_()
     taken = math.inf
     for _ in range(2):  # the first pass prepares the network
         began = time.perf_counter()
-        sum(f.sum() for f in network.features(pixels, layers).values()).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        sum(f.sum() for f in engine.features(pixels, layers).values()).backward()  # pyright: ignore[reportAttributeAccessIssue]
         taken = min(taken, time.perf_counter() - began)
     return taken / PROBE**2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import SettingsError
-from impasto.images.size import fit
+from impasto.images.size import Size, fit
 from impasto.network.layers import smallest_side
 from impasto.settings.settings import Settings
 
@@ -15,27 +15,30 @@ COARSEST = 128
 """Longest side in pixels that automatic scales don't go below."""
 
 MOST_ENLARGED = 4
-"""How much larger than the coarsest canvas a painting may be made so that its layers see something."""
+"""How much larger than the coarsest canvas a style image may be made so that its layers see something."""
 
 
 @dataclass(frozen=True)
 class Scale:
     """One size of the coarse-to-fine run: (height, width) in pixels, and its optimisation steps."""
 
-    size: tuple[int, int]
+    size: Size
     steps: int
 
 
-def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
+def plan_scales(settings: Settings, size: Size) -> tuple[Scale, ...]:
     """The sizes from coarse to fine, each twice the last, for a final (h, w) in pixels; steps add up to the run's.
 
     Raises `SettingsError` where the picture is too small for its deepest layer or there are fewer steps than scales.
     """
-    smallest = smallest_side((*settings.content_layers, *settings.style_layers))
+    smallest = smallest_side(settings.layers)
     if min(size) < smallest:
         raise SettingsError(
-            f"--size is {settings.size}, which makes the picture {size[1]}×{size[0]} px, but the layers need at "
-            f"least {smallest} px on each side: use a bigger size or shallower layers."
+            f"`size` is {settings.size}, which makes the picture {size[1]}×{size[0]} px, but the layers need at "
+            f"least {smallest} px on each side",
+            "use a bigger size or shallower layers",
+            knob="size",
+            value=settings.size,
         )
     total = settings.epochs * settings.steps_per_epoch
     if settings.scales == "auto":
@@ -46,33 +49,40 @@ def plan_scales(settings: Settings, size: tuple[int, int]) -> tuple[Scale, ...]:
         count = settings.scales
         if min(size) >> (count - 1) < smallest:
             raise SettingsError(
-                f"--scales is {count}, which makes the coarsest picture {size[1] >> (count - 1)}×"
-                f"{size[0] >> (count - 1)} px, but the layers need at least {smallest} px on each side: "
-                "use fewer scales."
+                f"`scales` is {count}, which makes the coarsest picture {size[1] >> (count - 1)}×"
+                f"{size[0] >> (count - 1)} px, but the layers need at least {smallest} px on each side",
+                "use fewer scales",
+                knob="scales",
+                value=count,
             )
         if count > total:
-            raise SettingsError(f"--scales is {count} but the run has {total} steps: use more steps or fewer scales.")
+            raise SettingsError(
+                f"`scales` is {count} but the run has {total} steps",
+                "use more steps or fewer scales",
+                knob="scales",
+                value=count,
+            )
     longest = [max(1, round(max(size) / 2**k)) for k in range(count - 1, 0, -1)]
     sizes = [*(fit(size, n) for n in longest), size]
     return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
 
 
-def check_paintings(
-    settings: Settings, scales: Sequence[Scale], paintings: Sequence[tuple[str, tuple[int, int]]]
+def check_styles(
+    settings: Settings, scales: Sequence[Scale], styles: Sequence[tuple[str, Size]]
 ) -> None:
-    """Refuse paintings, a name and (h, w) each, that are so thin that layers need them far larger than the canvas.
+    """Refuse style images, a name and (h, w) each, that are so thin that layers need them far larger than the canvas.
 
     Raises `SettingsError`.
     """
     if not settings.style_layers:
         return
     smallest, longest = smallest_side(settings.style_layers), max(scales[0].size)
-    for name, size in paintings:
+    for name, size in styles:
         if min(fit(size, MOST_ENLARGED * longest)) < smallest:
             raise SettingsError(
                 f"The style {name!r} is {size[1]}×{size[0]} px, but the layers need at least {smallest} px on each "
-                f"side where its longest is {MOST_ENLARGED * longest} px: crop it, or use fewer --scales, a bigger "
-                "--size or shallower --style-layers."
+                f"side where its longest is {MOST_ENLARGED * longest} px",
+                "crop it, or use fewer `scales`, a bigger `size` or shallower `style_layers`",
             )
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.run.optimizers import State
+from impasto.run.optimizers.base import State
 
 
 @dataclass(frozen=True)
 class RunState:
     """A run between two steps: besides inputs and settings, all that the rest of it depends on.
 
-    `step` of the run and `scale` count from 1, `best` is the best canvas of that scale and the objective there,
-    `sparing` which layers are left out, `steering` the record of knobs that were changed. No random number is drawn
+    `step` of the run and `scale` count from 1, `best` is the best iterate of that scale and the objective there,
+    `pruning` which layers are left out, `schedule` the record of knobs that were changed. No random number is drawn
     after the first canvas: no generator is kept.
     """
 
@@ -28,11 +28,11 @@ class RunState:
     canvas: Tensor
     best: State | None
     optimizer: State
-    sparing: State | None = None
-    steering: Sequence[State] = ()
+    pruning: State | None = None
+    schedule: Sequence[State] = ()
 
     @property
-    def taken(self) -> int:
+    def steps_taken(self) -> int:
         """How many steps were taken, those that were taken again counted too."""
         return self.step + self.restarts
 
@@ -45,15 +45,19 @@ class RunState:
                 return leaf
             return moved.setdefault(id(leaf), leaf.to(device))
 
-        return RunState(**mapped(shallow(self), move))
+        return RunState(**map_leaves(self.as_tree(), move))
+
+    def as_tree(self) -> dict[str, Any]:
+        """Its fields by name, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # asdict() would copy the tensors
 
 
-def mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+def map_leaves(tree: Any, leaf: Callable[[Any], Any]) -> Any:
     """A tree of dicts and lists, with every leaf gone through `leaf`."""
     if isinstance(tree, dict):
-        return {name: mapped(branch, leaf) for name, branch in tree.items()}
+        return {name: map_leaves(branch, leaf) for name, branch in tree.items()}
     if isinstance(tree, list | tuple):
-        return [mapped(branch, leaf) for branch in tree]
+        return [map_leaves(branch, leaf) for branch in tree]
     return leaf(tree)
 
 
@@ -64,8 +68,3 @@ def tensors_of(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
         yield from tensors_of(branch, f"{name}.{key}" if name else str(key))
     if isinstance(tree, Tensor):
         yield name, tree
-
-
-def shallow(state: RunState) -> dict[str, Any]:
-    """The fields of a state by name, not copied."""
-    return {field.name: getattr(state, field.name) for field in fields(state)}  # asdict() would copy the tensors

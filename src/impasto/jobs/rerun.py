@@ -1,0 +1,62 @@
+"""The job that a recipe describes, with its inputs compared by their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from impasto.errors import ImpastoError
+from impasto.images.reading import SourceImage
+from impasto.jobs.inputs import Source
+from impasto.jobs.recipe import InputFile, Recipe
+from impasto.jobs.stylization import Stylization
+from impasto.network.engines.choice import can_run
+from impasto.settings.choices import EngineName
+
+
+def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
+    """The job that a recipe describes, its inputs taken from the recorded paths or the ones given here.
+
+    The engine is the recipe's where it can run here: the same to the bit needs the same engine. Raises `ImpastoError`
+    where an input or the weights are not those of the recipe, by their SHA-256.
+    """
+    settings = recipe.checked_settings()
+    if not can_run(settings.engine):
+        settings = settings.model_copy(update={"engine": EngineName.AUTO})
+    job = Stylization(
+        content if content is not None else _recorded(recipe.content),
+        styles or [_recorded(style) for style in recipe.styles],
+        settings,
+        schedule=recipe.schedule,
+    )
+    if len(job.styles) != len(recipe.styles):
+        raise ImpastoError(f"The recipe has {len(recipe.styles)} styles but {len(job.styles)} were given", "give each")
+    for role, mine, wanted in _pairs(job, recipe):
+        if mine.sha256 != wanted.sha256:
+            raise ImpastoError(
+                f"The {role} image {mine.path or mine.name} is not the one of the recipe (SHA-256 {mine.sha256[:12]}…, "
+                f"not {wanted.sha256[:12]}…)",
+                f"give the original with `{role}`",
+                knob=role,
+            )
+    if job.network.sha256 != recipe.weights_sha256:
+        raise ImpastoError(
+            f"The weights {recipe.settings['weights']} are not those of the recipe (SHA-256 "
+            f"{job.network.sha256[:12]}…, not {recipe.weights_sha256[:12]}…)",
+            "put the original file back",
+            knob="weights",
+        )
+    return job
+
+
+def _pairs(job: Stylization, recipe: Recipe) -> Iterator[tuple[str, SourceImage, InputFile]]:
+    """Each input's role, the input and what the recipe says of it."""
+    yield "content", job.content, recipe.content
+    yield from (("style", mine, wanted) for mine, wanted in zip(job.styles, recipe.styles, strict=True))
+    if job.init is not None and recipe.init is not None:
+        yield "init", job.init, recipe.init
+    mine = [mask for mask in (*job.masks, *job.style_masks) if mask is not None]
+    yield from (("mask", mask, wanted) for mask, wanted in zip(mine, recipe.masks, strict=True))
+
+
+def _recorded(file: InputFile) -> str:
+    return file.path if file.path is not None else file.name

@@ -1,0 +1,151 @@
+"""Content losses as loss terms: the features' values at each place, or how much places resemble one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.images.size import Size
+from impasto.losses.catalogue import hypercolumn_loss
+from impasto.losses.gatys import content_loss
+from impasto.network.stages import TileActivations
+from impasto.objective.regions import SAMPLES, places_in, samples_at
+from impasto.objective.statistics import Statistic
+from impasto.objective.style import TINY
+from impasto.objective.terms import Kind, LocalTerm, LossTerm
+from impasto.settings.choices import ContentLossName
+from impasto.storage.scratch import Scratch
+
+
+@dataclass(frozen=True)
+class ContentTarget:
+    """What the content image asks for: its features (1, c, h, w) by layer, or statistics with their values."""
+
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class ContentLoss(Protocol):
+    """A way to compare content."""
+
+    layers: tuple[str, ...]
+
+    def features(self) -> tuple[str, ...]:
+        """The layers whose features it needs of the whole content image."""
+        ...
+
+    def statistics(self, size: Size) -> dict[str, Statistic]:
+        """By layer, what it measures of an image of `size`."""
+        ...
+
+    def terms(self, target: ContentTarget, weights: Mapping[str, float], *, normalized: bool) -> Iterator[LossTerm]:
+        """The loss terms on statistics, with layer weights.
+
+        Normalised, a loss is the share that is lost of the content's own variance, or of its self-similarity.
+        """
+        ...
+
+    def local_terms(
+        self, target: ContentTarget, weights: Mapping[str, float], scratch: Scratch, *, normalized: bool
+    ) -> Iterator[LocalTerm]:
+        """The loss terms that are themselves sums over positions, likewise; `scratch` is where features are kept."""
+        ...
+
+
+class FeatureContent:
+    """The content loss of the paper: ½ Σ (F − P)² at each layer. Gatys et al. 2015, eq. 1."""
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = tuple(layers)
+
+    def features(self) -> tuple[str, ...]:
+        """See `ContentLoss`."""
+        return self.layers
+
+    def statistics(self, size: Size) -> dict[str, Statistic]:
+        """See `ContentLoss`; none."""
+        return {}
+
+    def terms(self, target: ContentTarget, weights: Mapping[str, float], *, normalized: bool) -> Iterator[LossTerm]:
+        """See `ContentLoss`; none."""
+        return iter(())
+
+    def local_terms(
+        self, target: ContentTarget, weights: Mapping[str, float], scratch: Scratch, *, normalized: bool
+    ) -> Iterator[LocalTerm]:
+        """See `ContentLoss`; one for each layer."""
+        for layer, weight in weights.items():
+            p = target.features[layer]
+            measure = partial(_content_of_tile, layer, p, scratch)
+            unit = self._unit(p, scratch) if normalized else 1.0
+            yield LocalTerm(Kind.CONTENT, f"content/{layer}", layer, measure, weight, unit)
+
+    def _unit(self, p: Tensor, scratch: Scratch) -> float:
+        """½ Σ (P − mean)², above a thousandth of ½ Σ P²."""
+        lost, everything = variance(p, scratch)
+        return max(lost, 1e-3 * everything, TINY)
+
+
+class SimilarityContent:
+    """Self-similarity of hypercolumns at sampled places, of all layers at once. Kolkin et al. 2019 (STROTSS)."""
+
+    def __init__(self, name: ContentLossName, layers: Sequence[str], *, seed: int) -> None:
+        self.name, self.layers, self.seed = name, tuple(layers), seed
+        self._loss = hypercolumn_loss(name)
+
+    def features(self) -> tuple[str, ...]:
+        """See `ContentLoss`; none."""
+        return ()
+
+    def statistics(self, size: Size) -> dict[str, Statistic]:
+        """See `ContentLoss`."""
+        places = places_in(None, size, torch.Generator().manual_seed(self.seed))
+        return {layer: samples_at(layer, places, size) for layer in self.layers}
+
+    def local_terms(
+        self, target: ContentTarget, weights: Mapping[str, float], scratch: Scratch, *, normalized: bool
+    ) -> Iterator[LocalTerm]:
+        """See `ContentLoss`; none."""
+        return iter(())
+
+    def terms(self, target: ContentTarget, weights: Mapping[str, float], *, normalized: bool) -> Iterator[LossTerm]:
+        """See `ContentLoss`; one term."""
+        if not weights:
+            return
+        statistics = tuple(target.statistics[layer] for layer in weights)
+        samples = [target.start[layer] for layer in weights]
+        compare = partial(self._loss.compare, target=self._loss.prepare(samples, list(weights.values())))
+        unit = self._unit(samples, compare) if normalized else 1.0
+        yield LossTerm(Kind.CONTENT, f"content/{self.name}", statistics, compare, unit=unit)
+
+    def _unit(self, samples: Sequence[Tensor], compare: Callable[[Sequence[Tensor]], Tensor]) -> float:
+        """The loss of the content's own samples in another order."""
+        order = torch.randperm(SAMPLES * 2, generator=torch.Generator().manual_seed(self.seed))
+        shuffled = [values[order[order < len(values)].to(values.device)] for values in samples]
+        return max(compare(shuffled).item(), TINY)
+
+
+def content_comparison(name: ContentLossName, layers: Sequence[str], *, seed: int = 0) -> ContentLoss:
+    """The content loss of that name on these layers; `seed` draws places."""
+    return SimilarityContent(name, layers, seed=seed) if name.joint else FeatureContent(layers)
+
+
+def variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
+    """½ Σ (P − mean)² and ½ Σ P² of features (1, c, h, w), the mean being each channel's."""
+    row = features[:, :, 0].numel() * features.element_size()
+
+    def added(part: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([part(features[:, :, rows]) for rows in scratch.windows(features.shape[2], row)]).sum(dim=0)
+
+    mean = added(lambda p: p.sum(dim=(2, 3), keepdim=True)) / features[0, 0].numel()
+    return added(lambda p: content_loss(p, mean)).item(), added(lambda p: content_loss(p, torch.zeros_like(p))).item()
+
+
+def _content_of_tile(layer: str, p: Tensor, scratch: Scratch, activations: TileActivations) -> Tensor:
+    return content_loss(activations.features[layer], scratch.read(activations.tile.interior_of(layer, p)))

@@ -1,0 +1,55 @@
+"""Regions of an image: where in it, and with what weight, a style's statistics are taken."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.images.size import Size, size_of
+from impasto.losses.hypercolumns import cells, jittered_grid, places_within, sample
+from impasto.network.layers import feature_size, poolings_before
+from impasto.network.tiles import Tile, halo, stride
+from impasto.objective.statistics import Statistic
+
+SAMPLES = 1024
+"""Places at which losses of hypercolumns look: as many as in STROTSS (Kolkin et al. 2019)."""
+
+
+def resized_mask(mask: Tensor, size: Size) -> Tensor:
+    """A mask (1, 1, h, w) in [0, 1] at another size."""
+    if size_of(mask) == size:
+        return mask
+    return F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def guide(mask: Tensor, layer: str, size: Size, *, erode: bool = False) -> Tensor:
+    """A mask (1, 1, h, w) taken down to a layer of an image of `size`: the mean of the pixels behind each position.
+
+    With `erode`, first the least of all pixels that a position's features depend on, so that they don't see across the
+    border (Gatys et al. 2017, section 4.1), unless nothing would be left.
+    """
+    mask = resized_mask(mask, size)
+    if erode:
+        reach = halo([layer])
+        least = -F.max_pool2d(-mask, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
+        least = -F.max_pool2d(-least, (1, 2 * reach + 1), stride=1, padding=(0, reach))
+        mask = least if least.any() else mask
+    step = stride([layer])
+    return F.avg_pool2d(mask, step) if step > 1 else mask
+
+
+def places_in(mask: Tensor | None, size: Size, generator: torch.Generator) -> Tensor:
+    """About `SAMPLES` places (n, 2) in [0, 1]², spread over an image of `size` or over a mask (1, 1, h, w)."""
+    return jittered_grid(SAMPLES, size, generator) if mask is None else places_within(mask, SAMPLES, generator)
+
+
+def samples_at(layer: str, places: Tensor, size: Size) -> Statistic:
+    """The features (n, c) of a layer at places (n, 2) of an image of `size`, as a statistic: samples add up over tiles."""
+    at, poolings = cells(places, feature_size(layer, size)), poolings_before(layer)
+
+    def measure(features: Tensor, tile: Tile) -> Tensor:
+        corner = tile.interior.pooled(poolings)
+        return sample(features, at.to(features) - features.new_tensor([corner.top, corner.left]))
+
+    return Statistic(layer, measure)

@@ -1,0 +1,168 @@
+"""Stylization as a problem: a canvas that keeps the content and takes the styles."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from impasto.images.size import Size, fit, resize, size_of
+from impasto.network.engine import Engine
+from impasto.network.layers import smallest_side
+from impasto.objective.colour_mode import colour_mode
+from impasto.objective.initial_canvas import initial_canvas
+from impasto.objective.inputs import Inputs, StylizationTransform
+from impasto.objective.objective import make_objective
+from impasto.objective.problem import ScaleProblem
+from impasto.objective.targets import Comparison, MeasuredTargets, Targets, measure_targets
+from impasto.objective.weights import loss_weights, target_fraction
+from impasto.settings.choices import ObjectiveName
+from impasto.settings.settings import Settings
+from impasto.storage.scratch import MEMORY, Scratch
+
+
+class StylizationProblem:
+    """Content and styles as a `Problem`, for a canvas whose final size is `size`.
+
+    `tile` and `spare` are the plan's. Problems that differ in nothing that targets depend on may share those that were
+    `measured`.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        settings: Settings,
+        engine: Engine,
+        size: Size,
+        *,
+        tile: int | None = None,
+        spare: int = 0,
+        scratch: Scratch = MEMORY,
+        measured: MeasuredTargets | None = None,
+    ) -> None:
+        self.inputs, self.settings, self.engine, self.size = inputs, settings, engine, size
+        self.tile, self.spare, self.scratch = tile, spare, scratch
+        self.device = engine.device
+        self.measured = measured
+        self.mode = colour_mode(settings.color, inputs.content, inputs.styles)
+        self._transform: StylizationTransform | None = None  # of the scale that is worked on
+        self._targets: Targets | None = None
+
+    def first_canvas(self, size: Size) -> Tensor:
+        """See `Problem`."""
+        content = resize(self.mode.content, size, self.scratch)
+        start = initial_canvas(self.settings, content, self.mode.styles[0], self.inputs.init, self.scratch)
+        return self.canvas(start)
+
+    def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
+        """See `Problem`; some of the content's detail that the coarser canvas couldn't hold is added."""
+        detail = self._detail(size_of(canvas), size)
+        finer = resize(canvas, size, self.scratch)
+        if detail is None:
+            return finer
+        return self.scratch.map(lambda x, d: (x + d).clamp(0, 1), finer, detail.to(canvas))
+
+    def at(self, size: Size) -> ScaleProblem:
+        """See `Problem`."""
+        transform = self.transform(size)
+        if self._targets is None:
+            self._targets = self._measured_at(transform)
+        objective = make_objective(
+            self.engine,
+            self._targets,
+            loss_weights(self.settings, size, self.size),
+            size,
+            normalized=self.settings.objective is ObjectiveName.NORMALIZED,
+            tile=self.tile,
+            spare=self.spare,
+            scratch=self.scratch,
+        )
+        return ScaleProblem(objective, transform)
+
+    def transform(self, size: Size) -> StylizationTransform:
+        """See `Problem`."""
+        if self._transform is None or self._transform.size != size:
+            self._transform = StylizationTransform(self.mode, self.inputs.masks, size, self.scratch)
+            self._targets = None
+        return self._transform
+
+    def change(self, settings: Settings) -> bool:
+        """See `Problem`; another colour mode makes another kind of canvas."""
+        before, self.settings = self.settings, settings
+        if settings.color is before.color:
+            return False
+        self.mode = colour_mode(settings.color, self.inputs.content, self.inputs.styles)
+        self._transform = self._targets = None
+        return True
+
+    def canvas(self, picture: Tensor) -> Tensor:
+        """See `Problem`."""
+        return self.mode.canvas(picture, self.scratch).to(self.device)
+
+    def _measured_at(self, transform: StylizationTransform) -> Targets:
+        """The targets at a size: as another problem has measured them, or measured now."""
+        key = (self.settings.color, transform.size, self.tile)
+        if self.measured is not None and key in self.measured:
+            return self.measured[key]
+        targets = self._measure(transform)
+        if self.measured is not None:
+            self.measured[key] = targets
+        return targets
+
+    def _measure(self, transform: StylizationTransform) -> Targets:
+        s, size = self.settings, transform.size
+        comparison = Comparison(
+            s.style_layers,
+            s.content_layers,
+            s.style_loss,
+            s.content_loss,
+            transform.masks,
+            [None if mask is None else mask.to(self.device) for mask in self.inputs.style_masks],
+            s.mask_erosion,
+            s.seed,
+        )
+        return measure_targets(
+            self.engine,
+            comparison,
+            transform.content().to(self.device),
+            (style_at(size, style, s, self.scratch).to(self.device) for style in self.mode.styles),
+            s.style_weights or [1.0] * len(self.mode.styles),
+            tile=self.tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None),
+            scratch=self.scratch,
+        )
+
+    def _detail(self, coarse: Size, size: Size) -> Tensor | None:
+        """What the content shows at a size and not at a coarser one, as much of it as `Settings.detail` says.
+
+        With all of it, a canvas that is the content stays the content: the step up in a Laplacian pyramid (Burt &
+        Adelson 1983). 'auto' is what the target fraction leaves of the content; nothing where the run doesn't start
+        from it.
+        """
+        s, share = self.settings, self.settings.detail
+        if share == "auto":
+            from_content = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
+            share = 1 - target_fraction(s.strength) if from_content else 0.0
+        if not share:
+            return None
+        fine, low = (resize(self.mode.content, at, self.scratch) for at in (size, coarse))
+        detail = self.scratch.map(lambda f, c: share * (f - c), fine, resize(low, size, self.scratch))
+        return self.mode.canvas_of_detail(detail)
+
+
+def style_at(size: Size, style: Tensor, settings: Settings, scratch: Scratch) -> Tensor:
+    """A style image for a canvas of `size`: strokes keep their size relative to the canvas.
+
+    One that is larger than the canvas is measured in tiles, or, by losses that can't be, as far as its middle. None is
+    made so small that a layer would have no position.
+    """
+    whole, full = max(size), size_of(style)
+    longest = max(1, round(settings.style_scale * whole))
+    least = smallest_side(settings.style_layers or ["relu1_1"])
+    if min(fit(full, longest)) < least:
+        longest = math.ceil(least * max(full) / min(full))
+    resized = resize(style, fit(full, longest), scratch)
+    if longest <= whole or settings.style_loss.additive:
+        return resized
+    h, w = size_of(resized)
+    top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
+    return resized[..., top : top + whole, left : left + whole]

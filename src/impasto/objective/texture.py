@@ -1,0 +1,117 @@
+"""Texture synthesis as a problem (Gatys, Ecker & Bethge 2015, NIPS): a style alone, on a canvas of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from impasto.images.size import Size, fit, resize, size_of
+from impasto.network.engine import Engine
+from impasto.network.layers import smallest_side
+from impasto.objective.colour_mode import ColourMode
+from impasto.objective.evaluation import Evaluate
+from impasto.objective.initial_canvas import initial_canvas
+from impasto.objective.objective import make_objective
+from impasto.objective.periodic import PeriodicCanvas, enlarged, periodic_canvas
+from impasto.objective.problem import ScaleProblem
+from impasto.objective.targets import Comparison, measure_targets
+from impasto.objective.weights import LossWeights, style_layer_weights
+from impasto.settings.choices import ObjectiveName
+from impasto.settings.settings import Settings
+from impasto.storage.scratch import MEMORY, Scratch
+
+
+@dataclass(frozen=True)
+class TextureTransform:
+    """Canvases as images: themselves, with their surroundings where they are periodic."""
+
+    mode: ColourMode
+    periodic: PeriodicCanvas | None
+    scratch: Scratch
+
+    def wrap(self, evaluate: Evaluate) -> Evaluate:
+        """See `CanvasTransform`."""
+        return evaluate if self.periodic is None else self.periodic.wrap(evaluate, self.scratch)
+
+    def picture(self, canvas: Tensor) -> Tensor:
+        """See `CanvasTransform`."""
+        return self.mode.picture(canvas, self.scratch)
+
+
+class TextureProblem:
+    """A style image (1, 3, h, w) in [0, 1] as a `Problem`: its statistics alone, from noise in its colours.
+
+    The canvas's final size is `size`; a seamless one is periodic. The style image is taken in its own pixels, or shrunk
+    to the canvas's longest side: a bigger canvas gets more of it, not more magnified. Settings are `texture_settings`.
+    """
+
+    def __init__(
+        self,
+        style: Tensor,
+        settings: Settings,
+        engine: Engine,
+        size: Size,
+        *,
+        seamless: bool = False,
+        tile: int | None = None,
+        spare: int = 0,
+        scratch: Scratch = MEMORY,
+    ) -> None:
+        self.style, self.settings, self.engine, self.size, self.seamless = style, settings, engine, size, seamless
+        self.tile, self.spare, self.scratch = tile, spare, scratch
+        self.device = engine.device
+        self._mode = ColourMode(style, (style,))
+
+    def first_canvas(self, size: Size) -> Tensor:
+        """See `Problem`: noise in the style's colours."""
+        blank = self.style.new_empty(1, 3, *size)
+        return initial_canvas(self.settings, blank, self.style, None, self.scratch).to(self.device)
+
+    def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
+        """See `Problem`."""
+        return enlarged(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
+
+    def at(self, size: Size) -> ScaleProblem:
+        """See `Problem`: noise of this size sets the losses' units, and a mask keeps a canvas's copies from counting."""
+        s, transform, start = self.settings, self.transform(size), self.first_canvas(size)
+        comparison = Comparison(s.style_layers, style_loss=s.style_loss, seed=s.seed)
+        if (periodic := transform.periodic) is not None:
+            comparison = replace(comparison, masks=[periodic.interior().to(start)])
+            start = periodic.surrounded(start, self.scratch)
+        style = self.style_at(size).to(self.device)
+        targets = measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
+        weights = LossWeights(alpha=0.0, beta=s.style_weight, style=style_layer_weights(s))
+        objective = make_objective(
+            self.engine,
+            targets,
+            weights,
+            size_of(start),
+            normalized=s.objective is ObjectiveName.NORMALIZED,
+            tile=self.tile,
+            spare=self.spare,
+            scratch=self.scratch,
+        )
+        return ScaleProblem(objective, transform)
+
+    def transform(self, size: Size) -> TextureTransform:
+        """See `Problem`."""
+        periodic = periodic_canvas(size, self.settings.style_layers) if self.seamless else None
+        return TextureTransform(self._mode, periodic, self.scratch)
+
+    def change(self, settings: Settings) -> bool:
+        """See `Problem`; whatever may change, the canvas is of the same kind."""
+        self.settings = settings
+        return False
+
+    def canvas(self, picture: Tensor) -> Tensor:
+        """See `Problem`."""
+        return picture.to(self.device)
+
+    def style_at(self, size: Size) -> Tensor:
+        """The style image for a scale, never too small for its layers."""
+        own, final, now = size_of(self.style), max(self.size), max(size)
+        longest = round(min(max(own), final) * self.settings.style_scale * now / final)
+        least = -(-smallest_side(self.settings.style_layers) * max(own) // min(own))
+        return resize(self.style, fit(own, max(longest, least)), self.scratch)

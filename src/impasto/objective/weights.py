@@ -1,0 +1,60 @@
+"""How much each loss counts at a size: content against style, and layer against layer, by the settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from impasto.images.size import Size
+from impasto.settings.choices import ObjectiveName
+from impasto.settings.settings import Settings
+
+CONTENT_RANGE = 5.0
+"""α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the content."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """α, β, the weight of total variation, and each layer's share of the content and the style loss.
+
+    `fraction`, 0 to 1, is how far from the content's own statistics to the styles' the targets lie.
+    """
+
+    alpha: float
+    beta: float
+    content: Mapping[str, float] = field(default_factory=dict)
+    style: Mapping[str, float] = field(default_factory=dict)
+    tv: float = 0.0
+    fraction: float = 1.0
+
+
+def loss_weights(settings: Settings, size: Size, final: Size) -> LossWeights:
+    """The weights of a run's losses at `size` on the way to the `final` size."""
+    s = settings
+    content, style = layer_weights(s.content_layers, s.content_layer_weights), style_layer_weights(s)
+    if s.objective is ObjectiveName.NORMALIZED:
+        alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
+        return LossWeights(alpha, s.style_weight, content, style, s.tv_weight, target_fraction(s.strength))
+    # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
+    # positions get fewer, so that every scale seeks the final size's balance.
+    share = math.prod(size) / math.prod(final)
+    return LossWeights(s.content_weight / share, s.style_weight, content, style, s.tv_weight / share)
+
+
+def style_layer_weights(settings: Settings) -> dict[str, float]:
+    """w_l of each style layer. Gatys et al. 2015, eq. 5."""
+    return layer_weights(settings.style_layers, settings.layer_weights)
+
+
+def layer_weights(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
+    """The weight of each layer: the ones given, or equal ones that sum to 1 (w_l = 1/5 for the paper's five)."""
+    return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
+
+
+def target_fraction(strength: float) -> float:
+    """How far from the content's statistics to the styles' the targets of a strength lie: 0, .44, .75, .94, 1.
+
+    Steep at first, so that the middle of the strength's range is a painting and its end the last bit of one.
+    """
+    return 1 - (1 - strength) ** 2
