@@ -1,4 +1,4 @@
-"""A tiled evaluation is the whole picture's: loss, parts and gradient, with halos from the network's geometry."""
+"""A tiled evaluation is the whole image's: loss, parts and gradient, with halos from the network's geometry."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 
 from conftest import smooth_image, tiny_weights
 from impasto.errors import SettingsError
-from impasto.network.stages import kept_bytes, network_pixels, split_into_stages
-from impasto.network.tiles import halo, split
+from impasto.network.stages import evaluation_pixels, kept_bytes, split_into_stages
+from impasto.network.tiles import halo, split_into_tiles
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
 from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, normalized, survey
@@ -22,20 +22,20 @@ def engine(pooling: str = "max", padding: str = "zero") -> VGG19:
 
 def objectives(network, size, tile, **changes):
     w = LossWeights(**{"alpha": 0.05, "beta": 1.0, "content": {"relu4_2": 1.0}, "style": GATYS, "tv": 0.1, **changes})
-    photo, painting = smooth_image(*size, seed=1), smooth_image(200, 150, seed=2)
+    content, style = smooth_image(*size, seed=1), smooth_image(200, 150, seed=2)
     found = []
     for side in (None, tile):
-        targets = measure_targets(network, w, photo, [painting], tile=side)
+        targets = measure_targets(network, w, content, [style], tile=side)
         found.append(Objective(network, normalized(w, targets), targets, tile=side))
     return found
 
 
 @pytest.mark.parametrize(("pooling", "padding"), [("max", "replicate"), ("average", "zero")])
 @pytest.mark.parametrize(("size", "tile"), [((200, 200), 64), ((203, 330), 96), ((50, 301), 48), ((177, 90), 100)])
-def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, padding, size, tile):
+def test_tiled_loss_parts_and_gradient_equal_the_whole_images(pooling, padding, size, tile):
     whole, tiled = objectives(engine(pooling, padding), size, tile)
     canvas = smooth_image(*size, seed=3)
-    assert len(split(size, tiled.weighting.layers, tile)) > 1
+    assert len(split_into_tiles(size, tiled.weighting.layers, tile)) > 1
     expected, found = whole.evaluate(canvas), tiled.evaluate(canvas)
     assert found.loss == pytest.approx(expected.loss, rel=1e-10)
     assert found.parts == pytest.approx(expected.parts, rel=1e-9)
@@ -50,13 +50,13 @@ def test_tiled_loss_parts_and_gradient_equal_the_whole_pictures(pooling, padding
 def test_every_additive_loss_is_exact_in_tiles_with_regions_or_without(style, content, masked):
     network, size = engine(), (150, 203)
     w = LossWeights(0.05, 1.0, {"relu4_2": 0.6, "relu3_1": 0.4}, GATYS, strength=0.7)
-    photo, paintings = smooth_image(*size, seed=1), [smooth_image(100, 90, seed=2), smooth_image(64, 90, seed=5)]
+    image, styles = smooth_image(*size, seed=1), [smooth_image(100, 90, seed=2), smooth_image(64, 90, seed=5)]
     soft = smooth_image(30, 40, seed=7).mean(dim=1, keepdim=True)
     masks = {"masks": [soft, 1 - soft], "style_masks": [None, soft], "erode": False} if masked else {}
     found = []
     for side in (None, 64):
         manner = Manner(style, content, **masks)
-        targets = measure_targets(network, w, photo, paintings, manner=manner, tile=side)
+        targets = measure_targets(network, w, image, styles, manner=manner, tile=side)
         goal = Objective(network, normalized(w, targets), targets, tile=side)
         found.append(goal.evaluate(smooth_image(*size, seed=3)))
     expected, tiled = found
@@ -67,36 +67,36 @@ def test_every_additive_loss_is_exact_in_tiles_with_regions_or_without(style, co
 
 
 class Counting(VGG19):
-    """Counts how often it is shown something."""
+    """Counts how often it computes features."""
 
-    looks = 0
+    passes = 0
 
     def features(self, image, layers, *, below=None):
-        self.looks += 1
+        self.passes += 1
         return super().features(image, layers, below=below)
 
 
-def test_tiles_that_memory_is_spared_for_are_looked_at_once_with_the_same_result_to_the_bit():
+def test_tiles_that_memory_is_spared_for_are_computed_once_with_the_same_result_to_the_bit():
     size, tile, canvas = (203, 330), 96, smooth_image(203, 330, seed=3)
     network = Counting(tiny_weights()).double()
     _, goal = objectives(network, size, tile)
-    rising = split_into_stages(size, goal.weighting.layers, tile)
-    everything = sum(kept_bytes(stage, t, "torch") for stage in rising for t in stage.tiles)
-    once = sum(len(stage.tiles) for stage in rising)
-    found, shown, work = [], [], []
+    stages = split_into_stages(size, goal.weighting.layers, tile)
+    everything = sum(kept_bytes(stage, t, network.cost) for stage in stages for t in stage.tiles)
+    once = sum(len(stage.tiles) for stage in stages)
+    found, passes, work = [], [], []
     for spare in (0, everything // 3, everything):
-        network.looks = 0
+        network.passes = 0
         found.append(Objective(network, goal.weighting, goal.targets, tile=tile, spare=spare).evaluate(canvas))
-        shown.append(network.looks)
-        work.append(network_pixels(size, goal.weighting.layers, tile, spare))
+        passes.append(network.passes)
+        work.append(evaluation_pixels(size, goal.weighting.layers, tile, spare, network.cost))
     for other in found[1:]:
         assert (other.loss, other.parts) == (found[0].loss, found[0].parts)
         assert torch.equal(other.gradient, found[0].gradient)
-    assert 2 * once - 1 == shown[0] > shown[1] > shown[2] == once
-    assert work[0] > work[1] > work[2] > network_pixels(size, goal.weighting.layers, None)
+    assert 2 * once - 1 == passes[0] > passes[1] > passes[2] == once
+    assert work[0] > work[1] > work[2] > evaluation_pixels(size, goal.weighting.layers, None, 0, network.cost)
 
 
-def test_the_whole_pictures_evaluation_equals_plain_autograd():
+def test_the_whole_images_evaluation_equals_plain_autograd():
     whole, _ = objectives(engine(), (64, 80), 48)
     canvas = smooth_image(64, 80, seed=3).requires_grad_()
     score = whole.score(canvas)
@@ -107,7 +107,7 @@ def test_the_whole_pictures_evaluation_equals_plain_autograd():
 
 
 @pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1", "pool3")])
-def test_targets_measured_in_tiles_equal_the_whole_pictures(layers):
+def test_targets_measured_in_tiles_equal_the_whole_images(layers):
     network, image = engine(), smooth_image(170, 233)
     gauge = Gauge(Manner(), layers, (), (170, 233))
     sums, features = survey(network, gauge, image, layers)
@@ -128,62 +128,62 @@ def test_halos_follow_from_the_geometry_of_the_deepest_layer(layer, expected):
 @pytest.mark.parametrize(
     ("layers", "below", "expected"), [(["pool3"], None, 24), (["relu5_1"], "pool3", 48), (["relu4_2"], "pool3", 16)]
 )
-def test_a_storey_needs_a_smaller_halo_than_the_whole_network(layers, below, expected):
+def test_a_stage_needs_a_smaller_halo_than_the_whole_network(layers, below, expected):
     assert halo(layers, below) == expected
 
 
 @pytest.mark.parametrize(("size", "most"), [((2048, 2048), 1.4), ((4096, 4096), 1.6), ((16384, 16384), 1.65)])
-def test_tiles_of_1024_px_cost_little_more_than_the_two_looks_themselves(size, most):
-    """1.5 evaluations are two looks and one way back; a canvas seen whole costs one."""
-    assert network_pixels(size, tuple(GATYS), None) == pytest.approx(size[0] * size[1])
-    assert network_pixels(size, tuple(GATYS), 1024) / (size[0] * size[1]) < most
+def test_tiles_of_1024_px_cost_little_more_than_the_second_forward_pass(size, most):
+    """1.5 evaluations are two forward passes and a backward one; an image without tiles costs one."""
+    assert evaluation_pixels(size, tuple(GATYS), None, 0, VGG19.cost) == pytest.approx(size[0] * size[1])
+    assert evaluation_pixels(size, tuple(GATYS), 1024, 0, VGG19.cost) / (size[0] * size[1]) < most
 
 
 def test_a_network_without_deep_layers_is_not_cut():
     assert len(split_into_stages((300, 300), ["relu1_1", "relu3_1", "pool3"], 96)) == 1
-    lower, upper = split_into_stages((300, 300), [*GATYS, "pool3"], 96)
-    assert (lower.layers, upper.layers) == (("relu1_1", "relu2_1", "relu3_1", "pool3"), ("relu4_1", "relu5_1"))
+    first, second = split_into_stages((300, 300), [*GATYS, "pool3"], 96)
+    assert (first.layers, second.layers) == (("relu1_1", "relu2_1", "relu3_1", "pool3"), ("relu4_1", "relu5_1"))
 
 
-def test_the_upper_storey_refuses_layers_below_it():
+def test_the_second_stage_refuses_layers_of_the_first():
     with pytest.raises(SettingsError, match="'relu2_1' is not a layer"):
         engine().features(torch.zeros(1, 5, 8, 8, dtype=torch.float64), ["relu2_1"], below="pool3")
 
 
 @pytest.mark.parametrize("layer", ["relu2_1", "relu3_1", "relu4_1", "relu5_1"])
 def test_a_halo_is_large_enough_and_one_stride_less_is_not(layer):
-    """Changing every pixel outside the halo leaves the core's features alone; inside the last stride it does not."""
+    """Changing every pixel outside the halo leaves the interior's features alone; in the last stride it does not."""
     network, size, at = engine("average"), 480, slice(240, 256)
     inner = torch.full((1, 3, size, size), 0.5, dtype=torch.float64)
     stride = {"relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}[layer]
 
-    def core(margin: int) -> torch.Tensor:
+    def features_of_interior(margin: int) -> torch.Tensor:
         image = 1 - inner + 0.3
         image[..., 240 - margin : 256 + margin, 240 - margin : 256 + margin] = inner[0, 0, 0, 0]
         features = network.features(image, [layer])[layer]
         return features[..., at.start // stride : at.stop // stride, at.start // stride : at.stop // stride]
 
-    exact = core(240)
-    torch.testing.assert_close(core(halo([layer])), exact, rtol=0, atol=1e-14)
-    assert (core(halo([layer]) - stride) - exact).abs().max() > 1e-14
+    exact = features_of_interior(240)
+    torch.testing.assert_close(features_of_interior(halo([layer])), exact, rtol=0, atol=1e-14)
+    assert (features_of_interior(halo([layer]) - stride) - exact).abs().max() > 1e-14
 
 
 @pytest.mark.parametrize(("size", "side"), [((100, 100), 48), ((1, 999), 64), ((513, 77), 100), ((160, 160), 16)])
-def test_cores_cover_every_pixel_once_on_the_pooling_grid(size, side):
+def test_interiors_cover_every_pixel_once_on_the_pooling_grid(size, side):
     covered = np.zeros(size, int)
-    for tile in split(size, GATYS, side):
-        c, s = tile.interior, tile.padded
-        covered[c.top : c.bottom, c.left : c.right] += 1
-        assert c.bottom - c.top <= max(side, 16)
-        assert c.right - c.left <= max(side, 16)
-        assert all(corner % 16 == 0 for corner in (c.top, c.left, s.top, s.left))
-        assert s.top <= c.top
-        assert c.right <= s.right
+    for tile in split_into_tiles(size, GATYS, side):
+        inner, outer = tile.interior, tile.padded
+        covered[inner.top : inner.bottom, inner.left : inner.right] += 1
+        assert inner.bottom - inner.top <= max(side, 16)
+        assert inner.right - inner.left <= max(side, 16)
+        assert all(corner % 16 == 0 for corner in (inner.top, inner.left, outer.top, outer.left))
+        assert outer.top <= inner.top
+        assert inner.right <= outer.right
     assert covered.min() == covered.max() == 1
 
 
-def test_a_picture_that_fits_is_one_tile_that_sees_everything():
-    (tile,) = split((90, 100), GATYS, 100)
+def test_an_image_that_fits_is_one_tile():
+    (tile,) = split_into_tiles((90, 100), GATYS, 100)
     assert tile.interior == tile.padded
     assert (tile.interior.bottom, tile.interior.right) == (90, 100)
 
@@ -191,8 +191,8 @@ def test_a_picture_that_fits_is_one_tile_that_sees_everything():
 def test_real_weights_in_float32_agree_within_1e_5(real):
     """In the mean, not the maximum: a ReLU or pooling tie may fall the other way in float32."""
     w = LossWeights(0.05, 1.0, {"relu4_2": 1.0}, GATYS)
-    photo, painting, canvas = (smooth_image(160, 208, seed=s, dtype=torch.float32) for s in (1, 2, 3))
-    targets = measure_targets(real, w, photo, [painting])
+    content, style, canvas = (smooth_image(160, 208, seed=s, dtype=torch.float32) for s in (1, 2, 3))
+    targets = measure_targets(real, w, content, [style])
     whole = Objective(real, normalized(w, targets), targets)
     expected, found = whole.evaluate(canvas), Objective(real, whole.weighting, targets, tile=96).evaluate(canvas)
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)

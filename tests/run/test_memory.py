@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from impasto.errors import SettingsError
-from impasto.network.stages import network_pixels
+from impasto.network.engines.native import NativeEngine
+from impasto.network.stages import evaluation_pixels
+from impasto.network.vgg import VGG19
 from impasto.run import memory
 from impasto.run.memory import MEGABYTE, canvas_bytes, estimate, file_bytes, make_plan, scratch_folder
 from impasto.settings.settings import Settings
@@ -16,7 +18,7 @@ GIGABYTE = 1000 * MEGABYTE
 
 def plan(size=(3072, 4096), resident=400 * MEGABYTE, free=12 * GIGABYTE, folder=None, room=0, **knobs):
     settings = Settings(size=max(size), **knobs)
-    return make_plan(settings, size, engine="native", resident=resident, free=free, folder=folder, room=room)
+    return make_plan(settings, size, cost=NativeEngine.cost, resident=resident, free=free, folder=folder, room=room)
 
 
 def test_a_picture_that_fits_is_seen_whole_with_the_longest_history():
@@ -38,7 +40,7 @@ def test_memory_that_tiles_leave_keeps_them_from_being_computed_twice():
     size, layers = (4096, 4096), (*Settings().content_layers, *Settings().style_layers)
     plans = [plan(size, max_memory=f"{gigabytes}GB") for gigabytes in (4.5, 8, 16)]
     assert all(found.tile is not None and found.peak <= found.budget for found in plans)
-    work = [network_pixels(size, layers, found.tile, found.spare, "native") / 4096**2 for found in plans]
+    work = [evaluation_pixels(size, layers, found.tile, found.spare, NativeEngine.cost) / 4096**2 for found in plans]
     assert work[0] > work[1] > work[2]
     assert work[2] < 1.3
     (tight, *_) = plans
@@ -66,7 +68,7 @@ def test_a_budget_that_nothing_fits_in_is_refused_with_the_least_that_would_do()
 def test_optimizers_without_a_history_are_not_charged_for_one():
     size = (2000, 2000)
     assert plan(size, optimizer="adam").history == 0
-    costs = {h: estimate(Settings(), size, 256, h, "native") for h in (3, 13)}
+    costs = {h: estimate(Settings(), size, 256, h, NativeEngine.cost) for h in (3, 13)}
     assert costs[13] - costs[3] == 10 * 2 * 12 * 2000 * 2000
 
 
@@ -103,7 +105,7 @@ def test_files_are_preferred_where_small_tiles_would_take_longer():
     small, large = plan(size, **budget), plan(size, **budget, folder=DISK, room=10**12)
     assert small.tile is not None
     assert large.folder == DISK
-    work = [network_pixels(size, layers, found.tile, found.spare, "native") for found in (small, large)]
+    work = [evaluation_pixels(size, layers, found.tile, found.spare, NativeEngine.cost) for found in (small, large)]
     assert memory.FILES_COST * work[1] < work[0]
     assert plan((4096, 4096), max_memory="12GB", folder=DISK, room=10**12).folder is None
 
@@ -127,7 +129,9 @@ def test_too_little_room_is_refused_with_the_room_it_takes():
 
 def test_files_take_the_place_of_canvases_and_nothing_else():
     size, settings = (4096, 4096), Settings(size=4096)
-    whole, files = (estimate(settings, size, 512, 10, "native", in_files=in_files) for in_files in (False, True))
+    whole, files = (
+        estimate(settings, size, 512, 10, NativeEngine.cost, in_files=in_files) for in_files in (False, True)
+    )
     assert whole - files == canvas_bytes(settings, size, 512, 10)
     adam = Settings(optimizer="adam")
     assert file_bytes(adam, size, 512, 0) == canvas_bytes(adam, size, 512, 0)
@@ -136,7 +140,7 @@ def test_files_take_the_place_of_canvases_and_nothing_else():
 def test_masks_are_in_memory_even_where_canvases_are_in_files():
     size, settings = (4096, 4096), Settings(size=4096)
     masked = settings.model_copy(update={"mask": ("sky.png",)})
-    found = [estimate(one, size, 512, 10, "native", in_files=True) for one in (settings, masked)]
+    found = [estimate(one, size, 512, 10, NativeEngine.cost, in_files=True) for one in (settings, masked)]
     assert found[1] - found[0] == 8 * 4096 * 4096
 
 
@@ -151,9 +155,9 @@ def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, mon
 
 
 def test_shallower_layers_take_less():
-    deep = estimate(Settings(), (1000, 1000), None, 5, "torch")
+    deep = estimate(Settings(), (1000, 1000), None, 5, VGG19.cost)
     shallow = Settings(content_layers=("relu2_2",), style_layers=("relu1_1", "relu2_1"))
-    assert estimate(shallow, (1000, 1000), None, 5, "torch") < 0.75 * deep
+    assert estimate(shallow, (1000, 1000), None, 5, VGG19.cost) < 0.75 * deep
 
 
 def test_free_memory_respects_the_limit_of_a_control_group(tmp_path, monkeypatch):

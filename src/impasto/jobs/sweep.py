@@ -10,7 +10,7 @@ from impasto import swatches
 from impasto.errors import DivergedError
 from impasto.images.io import Picture
 from impasto.jobs.stylization import Network, Source, Stylization, load_network, open_picture, open_style
-from impasto.network.stages import network_pixels
+from impasto.network.stages import evaluation_pixels
 from impasto.objective.targets import Remembered
 from impasto.run.events import Event
 from impasto.settings.grid import Cell
@@ -29,7 +29,7 @@ NOT_IN_TARGETS = frozenset(
 """Knobs that leave what the inputs show the network as it is; a new knob doesn't, until it is named here."""
 
 LOOK = 0.5
-"""What looking at a picture takes, relative to looking and coming back with a gradient, see `network_pixels`."""
+"""What looking at a picture takes, relative to looking and coming back with a gradient, see `evaluation_pixels`."""
 
 
 class Sweep:
@@ -72,8 +72,8 @@ class Sweep:
             for number in numbers:
                 painting, settings = self.paintings[number], self.cells[number].settings
                 layers, plan = (*settings.content_layers, *settings.style_layers), painting.plan
-                way = (layers, plan.tile, plan.spare, painting.network.name)
-                work = {scale.size: network_pixels(scale.size, *way) for scale in painting.scales}
+                way = (layers, plan.tile, plan.spare, painting.network.cost)
+                work = {scale.size: evaluation_pixels(scale.size, *way) for scale in painting.scales}
                 steps = sum(scale.steps * work[scale.size] for scale in painting.scales)
                 seen = 1 + len(painting.styles) * settings.style_scale**2
                 looks = sum(LOOK * seen * pixels for size, pixels in work.items() if size not in looked)

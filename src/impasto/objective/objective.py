@@ -67,12 +67,12 @@ class Objective:
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
         size, gauge = size_of(canvas), self.targets.gauge
-        rising = split_into_stages(size, self.weighting.layers, self.tile)
-        walk = TiledNetwork(self.engine, rising, canvas, self.scratch, spare=self.spare)
+        stages = split_into_stages(size, self.weighting.layers, self.tile)
+        network = TiledNetwork(self.engine, stages, canvas, self.scratch, spare=self.spare)
         sums: dict[str, Tensor] = {}
-        for look in walk.forward(and_down=True):
-            look.sums = gauge.measure(look)
-            sums = added(sums, {name: measured.detach() for name, measured in look.sums.items()})
+        for look in network.forward(keep_for_backward=True):
+            look.statistics = gauge.measure(look)
+            sums = added(sums, {name: measured.detach() for name, measured in look.statistics.items()})
             del look  # the network needs the memory for the next tile
         sums = {name: total.requires_grad_() for name, total in sums.items()}
         whole = self._weigh(self.goals.losses(sums))
@@ -83,10 +83,10 @@ class Objective:
             local = self._weigh(self._local_losses(look, size))
             for name, loss in local.parts.items():
                 parts[name] = parts.get(name, 0.0) + loss.item()
-            measured = look.sums or gauge.measure(look)
+            measured = look.statistics or gauge.measure(look)
             return sum(((pull[name] * measured[name]).sum() for name in measured), start=local.total)
 
-        gradient = walk.backward(share)
+        gradient = network.backward(share)
         return Evaluation(sum(parts.values()), {name: parts[name] for name in self._names()}, gradient)
 
     def _local_losses(self, look: TileActivations, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ class Objective:
             core, seen = look.tile.interior, look.tile.padded
             next_too = Window(core.top, core.left, min(core.bottom + 1, size[0]), min(core.right + 1, size[1]))
             losses["tv"] = total_variation(
-                next_too.relative_to(seen).crop(look.shown), (core.bottom - core.top, core.right - core.left)
+                next_too.relative_to(seen).crop(look.input), (core.bottom - core.top, core.right - core.left)
             )
         return {name: loss / self.weighting.unit(name) for name, loss in losses.items()}
 

@@ -16,7 +16,7 @@ from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import cells, jittered_grid, places_within, sample
 from impasto.network.engine import Engine
 from impasto.network.layers import feature_size, poolings_before
-from impasto.network.stages import TileActivations, TiledNetwork, room_for, split_into_stages
+from impasto.network.stages import TileActivations, TiledNetwork, allocate_features, split_into_stages
 from impasto.network.tiles import halo, stride
 from impasto.settings.choices import Color, ContentLossName, StyleLossName
 from impasto.storage.scratch import MEMORY, Scratch
@@ -233,12 +233,12 @@ def survey(
     content = tuple(content)
     sums: dict[str, Tensor] = {}
     whole: dict[str, Tensor] = {}
-    rising = split_into_stages(gauge.size, (*gauge.style, *gauge.similar, *content), tile)
-    for look in TiledNetwork(engine, rising, image, scratch).forward():
+    stages = split_into_stages(gauge.size, (*gauge.style, *gauge.similar, *content), tile)
+    for look in TiledNetwork(engine, stages, image, scratch).forward():
         sums = added(sums, gauge.measure(look))
         for name in (name for name in look.stage.layers if name in content):
             if name not in whole:
-                whole[name] = room_for(name, look.features[name], gauge.size, scratch)
+                whole[name] = allocate_features(name, look.features[name], gauge.size, scratch)
             scratch.write(look.tile.interior_of(name, whole[name]), look.features[name])
     return sums, whole
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import psutil
 
 from impasto.errors import SettingsError
-from impasto.network.layers import CHANNELS, feature_size, poolings_before
-from impasto.network.stages import Stage, kept_bytes, network_pixels, split_into_stages
+from impasto.network.engine import EngineCost
+from impasto.network.layers import CHANNELS, feature_size
+from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
 from impasto.network.tiles import stride
-from impasto.settings.choices import EngineName, OptimizerName
+from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 
@@ -99,7 +100,7 @@ def make_plan(
     settings: Settings,
     size: tuple[int, int],
     *,
-    engine: str,
+    cost: EngineCost,
     resident: int,
     free: int,
     folder: Path | None = None,
@@ -114,14 +115,14 @@ def make_plan(
     layers = (*settings.content_layers, *settings.style_layers)
 
     def planned(way: Way) -> Plan:
-        peak = resident + estimate(settings, size, way.tile, way.history, engine, in_files=way.in_files)
-        spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, engine))
-        more = network_bytes(size, layers, way.tile, engine, spare) - network_bytes(size, layers, way.tile, engine)
+        peak = resident + estimate(settings, size, way.tile, way.history, cost, in_files=way.in_files)
+        spare = min(max(0, budget - peak), all_kept(size, layers, way.tile, cost))
+        more = network_bytes(size, layers, way.tile, cost, spare) - network_bytes(size, layers, way.tile, cost)
         disk = file_bytes(settings, size, way.tile, way.history) if way.in_files else 0
         return Plan(size, way.tile, way.history, peak + more, budget, disk, folder if way.in_files else None, spare)
 
     def time_of(plan: Plan) -> float:
-        work = network_pixels(size, layers, plan.tile, plan.spare, engine)
+        work = evaluation_pixels(size, layers, plan.tile, plan.spare, cost)
         return work if plan.folder is None else FILES_COST * work
 
     choices = [
@@ -188,14 +189,20 @@ def _ways(settings: Settings, size: tuple[int, int]) -> list[list[Way]]:
 
 
 def estimate(
-    settings: Settings, size: tuple[int, int], tile: int | None, history: int, engine: str, *, in_files: bool = False
+    settings: Settings,
+    size: tuple[int, int],
+    tile: int | None,
+    history: int,
+    cost: EngineCost,
+    *,
+    in_files: bool = False,
 ) -> int:
     """Bytes of memory that painting (h, w) pixels adds to what is resident once the network is loaded."""
     layers = (*settings.content_layers, *settings.style_layers)
     bands = TEMPORARIES[settings.optimizer] * min(prod(size) * CANVAS, Scratch.BAND)
     return int(
-        ENGINE_BASE[engine]
-        + network_bytes(size, layers, tile, engine)
+        cost.base
+        + network_bytes(size, layers, tile, cost)
         + bands
         + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
@@ -219,22 +226,24 @@ def file_bytes(settings: Settings, size: tuple[int, int], tile: int | None, hist
 
 
 @lru_cache(maxsize=256)
-def network_bytes(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str, spare: int = 0) -> int:
-    """Bytes that looking at a picture (h, w) and coming back takes at most, with looks kept in `spare` bytes.
+def network_bytes(
+    size: tuple[int, int], layers: tuple[str, ...], tile: int | None, cost: EngineCost, spare: int = 0
+) -> int:
+    """Bytes that an image (h, w) takes at most forward and backward, with tiles kept in `spare` bytes.
 
-    Looks at the upper stage have gone when those at the lower one, the largest, are worked on.
+    Tiles of the second stage have gone when those of the first one, the largest, are worked on.
     """
-    kept, most = min(spare, all_kept(size, layers, tile, engine)), 0.0
+    kept, most = min(spare, all_kept(size, layers, tile, cost)), 0.0
     for stage in reversed(split_into_stages(size, layers, tile)):
-        most = max(most, kept + look_bytes(stage, engine))
-        kept = max(0, kept - sum(kept_bytes(stage, t, engine) for t in stage.tiles))
+        most = max(most, kept + pass_bytes(stage, cost))
+        kept = max(0, kept - sum(kept_bytes(stage, t, cost) for t in stage.tiles))
     return int(most)
 
 
 @lru_cache(maxsize=64)
-def all_kept(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, engine: str) -> int:
+def all_kept(size: tuple[int, int], layers: tuple[str, ...], tile: int | None, cost: EngineCost) -> int:
     """Bytes in which every tile of a picture (h, w) is kept: all but the last, which is at hand in any case."""
-    kept = [kept_bytes(stage, t, engine) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
+    kept = [kept_bytes(stage, t, cost) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
     return sum(kept[:-1])
 
 
@@ -244,33 +253,8 @@ def handed_up(size: tuple[int, int], layers: tuple[str, ...], tile: int | None) 
     return [stage.above for stage in split_into_stages(size, layers, tile) if stage.above]
 
 
-def look_bytes(stage: Stage, engine: str) -> float:
-    """Bytes that looking at the largest of a stage's tiles and coming back takes, gradients and losses included."""
-    whole = all(tile.interior == tile.padded for tile in stage.tiles)
-    a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in stage.passed}
-    if engine == EngineName.TORCH:
-        found = TORCH_FACTOR[whole] * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
-    else:
-        marks = sum(size for layer, size in a_pixel.items() if layer.kind == "relu") / 4
-        wanted = sum(size for layer, size in a_pixel.items() if layer.name in (*stage.layers, stage.above))
-        found = marks + NATIVE_COPIES[whole] * wanted + NATIVE_BUFFERS * max(a_pixel.values())
-    return found * max(tile.padded.pixels for tile in stage.tiles)
-
-
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
 """Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, moments, event's pictures."""
 
 TEMPORARIES = {OptimizerName.GD: 3, OptimizerName.ADAM: 5, OptimizerName.LBFGS: 7}
 """Bands of a canvas that are alive at once while it is worked on."""
-
-ENGINE_BASE = {"torch": 100 * MEGABYTE, "native": 220 * MEGABYTE}
-"""Bytes that an engine takes once: its libraries' buffers, and kernels transformed for Winograd's algorithm."""
-
-TORCH_FACTOR = {True: 2.0, False: 2.8}
-"""Memory of an evaluation relative to its activations, of a whole picture and of a tile; measured at 512 to 1024 px."""
-
-NATIVE_COPIES = {True: 2.1, False: 3.3}
-"""Of features that are wanted: they and their gradients, of a tile also what its core was cut out of."""
-
-NATIVE_BUFFERS = 2
-"""Of the largest activation: what a convolution reads and writes."""

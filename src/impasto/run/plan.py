@@ -12,7 +12,7 @@ import torch
 
 from impasto.images.size import fit
 from impasto.network.engine import Engine
-from impasto.network.stages import network_pixels
+from impasto.network.stages import evaluation_pixels
 from impasto.run.memory import Plan, free_memory, make_plan, resident_memory, scratch_folder
 from impasto.run.scales import Scale, plan_scales
 from impasto.settings.settings import Settings
@@ -46,14 +46,14 @@ def plan_memory(settings: Settings, network: Engine, size: tuple[int, int]) -> P
         resident = total - free
     else:
         free, resident = free_memory(), resident_memory()
-    return make_plan(settings, size, engine=network.name, resident=resident, free=free, folder=folder, room=room)
+    return make_plan(settings, size, cost=network.cost, resident=resident, free=free, folder=folder, room=room)
 
 
 def expected_seconds(settings: Settings, network: Engine, scales: Iterable[Scale], plan: Plan) -> float:
     """The time that all steps may take, by the network's speed on this machine now."""
     layers = (*settings.content_layers, *settings.style_layers)
     work = sum(
-        scale.steps * network_pixels(scale.size, layers, plan.tile, plan.spare, network.name) for scale in scales
+        scale.steps * evaluation_pixels(scale.size, layers, plan.tile, plan.spare, network.cost) for scale in scales
     )
     return work * _seconds_per_pixel(network, layers)
 
