@@ -156,7 +156,7 @@ def a_few_rows(
     canvas: Any, style: Any, network: Any, settings: Any, tile: int | None, rows: int, scratch: "Scratch"
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
-    from impasto.network.stages import network_pixels, split_into_stages
+    from impasto.network.stages import evaluation_pixels, split_into_stages
     from impasto.objective.objective import Objective
     from impasto.objective.targets import LossWeights, measure_targets
     from impasto.objective.weighting import layer_shares
@@ -166,7 +166,9 @@ def a_few_rows(
     bottoms = sorted({part.interior.bottom for part in split_into_stages(whole, layers, tile)[0].tiles})
     strip = canvas[:, :, : bottoms[min(rows, len(bottoms)) - 1]]
     h, w = strip.shape[2:]
-    share = network_pixels(whole, layers, tile) / network_pixels((h, w), layers, tile)
+    share = evaluation_pixels(whole, layers, tile, 0, network.cost) / evaluation_pixels(
+        (h, w), layers, tile, 0, network.cost
+    )
     shares = [layer_shares(names, ()) for names in (settings.content_layers, settings.style_layers)]
     weighting = LossWeights(settings.content_weight, settings.style_weight, *shares)
     with Part(f"the targets of {w}×{h} px of it", scratch):

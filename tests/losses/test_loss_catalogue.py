@@ -10,7 +10,7 @@ from conftest import TINY_CHANNELS, smooth_image
 from impasto.losses.catalogue import HypercolumnLoss, LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, sample
 from impasto.network.layers import feature_size, poolings_before
-from impasto.network.tiles import Tile, cropped, split
+from impasto.network.tiles import Tile, cropped, split_into_tiles
 from impasto.settings.choices import ContentLossName, StyleLossName
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -45,7 +45,7 @@ def in_two_passes(
     network, image: torch.Tensor, side: int | None, measure: Measure, compare: Callable[[dict], torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and gradient as a tiled objective computes them: sums of all tiles, then ⟨P, sums of a tile⟩ back."""
-    tiles = split((image.shape[2], image.shape[3]), LAYERS, side)
+    tiles = split_into_tiles((image.shape[2], image.shape[3]), LAYERS, side)
     assert side is None or len(tiles) > 3
 
     def look(tile: Tile) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -705,7 +705,7 @@ def test_two_downloads_at_once_make_one_good_file(server: Server) -> None:
 
 def test_two_processes_downloading_at_once_make_one_good_file(server: Server) -> None:
     code = (
-        "import sys; from dataclasses import replace; from impasto import weights as w;"
+        "import sys; from dataclasses import replace; from impasto.network import weights as w;"
         "url, sha = sys.argv[1:];"
         "w.URL = url; w.NAMED['torchvision'] = replace(w.NAMED['torchvision'], sha256=sha);"
         "print('ready', flush=True); input(); w.download()"

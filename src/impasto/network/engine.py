@@ -1,8 +1,9 @@
-"""What an engine is: a way to run VGG19 from an image to named features and back."""
+"""What an engine is: a way to run VGG19 from an image to named features and back, which knows its own cost."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,10 +14,45 @@ from impasto.network.layers import CLASSIFIER_INPUT, CLASSIFIER_LAYERS, ORDER, d
 from impasto.settings.choices import EngineName
 
 
+@dataclass(frozen=True)
+class PassCost:
+    """Memory of an image's forward and backward pass, gradients and losses included, in multiples of activations.
+
+    Each factor is of the bytes of float32 outputs: `activations` of all ReLUs and poolings together, `relus` of all
+    ReLUs, `requested` of the features that are asked for, `largest` of the largest layer alone.
+    """
+
+    activations: float = 0.0
+    relus: float = 0.0
+    requested: float = 0.0
+    largest: float = 0.0
+
+
+@dataclass(frozen=True)
+class EngineCost:
+    """What an engine takes in memory, measured once and declared beside it.
+
+    `base` are bytes taken once; `kept_of_relu` and `kept_of_pool` bytes kept for the backward pass of every value that
+    a ReLU or a pooling puts out; `whole` and `tile` what a pass takes of a whole image and of a tile, whose features
+    are cut down to its interior.
+    """
+
+    base: int
+    kept_of_relu: int
+    kept_of_pool: int
+    whole: PassCost
+    tile: PassCost
+
+    def kept(self, kind: str) -> int:
+        """Bytes kept for the backward pass of every value that a layer of this kind puts out."""
+        return self.kept_of_relu if kind == "relu" else self.kept_of_pool if kind == "pool" else 0
+
+
 class Engine(Protocol):
     """A way to run the table of layers from an image to named features, differentiable back to the image."""
 
     name: EngineName
+    cost: EngineCost
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""The network cut into stages, so that tiles need small halos; a picture's way up and its gradient's way down."""
+"""The network cut into stages, so that tiles need small halos: their cost, and the pass over all tiles and back."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import size_of
-from impasto.network.engine import Engine
-from impasto.network.layers import CHANNELS, LAYERS, ORDER, Layer, deepest, feature_size, multiply_adds, poolings_before
-from impasto.network.tiles import Tile, cropped, split
-from impasto.settings.choices import EngineName
+from impasto.network.engine import Engine, EngineCost
+from impasto.network.layers import (
+    CHANNELS,
+    LAYERS,
+    ORDER,
+    Layer,
+    deepest,
+    feature_size,
+    multiply_adds,
+    poolings_before,
+)
+from impasto.network.tiles import Tile, cropped, split_into_tiles
 from impasto.storage.pool import POOL
 from impasto.storage.scratch import MEMORY, Scratch
 
 CUT = "pool3"
-"""Where the network is cut: features of a whole picture take 16 bytes a pixel here, few for what the cut saves."""
+"""Where the network is cut: features of a whole image take 16 bytes a pixel here, few for what the cut saves."""
 
 WIDER = 2
-"""Sides of the upper stage's tiles relative to the lower one's: up there a pixel takes a seventh of the memory."""
+"""Sides of the second stage's tiles relative to the first one's: behind the cut a pixel takes a seventh of the memory.
+"""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the network that is walked through tile by tile, from the features at `below` (None: the picture).
+    """A part of the network that is run tile by tile: the network cut at pool3, or all of it.
 
-    `layers` are those wanted of it; with `above` it also hands that layer's features to the next stage. The tiles are
-    windows of the picture, in pixels.
+    It starts from the boundary activations of the whole image at `below` (None: the image itself) and computes the
+    `layers` that are wanted of it; with `above` it also computes that layer's boundary activations for the next stage.
+    The tiles are windows of the image, in pixels.
     """
 
     below: str | None
@@ -39,175 +49,190 @@ class Stage:
     tiles: tuple[Tile, ...]
 
     @property
-    def passed(self) -> tuple[Layer, ...]:
+    def computed(self) -> tuple[Layer, ...]:
         """The network's layers from the first to the deepest that is needed of it."""
         first = 0 if self.below is None else ORDER[self.below] + 1
         return LAYERS[first : ORDER[self.above or deepest(self.layers)] + 1]
 
-    def shown(self, tile: Tile, whole: Tensor) -> Tensor:
-        """What the network is shown of the whole picture's features (1, c, h, w) at `below`; not a copy."""
+    @property
+    def requested(self) -> tuple[str, ...]:
+        """The names of all layers that an engine is asked for."""
+        return (*self.layers, *([self.above] if self.above else []))
+
+    def input_of(self, tile: Tile, whole: Tensor) -> Tensor:
+        """A padded tile's part of a tensor (1, c, h, w) for the whole image at `below`; not a copy."""
         return tile.padded.pooled(0 if self.below is None else poolings_before(self.below)).crop(whole)
 
 
 def split_into_stages(size: tuple[int, int], layers: Iterable[str], side: int | None = None) -> tuple[Stage, ...]:
-    """The network for a picture of `size` (h, w) seen in tiles of at most `side` pixels, from the bottom up.
+    """The stages, in order, for an image of `size` (h, w) in tiles of at most `side` pixels.
 
     Tiles of a network cut in two need halos of 24 and 48 px instead of 80 px for relu5_1, and so little is computed
-    twice. A picture that isn't larger than a tile is seen by all of the network at once.
+    twice. An image that isn't larger than a tile goes through all of the network at once.
     """
     layers = tuple(sorted(set(layers), key=ORDER.__getitem__))
     deep = tuple(name for name in layers if ORDER[name] > ORDER[CUT])
     if side is None or max(size) <= side or not deep:
-        return (Stage(None, layers, None, split(size, layers, side)),)
+        return (Stage(None, layers, None, split_into_tiles(size, layers, side)),)
     return (
-        Stage(None, tuple(name for name in layers if name not in deep), CUT, split(size, [CUT], side)),
-        Stage(CUT, deep, None, split(size, deep, WIDER * side, below=CUT)),
+        Stage(None, tuple(name for name in layers if name not in deep), CUT, split_into_tiles(size, [CUT], side)),
+        Stage(CUT, deep, None, split_into_tiles(size, deep, WIDER * side, below=CUT)),
     )
 
 
 @lru_cache(maxsize=256)
-def network_pixels(
-    size: tuple[int, int], layers: tuple[str, ...], side: int | None, spare: int = 0, engine: str = EngineName.TORCH
+def evaluation_pixels(
+    size: tuple[int, int], layers: tuple[str, ...], side: int | None, spare: int, cost: EngineCost
 ) -> float:
-    """Work of one evaluation of a picture (h, w) in tiles, in pixels sent through all of the network and back.
+    """Work of one evaluation of an image (h, w) in tiles, in pixels sent through all of the network and back.
 
-    A tile that isn't kept in `spare` bytes is looked at twice, and looking alone is half of looking and coming back.
+    A tile whose activations aren't kept in `spare` bytes goes forward twice, and a forward pass alone is half of a
+    forward and a backward pass.
     """
     if not layers:
         return 0.0
-    rising = split_into_stages(size, layers, side)
-    ends = [None, *(stage.above or deepest(layers) for stage in rising)]
+    stages = split_into_stages(size, layers, side)
+    ends = [None, *(stage.above or deepest(layers) for stage in stages)]
     work = [multiply_adds(end) - multiply_adds(start) for start, end in pairwise(ends)]
-    kept = number_kept(rising, spare, engine)
+    kept = number_kept(stages, spare, cost)
     pixels = 0.0
-    for stage, share in zip(reversed(rising), reversed(work), strict=True):
+    for stage, share in zip(reversed(stages), reversed(work), strict=True):
         for tile in reversed(stage.tiles):
             pixels += (1.0 if kept > 0 else 1.5) * share * tile.padded.pixels
             kept -= 1
     return pixels / sum(work)
 
 
-def number_kept(rising: Sequence[Stage], spare: int, engine: str) -> int:
-    """How many looks, the last ones of the way up, can be kept in `spare` bytes for the way down; at least the last."""
-    downwards = [(stage, tile) for stage in reversed(rising) for tile in reversed(stage.tiles)]
+def number_kept(stages: Sequence[Stage], spare: int, cost: EngineCost) -> int:
+    """How many tiles, the last of the forward pass, can be kept in `spare` bytes for the backward one; at least one."""
+    backwards = [(stage, tile) for stage in reversed(stages) for tile in reversed(stage.tiles)]
     number = 1
-    for stage, tile in downwards[1:]:
-        spare -= kept_bytes(stage, tile, engine)
+    for stage, tile in backwards[1:]:
+        spare -= kept_bytes(stage, tile, cost)
         if spare < 0:
             break
         number += 1
     return number
 
 
-def kept_bytes(stage: Stage, tile: Tile, engine: str) -> int:
-    """Bytes in which a look is kept for the way down: what is wanted of its core, and how gradients pass the rest."""
-    wanted = {*stage.layers, stage.above}
-    shown = 3 if stage.below is None else CHANNELS[stage.below] / 4 ** poolings_before(stage.below)
-    found = 4 * shown * tile.padded.pixels
-    for layer in stage.passed:
-        bytes_seen = KEPT[EngineName(engine)].get(layer.kind, 0) * tile.padded.pixels
-        bytes_of_core = 4 * tile.interior.pixels if layer.name in wanted else 0
-        found += (bytes_seen + bytes_of_core) * layer.channels / 4 ** poolings_before(layer.name)
+def kept_bytes(stage: Stage, tile: Tile, cost: EngineCost) -> int:
+    """Bytes in which a tile is kept for the backward pass: its input, its interior's features, and the engine's own."""
+    channels = 3 if stage.below is None else CHANNELS[stage.below] / 4 ** poolings_before(stage.below)
+    found = 4 * channels * tile.padded.pixels
+    for layer in stage.computed:
+        of_engine = cost.kept(layer.kind) * tile.padded.pixels
+        of_features = 4 * tile.interior.pixels if layer.name in stage.requested else 0
+        found += (of_engine + of_features) * layer.channels / 4 ** poolings_before(layer.name)
     return int(found)
 
 
-KEPT = {EngineName.TORCH: {"relu": 4, "pool": 8}, EngineName.NATIVE: {"relu": 1, "pool": 0}}
-"""Bytes that an engine keeps of an activation for the way back: torch keeps it, and 8 bytes of what a pooling took."""
+def pass_bytes(stage: Stage, cost: EngineCost) -> float:
+    """Bytes that the largest of a stage's tiles takes forward and backward, gradients and losses included."""
+    a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in stage.computed}
+    pass_cost = cost.whole if all(tile.interior == tile.padded for tile in stage.tiles) else cost.tile
+    found = (
+        pass_cost.activations * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
+        + pass_cost.relus * sum(size for layer, size in a_pixel.items() if layer.kind == "relu")
+        + pass_cost.requested * sum(size for layer, size in a_pixel.items() if layer.name in stage.requested)
+        + pass_cost.largest * max(a_pixel.values())
+    )
+    return found * max(tile.padded.pixels for tile in stage.tiles)
 
 
 @dataclass
 class TileActivations:
-    """What the network showed of one tile: the features (1, c, h, w) of its core by layer, of `shown`, a leaf.
+    """A tile's `input`, a leaf of autograd's graph, and the features (1, c, h, w) of its interior by layer.
 
-    `sums` has room for what is measured on them.
+    `statistics` has room for what is measured on them.
     """
 
     stage: Stage
     tile: Tile
-    shown: Tensor
+    input: Tensor
     features: Mapping[str, Tensor]
-    sums: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class TiledNetwork:
-    """A picture (1, 3, h, w) on its way up through the stages, tile by tile, and its gradient on the way down.
+    """One forward pass of an image (1, 3, h, w) through the stages, tile by tile, and one backward pass.
 
-    What the network showed of the last tiles on the way up is kept for the way down, as far as `spare` bytes last; the
-    others are looked at again.
+    The activations of the last tiles of the forward pass are kept for the backward one as far as `spare` bytes last;
+    the others are computed again.
     """
 
     def __init__(
         self,
         engine: Engine,
-        rising: Sequence[Stage],
-        picture: Tensor,
+        stages: Sequence[Stage],
+        image: Tensor,
         scratch: Scratch = MEMORY,
         *,
         spare: int = 0,
     ) -> None:
         self.engine = engine
         self.scratch = scratch
-        self.stages = rising
-        self.size = size_of(picture)
-        self.floors = [picture]
+        self.stages = stages
+        self.size = size_of(image)
+        self.boundaries = [image]  # what each stage starts from
         self.spare = spare
         self._kept: list[TileActivations] = []
 
-    def forward(self, *, and_down: bool = False) -> Iterator[TileActivations]:
-        """Every tile of every stage; where the way leads down again, the last ones are differentiable and kept."""
+    def forward(self, *, keep_for_backward: bool = False) -> Iterator[TileActivations]:
+        """Every tile of every stage; with `keep_for_backward`, the last ones are differentiable and kept."""
         left = sum(len(stage.tiles) for stage in self.stages)
-        kept = number_kept(self.stages, self.spare, self.engine.name) if and_down else 0
+        kept = number_kept(self.stages, self.spare, self.engine.cost) if keep_for_backward else 0
         for stage in self.stages:
-            handed: Tensor | None = None
+            boundary: Tensor | None = None
             for tile in stage.tiles:
                 keep, left = left <= kept, left - 1
-                look = self._look(stage, tile, self.floors[-1], grad=keep)
+                activations = self._run(stage, tile, self.boundaries[-1], grad=keep)
                 if stage.above is not None:
-                    if handed is None:
-                        handed = room_for(stage.above, look.features[stage.above], self.size, self.scratch)
-                    self.scratch.write(tile.interior_of(stage.above, handed), look.features[stage.above])
+                    part = activations.features[stage.above]
+                    if boundary is None:
+                        boundary = allocate_features(stage.above, part, self.size, self.scratch)
+                    self.scratch.write(tile.interior_of(stage.above, boundary), part)
+                    del part
                 if keep:
-                    self._kept.append(look)
-                yield look
-                del look  # the memory is needed for the next tile
-            if handed is not None:
-                self.floors.append(handed)
-                self._let_go()
+                    self._kept.append(activations)
+                yield activations
+                del activations  # the memory is needed for the next tile
+            if boundary is not None:
+                self.boundaries.append(boundary)
+                self._trim()
 
     def backward(self, share: Callable[[TileActivations], Tensor]) -> Tensor:
-        """The gradient to the picture of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
+        """The gradient to the image of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
         from_above: Tensor | None = None
-        for stage, floor in zip(reversed(self.stages), reversed(self.floors), strict=True):
-            gradient = zeros_like(floor, self.scratch)
+        for stage, boundary in zip(reversed(self.stages), reversed(self.boundaries), strict=True):
+            gradient = zeros_like(boundary, self.scratch)
             for tile in reversed(stage.tiles):
-                look = self._kept.pop() if self._kept else self._look(stage, tile, floor, grad=True)
-                loss = share(look)
+                activations = self._kept.pop() if self._kept else self._run(stage, tile, boundary, grad=True)
+                loss = share(activations)
                 if stage.above is not None and from_above is not None:
-                    asked = self.scratch.read(tile.interior_of(stage.above, from_above))
-                    loss = loss + (asked * look.features[stage.above]).sum()
-                (part,) = torch.autograd.grad(loss, look.shown)
-                self.scratch.write(stage.shown(tile, gradient), part, add=True)
-                del look, loss, part  # the memory is needed for the next tile
+                    arrived = self.scratch.read(tile.interior_of(stage.above, from_above))
+                    loss = loss + (arrived * activations.features[stage.above]).sum()
+                (part,) = torch.autograd.grad(loss, activations.input)
+                self.scratch.write(stage.input_of(tile, gradient), part, add=True)
+                del activations, loss, part  # the memory is needed for the next tile
             from_above = gradient
-            self._let_go()
+            self._trim()
         assert from_above is not None, "there is at least one stage"
         return from_above
 
-    def _let_go(self) -> None:
+    def _trim(self) -> None:
         """Between stages, whose features have other sizes; canvases are in files because memory is short."""
         if self.scratch.folder is not None:
             POOL.trim()
 
-    def _look(self, stage: Stage, tile: Tile, floor: Tensor, *, grad: bool) -> TileActivations:
-        shown = self.scratch.read(stage.shown(tile, floor)).detach().requires_grad_(grad)
-        names = {*stage.layers, *([stage.above] if stage.above else [])}
+    def _run(self, stage: Stage, tile: Tile, boundary: Tensor, *, grad: bool) -> TileActivations:
+        image = self.scratch.read(stage.input_of(tile, boundary)).detach().requires_grad_(grad)
         with torch.set_grad_enabled(grad):
-            features = self.engine.features(shown, names, below=stage.below)
-            return TileActivations(stage, tile, shown, cropped(tile, features))
+            features = self.engine.features(image, stage.requested, below=stage.below)
+            return TileActivations(stage, tile, image, cropped(tile, features))
 
 
-def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:
-    """An empty tensor for a layer's features of a whole picture (h, w), for parts like `features` (1, c, h', w').
+def allocate_features(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:
+    """An empty tensor for a layer's features of a whole image (h, w), for parts like `features` (1, c, h', w').
 
     A position's channels lie side by side: a tile is then few pieces of a file.
     """
@@ -216,7 +241,7 @@ def room_for(layer: str, features: Tensor, size: tuple[int, int], scratch: Scrat
 
 
 def zeros_like(whole: Tensor, scratch: Scratch) -> Tensor:
-    """Zeros in the shape of a picture or of a whole picture's features, in the same order in memory."""
+    """Zeros in the shape of an image or of a whole image's features, in the same order in memory."""
     if whole.stride(1) == 1:
         return zeros_like(whole.permute(0, 2, 3, 1), scratch).permute(0, 3, 1, 2)
     return scratch.zeros(whole.shape, whole)

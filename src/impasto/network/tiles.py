@@ -1,4 +1,4 @@
-"""Cutting a picture into tiles that see enough of their surroundings for features to be those of the whole picture."""
+"""Cutting an image into padded tiles, whose interiors have the features that the whole image has there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.network.layers import LAYERS, ORDER, deepest, feature_size, poolings_before
+from impasto.network.layers import LAYERS, ORDER, deepest, poolings_before
 from impasto.storage.pool import POOL
 
 
@@ -43,13 +43,16 @@ class Window:
 
 @dataclass(frozen=True)
 class Tile:
-    """`interior` is the part of the image that this tile answers for, `padded` what the network is given of it."""
+    """A part of an image: `interior` is what counts in results, `padded` what the network computes, the halo included.
+
+    Interiors cover the image once; padded tiles overlap.
+    """
 
     interior: Window
     padded: Window
 
     def crop(self, layer: str, features: Tensor) -> Tensor:
-        """The features (1, c, h, w) of what was seen, cut down to the core's."""
+        """A padded tile's features (1, c, h, w) at a layer, cut down to its interior's."""
         if self.interior == self.padded:
             return features
         window = self.interior.relative_to(self.padded).pooled(poolings_before(layer))
@@ -58,16 +61,16 @@ class Tile:
         return _Crop.apply(features, window)  # pyright: ignore[reportReturnType]
 
     def interior_of(self, layer: str, features: Tensor) -> Tensor:
-        """The core's part of a whole picture's features (1, c, h, w)."""
+        """The interior's part of a whole image's features (1, c, h, w) at a layer; not a copy."""
         return self.interior.pooled(poolings_before(layer)).crop(features)
 
 
 def halo(layers: Iterable[str], below: str | None = None) -> int:
-    """Pixels around a core that its features at `layers` depend on, as seen from those at `below` (None: the pixels).
+    """Pixels around an interior that its features at `layers` depend on, from those at `below` (None: the pixels).
 
     Each 3×3 convolution reaches one position further, and a position behind p poolings is 2^p pixels wide: 80 px for
     relu5_1, 32 px for relu4_1. It is rounded up to the pooling stride: a tile's corners must lie on its multiples, so
-    that its poolings take the same pixels together as the whole picture's.
+    that its poolings take the same pixels together as the whole image's.
     """
     layers = tuple(layers)
     passed = LAYERS[0 if below is None else ORDER[below] + 1 : ORDER[deepest(layers)] + 1]
@@ -80,36 +83,32 @@ def stride(layers: Iterable[str]) -> int:
     return 1 << poolings_before(deepest(layers))
 
 
-def split(
+def split_into_tiles(
     size: tuple[int, int], layers: Iterable[str], side: int | None = None, *, below: str | None = None
 ) -> tuple[Tile, ...]:
-    """Tiles whose cores cover a picture of `size` (h, w) once, at most `side` pixels high and wide.
+    """Tiles whose interiors cover an image of `size` (h, w) once, at most `side` pixels high and wide.
 
-    None, or a side that the picture fits in, gives one tile that sees everything. Sides are rounded down to the
-    pooling stride, and cores are of even size rather than full ones with a narrow remainder.
+    None, or a side that the image fits in, gives one tile for all of it. Sides are rounded down to the pooling stride,
+    and interiors are of even size rather than full ones with a narrow remainder.
     """
     layers = tuple(layers)
     h, w = size
     if side is None or max(size) <= side or not layers:
-        everything = Window(0, 0, h, w)
-        return (Tile(everything, everything),)
-    step, around = stride(layers), halo(layers, below)
+        whole = Window(0, 0, h, w)
+        return (Tile(whole, whole),)
+    step, margin = stride(layers), halo(layers, below)
     tiles = []
-    for top, bottom in _even(h, side, step):
-        for left, right in _even(w, side, step):
-            seen = Window(max(0, top - around), max(0, left - around), min(h, bottom + around), min(w, right + around))
-            tiles.append(Tile(Window(top, left, bottom, right), seen))
+    for top, bottom in _even_spans(h, side, step):
+        for left, right in _even_spans(w, side, step):
+            padded = Window(
+                max(0, top - margin), max(0, left - margin), min(h, bottom + margin), min(w, right + margin)
+            )
+            tiles.append(Tile(Window(top, left, bottom, right), padded))
     return tuple(tiles)
 
 
-def positions(layer: str, size: tuple[int, int]) -> int:
-    """How many positions a layer's features have for a picture of `size` (h, w)."""
-    h, w = feature_size(layer, size)
-    return h * w
-
-
 def cropped(tile: Tile, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each layer's features of what a tile saw, cut down to its core's."""
+    """Each layer's features of a padded tile, cut down to its interior's."""
     return {name: tile.crop(name, f) for name, f in features.items()}
 
 
@@ -136,7 +135,7 @@ class _Crop(torch.autograd.Function):
         return whole, None
 
 
-def _even(length: int, side: int, step: int) -> list[tuple[int, int]]:
+def _even_spans(length: int, side: int, step: int) -> list[tuple[int, int]]:
     """Spans that cover a length, no longer than `side` rounded down to `step`, with borders on multiples of `step`."""
     blocks, most = -(-length // step), max(1, side // step)
     count = -(-blocks // most)

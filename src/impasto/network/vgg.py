@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.network.engine import check_request
+from impasto.network.engine import EngineCost, PassCost, check_request
 from impasto.network.layers import CLASSIFIER_LAYERS, LAYERS, ORDER, Layer
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Padding, Pooling, Precision
@@ -24,6 +24,16 @@ paintings: docs/decisions/0002-average-pooling.md.
 """
 
 
+TORCH_COST = EngineCost(
+    base=100_000_000,  # its libraries' buffers
+    kept_of_relu=4,  # the activation itself
+    kept_of_pool=8,  # the index of what it took
+    whole=PassCost(activations=2.0),
+    tile=PassCost(activations=2.8),
+)
+"""Measured at 512 to 1024 px."""
+
+
 class VGG19(nn.Module):
     """The frozen network in plain torch; no weight ever asks for a gradient.
 
@@ -32,6 +42,7 @@ class VGG19(nn.Module):
     """
 
     name = EngineName.TORCH
+    cost = TORCH_COST
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from impasto.errors import SettingsError
-from impasto.network.engine import check_request
+from impasto.network.engine import EngineCost, PassCost, check_request
 from impasto.network.engines.native_library import Conv, Unavailable, address, library, why_not
 from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
@@ -33,6 +33,18 @@ STEPS = tuple(layer.name for layer in LAYERS if layer.kind != "relu")
 """What is computed one after the other: a convolution with its ReLU, or a pooling."""
 
 
+NATIVE_COST = EngineCost(
+    base=220_000_000,  # its libraries' buffers, and kernels transformed for Winograd's algorithm
+    kept_of_relu=1,  # a mask
+    kept_of_pool=0,
+    # A quarter for masks, the features that are wanted and their gradients, of a tile also what its interior was cut
+    # out of, and what a convolution reads and writes.
+    whole=PassCost(relus=0.25, requested=2.1, largest=2),
+    tile=PassCost(relus=0.25, requested=3.3, largest=2),
+)
+"""Measured at 512 to 1024 px."""
+
+
 class NativeEngine:
     """Implements `Engine`: pictures (1, 3, h, w) in float32 on the CPU, one thread at a time.
 
@@ -41,6 +53,7 @@ class NativeEngine:
     """
 
     name = EngineName.NATIVE
+    cost = NATIVE_COST
     device = torch.device("cpu")
 
     def __init__(
