@@ -156,10 +156,11 @@ def a_few_rows(
     canvas: Any, style: Any, network: Any, settings: Any, tile: int | None, rows: int, scratch: "Scratch"
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
+    from impasto.objective.weighting import layer_shares
+
     from impasto.network.stages import evaluation_pixels, split_into_stages
     from impasto.objective.objective import Objective
     from impasto.objective.targets import LossWeights, measure_targets
-    from impasto.objective.weighting import layer_shares
 
     layers = (*settings.content_layers, *settings.style_layers)
     whole = (canvas.shape[2], canvas.shape[3])

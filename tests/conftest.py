@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.network import weights as weight_sources
 from impasto.images.size import fit, size_of
+from impasto.network import weights as weight_sources
 from impasto.network.engine import Engine
 from impasto.network.vgg import VGG19
+from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
+from impasto.network.weights import Convention, Weights
 from impasto.objective.inputs import Inputs
 from impasto.objective.objective import Objective, make_objective
 from impasto.objective.stylization import StylizationProblem
@@ -24,8 +26,6 @@ from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import ScheduledChange
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
-from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
-from impasto.network.weights import Convention, Weights
 
 TINY_CHANNELS = {"1": 4, "2": 6, "3": 5, "4": 7, "5": 3}
 
@@ -89,9 +89,7 @@ def objective_of(
     """The objective of canvases like `content`, with targets measured of it and of the styles."""
     comparison = Comparison(tuple(weights.style), tuple(weights.content), **compared)
     targets = measure_targets(engine, comparison, content, styles, shares, tile=tile)
-    return make_objective(
-        engine, targets, weights, size_of(content), normalized=normalized, tile=tile, spare=spare
-    )
+    return make_objective(engine, targets, weights, size_of(content), normalized=normalized, tile=tile, spare=spare)
 
 
 class PlannedRun:

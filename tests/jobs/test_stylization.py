@@ -11,8 +11,8 @@ from impasto.images import reading, writing
 from impasto.jobs import checkpoint
 from impasto.jobs import stylization as painting
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.recipe import Recipe
 from impasto.jobs.inputs import open_style
+from impasto.jobs.recipe import Recipe
 from impasto.jobs.rerun import from_recipe
 from impasto.jobs.stylization import Stylization, stylize
 from impasto.network import weights

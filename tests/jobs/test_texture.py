@@ -11,9 +11,9 @@ from impasto.cli.texture import parse_size
 from impasto.errors import SettingsError
 from impasto.images import writing
 from impasto.network import weights
-from impasto.network.vgg import VGG19
 from impasto.network.engine import Engine
 from impasto.network.tiles import stride
+from impasto.network.vgg import VGG19
 from impasto.objective.evaluation import Evaluate
 from impasto.objective.periodic import periodic_canvas
 from impasto.objective.texture import TextureProblem

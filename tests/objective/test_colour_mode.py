@@ -7,11 +7,11 @@ from impasto.errors import DivergedError
 from impasto.images import colour
 from impasto.images.size import resize
 from impasto.network.vgg import VGG19
-from impasto.objective.colour_mode import colour_mode
 from impasto.objective.colour_matching import colour_statistics
+from impasto.objective.colour_mode import colour_mode
+from impasto.objective.evaluation import Evaluation
 from impasto.report.metrics import colour_distance
 from impasto.run.events import EpochDone, Finished, ScaleDone, Stepped
-from impasto.objective.evaluation import Evaluation
 from impasto.settings.choices import Color
 from impasto.settings.settings import Settings
 
@@ -90,7 +90,9 @@ def test_grey_and_flat_images_are_painted_without_grey_patches_or_nan(color, con
     result = paint(color, content, style)[-1].picture
     assert result.isfinite().all()
     means = [x.unfold(2, 8, 8).unfold(3, 8, 8).mean(dim=(4, 5)) for x in (chroma(result), chroma(content))]
-    if color == "keep" or content is not CONTENT:  # the content's chroma in every patch, which for a grey content is none
+    if (
+        color == "keep" or content is not CONTENT
+    ):  # the content's chroma in every patch, which for a grey content is none
         np.testing.assert_allclose(means[0], means[1], atol=0.03)
     else:
         assert chroma(result).std() > 0.5 * chroma(content).std()

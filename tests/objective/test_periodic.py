@@ -4,11 +4,11 @@ import torch
 from conftest import smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.images.size import resize
-from impasto.network.tiles import halo
 from impasto.network.layers import poolings_before
+from impasto.network.tiles import halo
 from impasto.network.vgg import VGG19
-from impasto.objective.periodic import PeriodicCanvas, enlarged, on_the_grid, periodic_canvas
 from impasto.objective.evaluation import Evaluation
+from impasto.objective.periodic import PeriodicCanvas, enlarged, on_the_grid, periodic_canvas
 from impasto.settings.choices import Pooling
 from impasto.storage.scratch import Scratch
 
@@ -19,7 +19,11 @@ DEEP = ("relu1_1", "relu3_1", "relu5_1")
 @pytest.mark.parametrize("size", [(32, 48), (48, 16)])
 def test_features_of_a_surrounded_canvas_are_those_of_a_wall_of_copies(size, pooling):
     """Padding with surroundings smaller or larger than the canvas, against nine copies seen whole."""
-    network, canvas, around = VGG19(tiny_weights(), pooling=pooling).double(), smooth_image(*size), periodic_canvas(size, DEEP)
+    network, canvas, around = (
+        VGG19(tiny_weights(), pooling=pooling).double(),
+        smooth_image(*size),
+        periodic_canvas(size, DEEP),
+    )
     copies = [-(-around.halo // side) for side in size]
     wall = canvas.repeat(1, 1, 2 * copies[0] + 1, 2 * copies[1] + 1)
     assert around.surrounded_size == tuple(around.surrounded(canvas).shape[-2:])
@@ -72,9 +76,7 @@ def test_an_objective_of_surrounded_canvases_becomes_one_of_canvases():
 def test_sides_off_the_pooling_grid_are_refused_with_the_nearest_that_are_on_it():
     assert periodic_canvas((32, 48), DEEP) == PeriodicCanvas((32, 48), halo(DEEP))
     assert periodic_canvas((33, 50), ["conv1_2"]) == PeriodicCanvas((33, 50), 2)
-    with pytest.raises(
-        SettingsError, match=r"size is 500x40, but with seamless .* multiple of 16 px.* use 496x48\."
-    ):
+    with pytest.raises(SettingsError, match=r"size is 500x40, but with seamless .* multiple of 16 px.* use 496x48\."):
         periodic_canvas((40, 500), DEEP)
     assert on_the_grid((7, 100), DEEP) == (16, 96)
 

@@ -68,9 +68,7 @@ def test_what_the_user_fixes_is_kept():
 
 
 def test_a_budget_that_nothing_fits_in_is_refused_with_the_least_that_would_do():
-    with pytest.raises(
-        SettingsError, match=r"size is 4096, which takes at least [\d,]+ MB, but the budget is 500 MB"
-    ):
+    with pytest.raises(SettingsError, match=r"size is 4096, which takes at least [\d,]+ MB, but the budget is 500 MB"):
         plan(max_memory="500MB")
 
 

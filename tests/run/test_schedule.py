@@ -99,7 +99,9 @@ def test_what_is_no_record_is_none(after, knobs):
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @pytest.mark.parametrize("knobs", CHANGES, ids=lambda knobs: "+".join(knobs))
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(optimizer, knobs, step, tmp_path):
+def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(
+    optimizer, knobs, step, tmp_path
+):
     """Step 4 is the first scale's last: what is asked for then holds from the next scale on."""
     way = {"optimizer": optimizer, "size": 64}
     whole = run(new_run(**way), at_step(step, knobs), tmp_path)

@@ -16,7 +16,7 @@ from impasto.settings.settings import Settings
 from impasto.storage.files import quoted
 
 if TYPE_CHECKING:
-    from impasto.run.memory import Plan
+    from impasto.run.plan import RunPlan
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -78,7 +78,7 @@ class Outputs:
             _check_file(self.figure, self.overwrite)
             _check_file(measures_of(self.figure), self.overwrite)
 
-    def check_plan(self, plan: Plan) -> None:
+    def check_plan(self, plan: RunPlan) -> None:
         """Raise `ImageError` where a picture that is planned so couldn't be written at the end."""
         from impasto.images import writing
 
@@ -86,7 +86,7 @@ class Outputs:
             writing.check_holds(path, plan.size)
             height, width = plan.size
             streamed = writing.FORMATS[path.suffix.lower()] is writing.TIFF
-            if plan.folder is not None and height * width > writing.PRINT_PIXELS and not streamed:
+            if plan.memory.folder is not None and height * width > writing.PRINT_PIXELS and not streamed:
                 raise ImageError(
                     f"{quoted(path)} would be held in memory whole, and {width}×{height} px are painted in files since "
                     "memory is short",

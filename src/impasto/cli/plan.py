@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from impasto.cli import knobs
 from impasto.cli.terminal import duration, tell, tell_json
+
+if TYPE_CHECKING:
+    from impasto.run.plan import RunPlan
 
 
 def plan(
@@ -21,41 +25,49 @@ def plan(
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto.images import reading
-    from impasto.images.size import size_of
-    from impasto.network import engines, weights
-    from impasto.run.memory import MEGABYTE
-    from impasto.run.plan import foresee
+    from impasto.images.size import fit
+    from impasto.jobs.stylization import load_network
+    from impasto.run.plan import Shapes, plan_run
 
-    pixels = reading.load(Path(content), max_pixels=settings.max_pixels).pixels
-    network = engines.make(settings, weights.load(settings.weights))
-    prospect = foresee(settings, network, size_of(pixels))
-    found, seconds = prospect.plan, prospect.seconds
+    image = reading.load(Path(content), max_pixels=settings.max_pixels)
+    engine = load_network(settings).engine
+    styles = max(1, len(settings.style_weights))
+    planned = plan_run(settings, Shapes(fit(image.size, settings.size), styles), engine)
     if json:
-        tell_json(
-            {
-                "size": {"width": found.size[1], "height": found.size[0]},
-                "scales": [
-                    {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in prospect.scales
-                ],
-                "engine": str(network.name),
-                "tile": found.tile,
-                "history": found.history,
-                "peak_bytes": found.peak,
-                "budget_bytes": found.budget,
-                "disk_bytes": found.disk,
-                "scratch": None if found.folder is None else str(found.folder),
-                "seconds": round(seconds, 1),
-            }
-        )
-        return
-    height, width = found.size
+        tell_json(_described(planned, str(engine.name)))
+    else:
+        _tell(planned, str(engine.name))
+
+
+def _described(plan: RunPlan, engine: str) -> dict[str, Any]:
+    """A plan for JSON."""
+    memory = plan.memory
+    return {
+        "size": {"width": plan.size[1], "height": plan.size[0]},
+        "scales": [{"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in plan.scales],
+        "engine": engine,
+        "tile": memory.tile,
+        "history": memory.history,
+        "peak_bytes": memory.peak,
+        "budget_bytes": memory.budget,
+        "disk_bytes": memory.disk,
+        "scratch": None if memory.folder is None else str(memory.folder),
+        "seconds": round(plan.seconds, 1),
+    }
+
+
+def _tell(plan: RunPlan, engine: str) -> None:
+    from impasto.run.memory import MEGABYTE
+
+    memory = plan.memory
+    height, width = plan.size
     tell(f"size     {width}×{height} px")
-    sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in prospect.scales)
+    sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in plan.scales)
     tell(f"scales   {sizes}")
-    tell(f"engine   {network.name}, " + (f"tiles of {found.tile} px" if found.tile else "whole picture at once"))
-    if found.history:
-        tell(f"history  {found.history} steps of L-BFGS")
-    tell(f"memory   about {found.peak / MEGABYTE:,.0f} MB at the peak, of {found.budget / MEGABYTE:,.0f} MB allowed")
-    if found.folder is not None:
-        tell(f"disk     about {found.disk / MEGABYTE:,.0f} MB of files in {found.folder} while it lasts")
-    tell(f"time     about {duration(seconds)}")
+    tell(f"engine   {engine}, " + (f"tiles of {memory.tile} px" if memory.tile else "whole picture at once"))
+    if memory.history:
+        tell(f"history  {memory.history} steps of L-BFGS")
+    tell(f"memory   about {memory.peak / MEGABYTE:,.0f} MB at the peak, of {memory.budget / MEGABYTE:,.0f} MB allowed")
+    if memory.folder is not None:
+        tell(f"disk     about {memory.disk / MEGABYTE:,.0f} MB of files in {memory.folder} while it lasts")
+    tell(f"time     about {duration(plan.seconds)}")

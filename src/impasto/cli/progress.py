@@ -15,7 +15,7 @@ Show = Callable[[Event], None]
 def share_done(started: Started, step: int) -> float:
     """The part of the run's work that is done after `step` steps, a step costing as much as it has pixels."""
     done = total = 0
-    for (height, width), steps in zip(started.scales, started.steps, strict=True):
+    for (height, width), steps in zip(started.plan.sizes, started.plan.steps, strict=True):
         done += height * width * min(steps, max(0, step))
         total += height * width * steps
         step -= steps
@@ -31,7 +31,7 @@ def time_left(started: Started, step: Stepped) -> str:
 def scale_name(started: Started, step: Stepped) -> str:
     """'scale 2/3 512×384'."""
     height, width = step.size
-    return f"scale {step.scale}/{len(started.scales)} {width}×{height}"
+    return f"scale {step.scale}/{len(started.plan.scales)} {width}×{height}"
 
 
 @contextmanager
@@ -62,7 +62,7 @@ class Lines:
             case Stepped():
                 self.stepped = event
             case EpochDone() if self.started is not None and self.stepped is not None:
-                step, total = self.stepped, self.started.total_steps
+                step, total = self.stepped, self.started.plan.total_steps
                 sys.stderr.write(
                     f"epoch {event.epoch}/{self.epochs}  {scale_name(self.started, step)}  step {step.step}/{total}"
                     f"  loss {step.loss:.4g}  {time_left(self.started, step)} left\n"
@@ -93,7 +93,7 @@ def _bar() -> Iterator[Show]:
                     task,
                     completed=share_done(started, event.step),
                     scale=scale_name(started, event),
-                    step=f"{event.step}/{started.total_steps}",
+                    step=f"{event.step}/{started.plan.total_steps}",
                     loss=f"{event.loss:.4g}",
                     left=time_left(started, event),
                 )

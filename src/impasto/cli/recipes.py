@@ -83,7 +83,7 @@ def again(
     given = [str(path) for path in (content, *styles) if path is not None]
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     fetch_if_missing(settings.weights, quiet=quiet)
-    from impasto.jobs.stylization import from_recipe
+    from impasto.jobs.rerun import from_recipe
 
     stylization = from_recipe(recipe, content=content, styles=styles)
     tell_differences(recipe, stylization.recipe())

@@ -81,8 +81,8 @@ class Progress:
     def see(self, event: Event) -> None:
         """Take an event of the run."""
         match event:
-            case Started(scales=scales):
-                self.size = scales[-1]
+            case Started(plan=plan):
+                self.size = plan.size
             case Stepped():
                 self.steps, self.loss, self.parts = event.step, event.loss, event.parts
                 self.seconds, self._newest = event.seconds, event.picture
@@ -234,7 +234,7 @@ def _recorder(stylization: Stylization, outputs: Outputs) -> Recorder:
         stylization.content.pixels,
         [style.pixels for style in stylization.styles],
         settings=stylization.settings,
-        network=stylization.network,
+        network=stylization.network.engine,
         epochs=() if outputs.figure is None else EPOCHS,
     )
 

@@ -143,7 +143,7 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
         return
     from impasto.images import writing
 
-    painting = sweep.paintings[number]
+    painting = sweep.stylizations[number]
     recipe = None if result.loss is None else painting.recipe().to_json()
     alpha = painting.alpha(result.picture)
     writing.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
@@ -164,7 +164,7 @@ def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> N
     from impasto.report.contact_sheet import LabelledImage, draw, in_rows
 
     shots: list[LabelledImage | None] = []
-    for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.paintings, strict=True)):
+    for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.stylizations, strict=True)):
         if (result := results.get(number)) is None:
             shots.append(None)
             continue
@@ -173,7 +173,7 @@ def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> N
     columns = 1 + max(cell.column for cell in sweep.cells)
     one_axis = len(sweep.cells) == columns
     rows = in_rows(shots) if one_axis else [shots[n : n + columns] for n in range(0, len(shots), columns)]
-    first = sweep.paintings[0]
+    first = sweep.stylizations[0]
     others = [style.name for style in first.styles if style.sha256 != first.content.sha256]
     title = first.content.name + (f" as {' + '.join(others)}" if others else "")
     writing.save(files.sheet, reading.load(draw(rows, title)).pixels, overwrite=files.overwrite)

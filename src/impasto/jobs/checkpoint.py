@@ -160,7 +160,9 @@ def _readable(path: Path) -> Iterator[None]:
     except ImpastoError:
         raise
     except FileNotFoundError:
-        raise ImpastoError(f"{quoted(path)} doesn't exist, so there is no run to go on with", "check the path") from None
+        raise ImpastoError(
+            f"{quoted(path)} doesn't exist, so there is no run to go on with", "check the path"
+        ) from None
     except Exception as error:  # a damaged file may make its parsers raise anything
         raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)})", "start the run again") from error
 

@@ -16,8 +16,13 @@ from impasto.run.events import Event
 from impasto.run.plan import measure_speed
 from impasto.settings import roles
 from impasto.settings.grid import Cell
+from impasto.settings.knob import Affects
 from impasto.settings.settings import Settings
 from impasto.swatches import catalogue as swatches
+
+NETWORK_KNOBS = roles.affecting(Affects.NETWORK)
+TARGET_KNOBS = roles.affecting(Affects.NETWORK, Affects.TARGETS)
+"""What a network is made from, and what targets depend on."""
 
 Values = tuple[object, ...]
 """Those of some knobs, to tell settings apart that differ in them."""
@@ -37,7 +42,7 @@ class Sweep:
         self.cells = tuple(cells)
         self.stylizations: list[Stylization] = []
         for settings in (cell.settings for cell in cells):
-            made_from = _values(settings, roles.NETWORK_KNOBS)
+            made_from = _values(settings, NETWORK_KNOBS)
             if settings.size not in sized:
                 sized[settings.size] = [open_style(style, settings) for style in opened]
             if made_from not in networks:
@@ -46,13 +51,11 @@ class Sweep:
             if timed not in speeds:
                 speeds[timed] = measure_speed(network.engine, settings.layers)
             self.stylizations.append(
-                Stylization(
-                    image, sized[settings.size], settings, network=network, speed=speeds[timed], opened=named
-                )
+                Stylization(image, sized[settings.size], settings, network=network, speed=speeds[timed], opened=named)
             )
         self.together: dict[Values, list[int]] = {}
         for number, cell in enumerate(cells):
-            self.together.setdefault(_values(cell.settings, roles.TARGET_KNOBS), []).append(number)
+            self.together.setdefault(_values(cell.settings, TARGET_KNOBS), []).append(number)
         self.estimates = self._estimates()
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -150,7 +151,7 @@ class TileActivations:
     tile: Tile
     input: Tensor
     features: Mapping[str, Tensor]
-    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[Any, Tensor] = field(default_factory=dict)
 
 
 class TiledNetwork:

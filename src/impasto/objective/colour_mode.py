@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.images import colour
 from impasto.images.size import resize, size_of
+from impasto.objective.colour_matching import grey_like, matched
 from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.settings.choices import Color
 from impasto.storage.scratch import MEMORY, Scratch
@@ -76,13 +77,13 @@ def _style_colours(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:
 
 @torch.no_grad()
 def _lightness_only(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:
-    greys = tuple(grey_image(colour.grey_like(style, content)) for style in styles)
+    greys = tuple(grey_image(grey_like(style, content)) for style in styles)
     return ColourMode(grey_image(colour.grey(content)), greys, chroma=content)
 
 
 @torch.no_grad()
 def _matched_colours(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:
-    return ColourMode(content, tuple(colour.matched(style, content) for style in styles))
+    return ColourMode(content, tuple(matched(style, content) for style in styles))
 
 
 MODES: dict[Color, Callable[[Tensor, tuple[Tensor, ...]], ColourMode]] = {

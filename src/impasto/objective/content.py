@@ -16,7 +16,7 @@ from impasto.losses.gatys import content_loss
 from impasto.network.stages import TileActivations
 from impasto.objective.regions import SAMPLES, places_in, samples_at
 from impasto.objective.statistics import Statistic
-from impasto.objective.style import TINY
+from impasto.objective.style import TINY, compare_all
 from impasto.objective.terms import Kind, LocalTerm, LossTerm
 from impasto.settings.choices import ContentLossName
 from impasto.storage.scratch import Scratch
@@ -120,7 +120,7 @@ class SimilarityContent:
             return
         statistics = tuple(target.statistics[layer] for layer in weights)
         samples = [target.start[layer] for layer in weights]
-        compare = partial(self._loss.compare, target=self._loss.prepare(samples, list(weights.values())))
+        compare = partial(compare_all, self._loss.compare, self._loss.prepare(samples, list(weights.values())))
         unit = self._unit(samples, compare) if normalized else 1.0
         yield LossTerm(Kind.CONTENT, f"content/{self.name}", statistics, compare, unit=unit)
 

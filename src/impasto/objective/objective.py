@@ -179,8 +179,6 @@ def make_objective(
 def _variation_of_tile(size: Size, activations: TileActivations) -> Tensor:
     """The differences that begin within a tile's interior."""
     interior, padded = activations.tile.interior, activations.tile.padded
-    next_too = Window(
-        interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1])
-    )
+    next_too = Window(interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1]))
     begin = (interior.bottom - interior.top, interior.right - interior.left)
     return total_variation(next_too.relative_to(padded).crop(activations.input), begin)

@@ -23,8 +23,8 @@ RESIZING = 4
 class PeriodicCanvas:
     """A canvas of `size` (h, w) that the network is given with `halo` pixels of itself around it.
 
-    The features of its interior, the canvas proper, are then those of an endless wall of copies. For that sides and halo have
-    to be multiples of the pooling stride, so that every copy's poolings take the same pixels together.
+    The features of its interior, the canvas proper, are then those of an endless wall of copies. For that sides and
+    halo have to be multiples of the pooling stride, so that every copy's poolings take the same pixels together.
     """
 
     size: Size
@@ -99,7 +99,7 @@ def surrounded(canvas: Tensor, by: Size, scratch: Scratch = MEMORY) -> Tensor:
 
 
 def enlarged(canvas: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
-    """A canvas (n, c, h, w) resized to (n, c, *size) as an endless wall of copies would be, so that its borders still fit."""
+    """A canvas (n, c, h, w) resized to (n, c, *size) as a wall of copies would be, so that its borders still fit."""
     sides = size_of(canvas)
     if sides == size:
         return canvas

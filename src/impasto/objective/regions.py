@@ -45,7 +45,7 @@ def places_in(mask: Tensor | None, size: Size, generator: torch.Generator) -> Te
 
 
 def samples_at(layer: str, places: Tensor, size: Size) -> Statistic:
-    """The features (n, c) of a layer at places (n, 2) of an image of `size`, as a statistic: samples add up over tiles."""
+    """The features (n, c) of a layer at places (n, 2) of an image of `size`: samples too add up over tiles."""
     at, poolings = cells(places, feature_size(layer, size)), poolings_before(layer)
 
     def measure(features: Tensor, tile: Tile) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -24,11 +24,11 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class StyleTarget:
-    """What the styles ask for in one region of the canvas: by layer, the statistic that is measured there, its value
-    for the content image, to measure distances from, and its blended value for the styles.
+    """What the styles ask for in one region of the canvas, by layer.
 
-    `share` is the region's weight among all.
-    """  # noqa: D205
+    `statistics` are what is measured there, `start` their values for the content image, to measure distances from, and
+    `goal` their blended values for the styles. `share` is the region's weight among all.
+    """
 
     statistics: Mapping[str, Statistic]
     start: Mapping[str, Tensor]
@@ -40,7 +40,7 @@ class StyleLoss(Protocol):
     """A way to compare styles; layers that it compares, each by itself or all at once, are its own affair."""
 
     def statistics(self, size: Size, mask: Tensor | None) -> dict[str, Statistic]:
-        """By layer, what is measured of an image of `size` in the region of a mask (1, 1, h, w), None for everywhere."""
+        """By layer, what is measured of an image of `size` within a mask (1, 1, h, w), None for everywhere."""
         ...
 
     def blend(self, layer: str, values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
@@ -96,7 +96,7 @@ class LayerwiseStyle:
             for target in targets:
                 start, goal = target.start[layer], target.goal[layer]
                 wanted = goal if fraction == 1 else loss.interpolate(start, goal, fraction)
-                compare = partial(_compare_one, loss, loss.prepare(wanted))
+                compare = partial(_compare_one, loss.compare, loss.prepare(wanted))
                 unit = self._unit(layer, start, goal) if normalized else 1.0
                 yield LossTerm(
                     Kind.STYLE, f"style/{layer}", (target.statistics[layer],), compare, weight, target.share, unit
@@ -134,7 +134,7 @@ class HypercolumnStyle:
             return
         for target in targets:
             statistics = tuple(target.statistics[layer] for layer in weights)
-            compare = partial(self._loss.compare, target=self._prepared(target, weights, fraction))
+            compare = partial(compare_all, self._loss.compare, self._prepared(target, weights, fraction))
             unit = 1.0
             if normalized:
                 start = [target.start[layer] for layer in weights]
@@ -154,5 +154,10 @@ def style_loss(name: StyleLossName, layers: Sequence[str], *, erode: bool = Fals
     return LayerwiseStyle(name, layers, erode=erode, seed=seed)
 
 
-def _compare_one(loss: LayerLoss, target: Any, values: Sequence[Tensor]) -> Tensor:
-    return loss.compare(values[0], target)
+def _compare_one(compare: Callable[[Tensor, Any], Tensor], target: Any, values: Sequence[Tensor]) -> Tensor:
+    return compare(values[0], target)
+
+
+def compare_all(compare: Callable[[Sequence[Tensor], Any], Tensor], target: Any, values: Sequence[Tensor]) -> Tensor:
+    """`compare(values, target)`, with what is known first in front."""
+    return compare(values, target)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from impasto.images.size import Size, fit, resize, size_of
@@ -74,7 +73,7 @@ class TextureProblem:
         return enlarged(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
 
     def at(self, size: Size) -> ScaleProblem:
-        """See `Problem`: noise of this size sets the losses' units, and a mask keeps a canvas's copies from counting."""
+        """See `Problem`: noise of this size sets the units of losses; a mask keeps a canvas's copies from counting."""
         s, transform, start = self.settings, self.transform(size), self.first_canvas(size)
         comparison = Comparison(s.style_layers, style_loss=s.style_loss, seed=s.seed)
         if (periodic := transform.periodic) is not None:

@@ -18,9 +18,10 @@ from impasto.losses.linalg import symmetric_powers
 from impasto.losses.moments import averaged, mean_and_covariance, mixture
 from impasto.network.engine import Engine
 from impasto.network.layers import ORDER, smallest_side
-from impasto.objective import colour_mode
 from impasto.objective.colour_matching import colour_statistics
-from impasto.objective.targets import Gauge, LossWeights, Manner, measure_targets, survey
+from impasto.objective.colour_mode import colour_mode
+from impasto.objective.statistics import extract_statistics, in_order
+from impasto.objective.targets import Comparison, measure_targets
 from impasto.settings.settings import Settings
 
 CONTROL_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4", "relu5_4")
@@ -117,25 +118,26 @@ def measure_pictures(
     style_layers = _fitting({*settings.style_layers, *CONTROL_LAYERS}, least)
     structure_layers = _fitting(STRUCTURE_LAYERS, min(size))
 
-    wanted = LossWeights(1, 1, content=dict.fromkeys(structure_layers, 1.0), style=dict.fromkeys(style_layers, 1.0))
-    colours = colour_mode.make(settings.color, content, fitted)
-    targets = measure_targets(engine, wanted, colours.photo, colours.paintings, settings.style_weights, tile=tile)
-    statistics, features = survey(engine, targets.gauge, colours.shown(result), structure_layers, tile=tile)
+    mode = colour_mode(settings.color, content, fitted)
+    comparison = Comparison(tuple(style_layers), tuple(structure_layers))
+    targets = measure_targets(engine, comparison, mode.content, mode.styles, settings.style_weights, tile=tile)
+    (target,) = targets.styles
+    grams = in_order(target.statistics.values())
+    statistics, features = extract_statistics(engine, mode.image(result), grams, structure_layers, tile=tile)
 
     def closed(layer: str) -> float | None:
-        three = (of[f"style/{layer}/0"] for of in (statistics, targets.start, targets.style))
+        three = (statistics[target.statistics[layer]], target.start[layer], target.goal[layer])
         return style_closed(*(averaged(sums)[:, :-1, :-1] for sums in three))
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:
         return {
-            **{name: feature_correlation(found[name], targets.content[name]) for name in structure_layers},
+            **{name: feature_correlation(found[name], targets.content.features[name]) for name in structure_layers},
             "edges": edge_correlation(image, content),
             "contrast_structure": contrast_structure(image, content),
         }
 
-    nothing = Gauge(Manner(), (), (), size)
-    stretched = (colours.shown(resize(style, size)) for style in styles)
-    chance = [kept(image, survey(engine, nothing, image, structure_layers, tile=tile)[1]) for image in stretched]
+    stretched = [mode.image(resize(style, size)) for style in styles]
+    chance = [kept(image, extract_statistics(engine, image, (), structure_layers, tile=tile)[1]) for image in stretched]
     return {
         "size": {"width": full[1], "height": full[0]},
         "measured_at": {"width": size[1], "height": size[0]},

@@ -14,13 +14,13 @@ import psutil
 
 from impasto.errors import SettingsError
 from impasto.images.size import Size
-from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
-from impasto.network.tiles import stride
 from impasto.network.engine import EngineCost
 from impasto.network.layers import CHANNELS, feature_size
+from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
+from impasto.network.tiles import stride
 from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, default_folder
+from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder
 
 SHARE_OF_FREE = 0.7
 """Part of the free memory that a run may take when no budget is given."""
@@ -115,19 +115,21 @@ def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available:
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
     layers = settings.layers
 
-    def planned(option: Option) -> Plan:
+    def planned(option: Option) -> MemoryPlan:
         peak = resident + estimate(settings, size, option.tile, option.history, cost, in_files=option.in_files)
         spare = min(max(0, budget - peak), all_kept(size, layers, option.tile, cost))
         more = network_bytes(size, layers, option.tile, cost, spare) - network_bytes(size, layers, option.tile, cost)
         disk = file_bytes(settings, size, option.tile, option.history) if option.in_files else 0
-        return MemoryPlan(option.tile, option.history, peak + more, budget, disk, folder if option.in_files else None, spare)
+        place = folder if option.in_files else None
+        return MemoryPlan(option.tile, option.history, peak + more, budget, disk, place, spare)
 
     def time_of(plan: MemoryPlan) -> float:
         work = evaluation_pixels(size, layers, plan.tile, plan.spare, cost)
         return work if plan.folder is None else FILES_COST * work
 
     choices = [
-        [planned(option) for option in options if folder is not None or not option.in_files] for options in _options(settings, size)
+        [planned(option) for option in options if folder is not None or not option.in_files]
+        for options in _options(settings, size)
     ]
     plans = [plan for several in choices for plan in several]
     frugal = [plan for plan in plans if plan.peak <= budget]
@@ -158,7 +160,7 @@ def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available:
 def scratch_folder(settings: Settings) -> Path | None:
     """Where files of canvases may be put, None where no disk is at hand; raises `SettingsError` for an unfit folder."""
     if settings.scratch == "auto":
-        return default_folder()
+        return usual_folder()
     folder = Path(settings.scratch).absolute()
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise SettingsError(
@@ -244,7 +246,7 @@ def network_bytes(size: Size, layers: tuple[str, ...], tile: int | None, cost: E
 
 @lru_cache(maxsize=64)
 def all_kept(size: Size, layers: tuple[str, ...], tile: int | None, cost: EngineCost) -> int:
-    """Bytes in which the activations of every tile of an image (h, w) are kept, but the last's, which are there anyway."""
+    """Bytes in which the activations of all tiles of an image (h, w) are kept, but the last one's, there anyway."""
     kept = [kept_bytes(stage, t, cost) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
     return sum(kept[:-1])
 

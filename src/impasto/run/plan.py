@@ -1,4 +1,4 @@
-"""The plan of a run: its scales, how it is fitted into memory, and the time it may take; decided once, then consumed."""
+"""The plan of a run: its scales, how it fits into memory, and the time it may take; made once, then consumed."""
 
 from __future__ import annotations
 

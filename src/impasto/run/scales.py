@@ -67,9 +67,7 @@ def plan_scales(settings: Settings, size: Size) -> tuple[Scale, ...]:
     return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
 
 
-def check_styles(
-    settings: Settings, scales: Sequence[Scale], styles: Sequence[tuple[str, Size]]
-) -> None:
+def check_styles(settings: Settings, scales: Sequence[Scale], styles: Sequence[tuple[str, Size]]) -> None:
     """Refuse style images, a name and (h, w) each, that are so thin that layers need them far larger than the canvas.
 
     Raises `SettingsError`.

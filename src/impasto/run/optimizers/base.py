@@ -36,7 +36,7 @@ class Optimizer(Protocol):
         ...
 
     def reset(self) -> Optimizer:
-        """The optimiser to go on with on another kind of canvas: without a past, its steps as short as they have become."""
+        """The optimiser to go on with on another kind of canvas: without a past, steps as short as they have become."""
         ...
 
     def with_shorter_steps(self) -> Optimizer:
