@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import tifffile
 from hypothesis import strategies as st
+from image_samples import chunk, encode, noise, rgb_profile
 from PIL import Image
-from test_images import chunk, encode, noise, rgb_profile
 
 from impasto.images.decoding import srgb_profile
 

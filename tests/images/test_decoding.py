@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from image_samples import chunk, encode, rgb_profile
 from PIL import Image
-from test_images import chunk, encode, rgb_profile
 
 from impasto.errors import ImageError
 from impasto.images.decoding import srgb_profile

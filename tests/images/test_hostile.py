@@ -20,10 +20,10 @@ import pytest
 import tifffile
 import torch
 from hypothesis import HealthCheck, given, settings
+from image_samples import bombs, chunk, encode, noise
 from mutations import SAMPLES, damaged
 from PIL import Image, ImageOps
 from reader import PATIENCE, Reader, complaints
-from test_images import bombs, chunk, encode, noise
 
 from conftest import tiny_weights
 from impasto.errors import ImageError, ImpastoError

@@ -30,7 +30,7 @@ def test_a_sample_is_bilinear_in_numpy():
         np.testing.assert_allclose(row, expected, rtol=1e-6)
 
 
-def test_samples_of_tiles_sum_to_the_whole_pictures():
+def test_samples_of_tiles_sum_to_the_whole_images():
     f, at = features(), cells(jittered_grid(40, (6, 9), seeded()), (6, 9))
     tiles = [
         (slice(0, 4), slice(0, 5)),
@@ -49,7 +49,7 @@ def test_the_gradient_of_samples_equals_finite_differences():
 
 
 def test_all_layers_are_looked_at_in_the_same_place():
-    """A picture whose value is its place, seen by two layers of which one is pooled to a quarter of the side."""
+    """An image whose value is its place, in two layers of which one is pooled to a quarter of the side."""
     rows = (torch.arange(32, dtype=torch.float64) + 0.5) / 32
     fine = torch.stack(torch.meshgrid(rows, rows, indexing="ij"))[None]
     coarse = torch.nn.functional.avg_pool2d(fine, 4)

@@ -48,15 +48,15 @@ def in_two_passes(
     tiles = split_into_tiles((image.shape[2], image.shape[3]), LAYERS, side)
     assert side is None or len(tiles) > 3
 
-    def look(tile: Tile) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def measured(tile: Tile) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         pixels = tile.padded.crop(image).clone().requires_grad_()
-        seen = cropped(tile, network.features(pixels, LAYERS))
-        return pixels, {layer: measure(layer, seen[layer], tile) for layer in LAYERS}
+        inner = cropped(tile, network.features(pixels, LAYERS))
+        return pixels, {layer: measure(layer, inner[layer], tile) for layer in LAYERS}
 
-    found = [look(tile) for tile in tiles]
-    sums = {layer: sum(part[layer].detach() for _, part in found).requires_grad_() for layer in LAYERS}
-    loss = compare(sums)
-    pull = dict(zip(LAYERS, torch.autograd.grad(loss, list(sums.values())), strict=True))
+    found = [measured(tile) for tile in tiles]
+    statistics = {layer: sum(part[layer].detach() for _, part in found).requires_grad_() for layer in LAYERS}
+    loss = compare(statistics)
+    pull = dict(zip(LAYERS, torch.autograd.grad(loss, list(statistics.values())), strict=True))
     gradient = torch.zeros_like(image)
     for tile, (pixels, part) in zip(tiles, found, strict=True):
         pulled = sum((pull[layer] * part[layer]).sum() for layer in LAYERS)
@@ -81,15 +81,15 @@ def test_additive_losses_of_layers_are_exact_in_tiles(tiny, name, masked):
     weights = {
         layer: F.interpolate(soft, feature_size(layer, SIZE), mode="area") if masked else None for layer in LAYERS
     }
-    painting = tiny.features(smooth_image(64, 80, seed=2), LAYERS)
-    targets = {layer: loss.prepare(loss.measure(painting[layer], None)) for layer, loss in chosen.items()}
+    style = tiny.features(smooth_image(64, 80, seed=2), LAYERS)
+    targets = {layer: loss.prepare(loss.measure(style[layer], None)) for layer, loss in chosen.items()}
 
-    def measure(layer: str, seen: torch.Tensor, tile: Tile) -> torch.Tensor:
+    def measure(layer: str, inner: torch.Tensor, tile: Tile) -> torch.Tensor:
         weight = weights[layer]
-        return chosen[layer].measure(seen, None if weight is None else tile.interior_of(layer, weight))
+        return chosen[layer].measure(inner, None if weight is None else tile.interior_of(layer, weight))
 
-    def compare(sums: dict[str, torch.Tensor]) -> torch.Tensor:
-        return torch.stack([chosen[layer].compare(sums[layer], targets[layer]) for layer in LAYERS]).sum()
+    def compare(statistics: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([chosen[layer].compare(statistics[layer], targets[layer]) for layer in LAYERS]).sum()
 
     assert_tiles_are_exact(tiny, measure, compare)
 
@@ -101,10 +101,10 @@ def test_losses_of_hypercolumns_are_exact_in_tiles(tiny, name):
     goal = tiny.features(smooth_image(*SIZE, seed=2), LAYERS)
     target = loss.prepare(hypercolumns([goal[layer] for layer in LAYERS], places), [0.25] * 4)
 
-    def measure(layer: str, seen: torch.Tensor, tile: Tile) -> torch.Tensor:
+    def measure(layer: str, inner: torch.Tensor, tile: Tile) -> torch.Tensor:
         corner = tile.interior.pooled(poolings_before(layer))
         at = cells(places, feature_size(layer, SIZE)) - torch.tensor([corner.top, corner.left])
-        return loss.measure(seen, at)
+        return loss.measure(inner, at)
 
     assert_tiles_are_exact(tiny, measure, lambda samples: loss.compare([samples[layer] for layer in LAYERS], target))
 
@@ -132,38 +132,38 @@ def test_what_a_mask_leaves_out_counts_for_nothing_and_is_not_pulled_at(name):
 
 
 @pytest.mark.parametrize("name", BY_LAYER)
-def test_between_photo_and_painting_the_loss_grows_as_the_square_of_the_share(name):
-    """So a strength means the same on every pair. For `w2` but for the blur, which is the target's at each share."""
+def test_between_content_and_style_the_loss_grows_as_the_square_of_the_fraction(name):
+    """So a strength means the same on every pair. For `w2` but for the blur, which is the target's at each fraction."""
     loss = layer_loss(name, 6, seeded())
-    start, painting = loss.measure(features(0), None), loss.measure(features(2, height=5), None)
-    whole = loss.compare(start, loss.prepare(painting)).item()
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        between = loss.interpolate(start, painting, share)
-        if name is StyleLossName.GRAM:  # on a way that is bent: what is left of the distance counts
-            left = loss.compare(between, loss.prepare(painting)).item()
-            assert left == pytest.approx((1 - share) ** 2 * whole, rel=1e-3, abs=1e-6 * whole)
+    start, style = loss.measure(features(0), None), loss.measure(features(2, height=5), None)
+    whole = loss.compare(start, loss.prepare(style)).item()
+    for fraction in (0.0, 0.25, 0.5, 0.75, 1.0):
+        interpolated = loss.interpolate(start, style, fraction)
+        if name is StyleLossName.GRAM:  # along a curve: what is left of the distance counts
+            left = loss.compare(interpolated, loss.prepare(style)).item()
+            assert left == pytest.approx((1 - fraction) ** 2 * whole, rel=1e-3, abs=1e-6 * whole)
         else:
-            found = loss.compare(start, loss.prepare(between)).item()
-            assert found == pytest.approx(share**2 * whole, rel=1e-3, abs=1e-9 * whole)
+            found = loss.compare(start, loss.prepare(interpolated)).item()
+            assert found == pytest.approx(fraction**2 * whole, rel=1e-3, abs=1e-9 * whole)
 
 
 @pytest.mark.parametrize("name", [StyleLossName.MEAN_STD, StyleLossName.W2])
-def test_a_mixture_of_photo_and_painting_is_not_half_way_between_them_but_as_uneven_as_both(name):
+def test_a_mixture_of_content_and_style_is_not_half_way_between_them_but_as_uneven_as_both(name):
     """Why strength doesn't blend raw moments: the spread between two means would become spread of the canvas."""
     loss = layer_loss(name, 6, seeded())
     f = features(0)
-    start, painting = loss.measure(f, None), loss.measure(f + 9, None)
+    start, style = loss.measure(f, None), loss.measure(f + 9, None)
     middle, mixed = (
-        loss.prepare(blend) for blend in (loss.interpolate(start, painting, 0.5), loss.blend([start, painting], [1, 1]))
+        loss.prepare(blend) for blend in (loss.interpolate(start, style, 0.5), loss.blend([start, style], [1, 1]))
     )
     half_way = loss.measure(f + 4.5, None)
-    whole = loss.compare(start, loss.prepare(painting)).item()
+    whole = loss.compare(start, loss.prepare(style)).item()
     assert loss.compare(half_way, middle).item() == pytest.approx(0, abs=1e-3 * whole)
     assert loss.compare(half_way, mixed).item() > 0.1 * whole
 
 
 @pytest.mark.parametrize("name", BY_LAYER)
-def test_blending_a_painting_with_itself_changes_nothing_and_a_share_of_zero_counts_for_nothing(name):
+def test_blending_a_style_with_itself_changes_nothing_and_a_share_of_zero_counts_for_nothing(name):
     loss, f = layer_loss(name, 6, seeded()), features(1)
     one, other = loss.measure(f, None), loss.measure(features(2), None)
     target = loss.prepare(loss.blend([one, one], [0.7, 0.3]))
@@ -173,7 +173,7 @@ def test_blending_a_painting_with_itself_changes_nothing_and_a_share_of_zero_cou
 
 
 @pytest.mark.parametrize("name", BY_LAYER)
-def test_a_picture_of_nothing_has_a_finite_distance_to_a_painting_that_scales_as_the_loss_does(name):
+def test_an_image_of_nothing_has_a_finite_distance_to_a_style_that_scales_as_the_loss_does(name):
     loss = layer_loss(name, 6, seeded())
     found = []
     for scale in (1.0, 100.0):
@@ -199,9 +199,9 @@ def test_losses_of_hypercolumns_mean_the_same_in_every_unit_of_a_layer(name):
 def test_a_layer_of_weight_zero_is_not_pulled_at(name):
     loss = hypercolumn_loss(name)
     now = [c.requires_grad_() for c in columns(0)]
-    ignored, seen = torch.autograd.grad(loss.compare(now, loss.prepare(columns(1), [0.0, 1.0])), now)
+    ignored, counted = torch.autograd.grad(loss.compare(now, loss.prepare(columns(1), [0.0, 1.0])), now)
     assert ignored.abs().max() == 0
-    assert seen.abs().max() > 0
+    assert counted.abs().max() > 0
 
 
 @pytest.mark.parametrize("name", JOINT)
@@ -214,13 +214,13 @@ def test_a_layer_in_which_the_goal_shows_nothing_is_left_out(name):
 
 
 @pytest.mark.parametrize("name", [name for name in StyleLossName if name.joint])
-def test_the_more_of_the_photo_is_in_a_blend_the_nearer_it_is(name):
+def test_the_more_of_the_content_is_in_a_blend_the_nearer_it_is(name):
     loss = hypercolumn_loss(name)
-    photo, painting = columns(0, 80), [c.flip(1) + 1 for c in columns(1, 60)]
+    content, style = columns(0, 80), [c.flip(1) + 1 for c in columns(1, 60)]
     found = []
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
-        blend = [loss.blend([a, b], [1 - strength, strength]) for a, b in zip(photo, painting, strict=True)]
-        found.append(loss.compare(photo, loss.prepare(blend, [1.0, 1.0])).item())
+        blend = [loss.blend([a, b], [1 - strength, strength]) for a, b in zip(content, style, strict=True)]
+        found.append(loss.compare(content, loss.prepare(blend, [1.0, 1.0])).item())
     assert found[0] == pytest.approx(0, abs=1e-6)
     assert found == sorted(found)
 

@@ -142,32 +142,32 @@ def blur_of(f: np.ndarray) -> float:
 
 
 def test_mean_std_loss_is_the_mean_squared_difference_of_both_in_numpy():
-    now, painting = features(0), 3 * features(1, height=3) + 2
-    a, b = flat(now), flat(painting)
+    now, style = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(style)
     e = blur_of(b)
     expected = np.mean(
         (a.mean(axis=1) - b.mean(axis=1)) ** 2 + (np.sqrt(a.var(axis=1) + e) - np.sqrt(b.var(axis=1) + e)) ** 2
     )
-    found = mean_std_loss(channel_moments(now), mean_std_target(channel_moments(painting)))
+    found = mean_std_loss(channel_moments(now), mean_std_target(channel_moments(style)))
     assert found.item() == pytest.approx(expected)
 
 
 def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():
-    now, painting = features(0), 3 * features(1, height=3) + 2
-    a, b = flat(now), flat(painting)
+    now, style = features(0), 3 * features(1, height=3) + 2
+    a, b = flat(now), flat(style)
     extra = blur_of(b) * np.eye(4)
     ca, cb = np.cov(a, bias=True) + extra, np.cov(b, bias=True) + extra
     cross = root(root(cb) @ ca @ root(cb))
     expected = np.sum((a.mean(axis=1) - b.mean(axis=1)) ** 2) + np.trace(ca + cb - 2 * cross)
-    found = gaussian_w2(moments(now), gaussian_target(moments(painting)))
+    found = gaussian_w2(moments(now), gaussian_target(moments(style)))
     assert found.item() == pytest.approx(expected)
 
 
 def test_gaussian_w2_of_independent_channels_is_that_of_their_means_and_deviations():
     mean, std = torch.tensor([[0.0, 1.0, 5.0]]).double(), torch.tensor([[1.0, 2.0, 0.5]]).double()
     mean_t, std_t = torch.tensor([[2.0, 1.0, 4.0]]).double(), torch.tensor([[3.0, 1.0, 0.5]]).double()
-    now, painting = (from_mean_and_covariance(m, torch.diag_embed(s**2)) for m, s in ((mean, std), (mean_t, std_t)))
-    assert gaussian_w2(now, gaussian_target(painting)).item() == pytest.approx(4 + 1 + 4 + 1, rel=1e-3)
+    now, style = (from_mean_and_covariance(m, torch.diag_embed(s**2)) for m, s in ((mean, std), (mean_t, std_t)))
+    assert gaussian_w2(now, gaussian_target(style)).item() == pytest.approx(4 + 1 + 4 + 1, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,9 @@ RANKS = {
 
 
 @pytest.mark.parametrize("now", RANKS.values(), ids=RANKS)
-@pytest.mark.parametrize("painting", RANKS.values(), ids=RANKS)
-def test_gaussian_gradients_equal_finite_differences_whatever_the_ranks(now, painting):
-    f, g = now(0), painting(1)
+@pytest.mark.parametrize("style", RANKS.values(), ids=RANKS)
+def test_gaussian_gradients_equal_finite_differences_whatever_the_ranks(now, style):
+    f, g = now(0), style(1)
     if f.shape[1] != g.shape[1]:
         g = features(1, channels=f.shape[1])
     w2, spread = gaussian_target(moments(g)), mean_std_target(channel_moments(g))
@@ -210,8 +210,8 @@ def test_gaussian_gradients_equal_finite_differences_whatever_the_ranks(now, pai
 
 def test_w2_of_512_channels_from_four_positions_in_single_precision_descends_along_its_gradient():
     generator = torch.Generator().manual_seed(0)
-    now, painting = (300 * torch.randn((1, 512, 2, 2), generator=generator).relu() for _ in range(2))
-    target = gaussian_target(moments(painting))
+    now, style = (300 * torch.randn((1, 512, 2, 2), generator=generator).relu() for _ in range(2))
+    target = gaussian_target(moments(style))
     f = now.clone().requires_grad_()
     loss = gaussian_w2(moments(f), target)
     (gradient,) = torch.autograd.grad(loss, f)
@@ -223,21 +223,21 @@ def test_w2_of_512_channels_from_four_positions_in_single_precision_descends_alo
 
 
 def test_along_a_channel_sliced_wasserstein_is_the_difference_of_sorted_values_in_numpy():
-    now, painting = features(0), features(1)
+    now, style = features(0), features(1)
     along = directions(4, torch.Generator().manual_seed(0), 3)
-    a, b = (np.sort(along.numpy() @ flat(f), axis=1) for f in (now, painting))
-    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    a, b = (np.sort(along.numpy() @ flat(f), axis=1) for f in (now, style))
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(style, along))
     assert found.item() == pytest.approx(np.mean((a - b) ** 2))
 
 
 @pytest.mark.parametrize("height", [2, 3, 11])
-def test_paintings_of_other_sizes_are_read_at_the_canvass_ranks(height):
-    now, painting = features(0), features(1, height=height)
+def test_styles_of_other_sizes_are_read_at_the_canvass_ranks(height):
+    now, style = features(0), features(1, height=height)
     along = torch.eye(4, dtype=torch.float64)
-    a, b = np.sort(flat(now), axis=1), np.sort(flat(painting), axis=1)
+    a, b = np.sort(flat(now), axis=1), np.sort(flat(style), axis=1)
     ranks, own = ((np.arange(n) + 0.5) / n for n in (a.shape[1], b.shape[1]))
     at = np.stack([np.interp(ranks, own, row) for row in b])
-    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(painting, along))
+    found = sliced_wasserstein(projected_quantiles(now, along), projected_quantiles(style, along))
     assert found.item() == pytest.approx(np.mean((a - at) ** 2))
 
 
@@ -291,11 +291,11 @@ def test_relaxed_emd_is_the_greater_of_both_mean_least_distances_in_numpy(seeds,
     assert relaxed_emd(x, y).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_relaxed_emd_wants_every_part_of_the_painting_and_nearest_neighbours_dont():
-    painting = rows(0, 40)
-    part = painting[:20]
-    assert relaxed_emd(part, painting) > 0.01
-    x, y = part - part.mean(dim=0), painting - part.mean(dim=0)
+def test_relaxed_emd_wants_every_part_of_the_style_and_nearest_neighbours_dont():
+    style = rows(0, 40)
+    part = style[:20]
+    assert relaxed_emd(part, style) > 0.01
+    x, y = part - part.mean(dim=0), style - part.mean(dim=0)
     assert nearest_neighbour_loss(part, torch.cat([part, 2 * part.mean(dim=0) - part])).item() < 1e-6
     assert relaxed_emd(x, torch.cat([y, -y])) > 0.01
 
@@ -315,18 +315,18 @@ def test_moment_matching_is_the_mean_difference_of_means_and_of_covariances_in_n
 
 
 def test_self_similarity_is_the_difference_of_normalised_distances_in_numpy():
-    x, photo = rows(0), rows(1)
-    d, p = cosine_distances(x, x), cosine_distances(photo, photo)
+    x, content = rows(0), rows(1)
+    d, p = cosine_distances(x, x), cosine_distances(content, content)
     expected = np.abs(d / d.sum(axis=0) - p / p.sum(axis=0)).sum() / 7
-    assert self_similarity_loss(x, self_similarity(photo)).item() == pytest.approx(expected, rel=1e-4)
+    assert self_similarity_loss(x, self_similarity(content)).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_self_similarity_doesnt_mind_a_change_that_all_places_share_and_a_flat_canvas_has_one():
-    photo = rows(0, 30)
-    kept = self_similarity(photo)
-    turned = photo @ torch.linalg.qr(rows(2, 5))[0]
+    content = rows(0, 30)
+    kept = self_similarity(content)
+    turned = content @ torch.linalg.qr(rows(2, 5))[0]
     assert self_similarity_loss(3 * turned, kept).item() == pytest.approx(0, abs=1e-6)
-    assert self_similarity_loss(photo[:1].expand(30, 5), kept).item() == pytest.approx(1, rel=3e-3)
+    assert self_similarity_loss(content[:1].expand(30, 5), kept).item() == pytest.approx(1, rel=3e-3)
     assert self_similarity_loss(rows(3, 30), kept).item() > 0.1
 
 
@@ -370,20 +370,20 @@ def test_rows_of_zeros_and_rows_that_are_all_alike_have_finite_gradients(loss):
         assert gradient.abs().max() < 1e6
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("positions", [3, 200])
-def test_a_gram_target_on_the_way_leaves_the_rest_of_the_distance_and_is_a_gram_matrix(share, positions):
+def test_an_interpolated_gram_target_leaves_the_rest_of_the_distance_and_is_a_gram_matrix(fraction, positions):
     generator = torch.Generator().manual_seed(0)
     start, target = (
         counted_gram(torch.randn((1, 8, 1, positions), generator=generator, dtype=torch.float64).relu() * scale)
         for scale in (1.0, 2.5)
     )
-    there = interpolate_gram(start, target, share)
+    there = interpolate_gram(start, target, fraction)
 
     def distance(a, b):
         return style_layer_loss(averaged(a)[:, :-1, :-1], averaged(b)[:, :-1, :-1], m=1).sqrt().item()
 
-    assert distance(there, target) == pytest.approx((1 - share) * distance(start, target), rel=2e-3)
+    assert distance(there, target) == pytest.approx((1 - fraction) * distance(start, target), rel=2e-3)
     assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()
 
 

@@ -1,4 +1,4 @@
-"""The sums against NumPy, that they add up, their gradients, and what is left of a covariance in single precision."""
+"""Statistics against NumPy, that they add up, their gradients, and what single precision leaves of a covariance."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from impasto.losses.moments import (
     moments,
 )
 
-SUMS = [counted_gram, moments, channel_moments]
+MEASURES = [counted_gram, moments, channel_moments]
 GATYS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
@@ -61,7 +61,7 @@ def test_moments_are_count_sum_and_products_in_numpy(weight, layout):
     np.testing.assert_allclose(counted[4], [0, 0, 0, 0, w.sum()])
 
 
-@pytest.mark.parametrize("measure", SUMS)
+@pytest.mark.parametrize("measure", MEASURES)
 def test_they_add_up_over_tiles_and_over_regions(measure):
     f, w = features(height=8), mask(height=8)
     tiles = measure(f[..., :3, :], w[..., :3, :]) + measure(f[..., 3:, :], w[..., 3:, :])
@@ -69,7 +69,7 @@ def test_they_add_up_over_tiles_and_over_regions(measure):
     torch.testing.assert_close(measure(f, w) + measure(f, 1 - w), measure(f))
 
 
-@pytest.mark.parametrize("measure", SUMS)
+@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("weight", [None, mask()], ids=["everywhere", "masked"])
 @pytest.mark.parametrize("layout", [torch.clone, in_rows], ids=["c h w", "h w c"])
 def test_gradients_equal_finite_differences_whatever_is_pulled_back(measure, weight, layout):
@@ -78,7 +78,7 @@ def test_gradients_equal_finite_differences_whatever_is_pulled_back(measure, wei
     assert gradcheck(lambda f: (measure(layout(f), weight) * pull).sum(), features().requires_grad_())
 
 
-@pytest.mark.parametrize("measure", SUMS)
+@pytest.mark.parametrize("measure", MEASURES)
 def test_the_gradient_lies_in_memory_as_the_features_do(measure):
     f = in_rows(features()).requires_grad_()
     (gradient,) = torch.autograd.grad(measure(f, mask()).square().sum(), f)
@@ -105,8 +105,8 @@ def test_means_and_covariances_lead_back_to_moments():
     )
 
 
-@pytest.mark.parametrize("measure", SUMS)
-def test_a_mixture_is_the_picture_that_holds_both_in_these_shares_whatever_their_sizes(measure):
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_mixture_is_the_image_that_holds_both_in_these_shares_whatever_their_sizes(measure):
     small, large = features(1, width=3), features(2, width=12)
     both = torch.cat([small, small, small, small, large], dim=3)  # 12 columns of each
     torch.testing.assert_close(mixture([measure(small), measure(large)], [1, 1]), averaged(measure(both)))
@@ -114,12 +114,12 @@ def test_a_mixture_is_the_picture_that_holds_both_in_these_shares_whatever_their
     torch.testing.assert_close(mixture([measure(small), measure(large)], [0.3, 0.1]), averaged(measure(thrice)))
 
 
-@pytest.mark.parametrize("measure", SUMS)
+@pytest.mark.parametrize("measure", MEASURES)
 def test_a_region_without_positions_is_zero_and_has_no_gradient(measure):
     f = features().requires_grad_()
-    sums = averaged(measure(f, torch.zeros_like(mask())))
-    (gradient,) = torch.autograd.grad(sums.square().sum(), f)
-    assert sums.abs().max() == 0
+    statistics = averaged(measure(f, torch.zeros_like(mask())))
+    (gradient,) = torch.autograd.grad(statistics.square().sum(), f)
+    assert statistics.abs().max() == 0
     assert gradient.abs().max() == 0
 
 
@@ -128,15 +128,15 @@ def test_covariances_keep_five_digits_from_single_precision_features_of_the_real
     """Sums of float32 products: squared means that exceed variances by a factor cost as many digits."""
     image = 0.6 + contrast * (smooth_image(144, 160, dtype=torch.float32) - 0.6)
     with torch.no_grad():
-        seen = real.features(image, GATYS)
-    for name, f in seen.items():
+        found = real.features(image, GATYS)
+    for name, f in found.items():
         flat = f.double().flatten(2)[0]
         centred = flat - flat.mean(dim=1, keepdim=True)
         exact = centred @ centred.T / flat.shape[1]
         half = f.shape[2] // 2
-        sums = moments(f[:, :, :half]) + moments(f[:, :, half:])  # in two tiles
-        assert sums.dtype is torch.float64
-        error = (mean_and_covariance(sums)[1][0] - exact).abs().max() / exact.diagonal().max()
+        statistics = moments(f[:, :, :half]) + moments(f[:, :, half:])  # in two tiles
+        assert statistics.dtype is torch.float64
+        error = (mean_and_covariance(statistics)[1][0] - exact).abs().max() / exact.diagonal().max()
         assert error < 1e-5, name
         variance = mean_and_variance(channel_moments(f))[1][0]
         assert (variance - exact.diagonal()).abs().max() / exact.diagonal().max() < 1e-5, name

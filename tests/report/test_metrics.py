@@ -7,7 +7,7 @@ from conftest import tiny_weights
 from impasto.images.size import resize
 from impasto.losses.moments import from_mean_and_covariance, gram
 from impasto.network.vgg import VGG19
-from impasto.objective import colour_mode as palette
+from impasto.objective import colour_mode
 from impasto.objective.colour_matching import grey_like
 from impasto.report import metrics as measures
 from impasto.settings.choices import Color
@@ -21,23 +21,23 @@ def noise(seed: int, size: tuple[int, int] = (40, 48), tint: tuple[float, float,
     return resize(coarse, size) * torch.tensor(tint).view(1, 3, 1, 1)
 
 
-PHOTO, PAINTING = noise(1), noise(2, tint=(0.2, 0.5, 1))
+CONTENT, STYLE = noise(1), noise(2, tint=(0.2, 0.5, 1))
 KNOBS = Settings(size=48, style_layers=("relu1_1", "relu2_1"), content_layers=("relu4_2",))
 
 
 def measure(result: Tensor, *styles: Tensor, settings: Settings = KNOBS) -> dict:
-    return measures.measure_pictures(TINY, settings, PHOTO, styles or [PAINTING], result)
+    return measures.measure_pictures(TINY, settings, CONTENT, styles or [STYLE], result)
 
 
-def test_the_photo_itself_closes_nothing_and_keeps_everything():
-    found = measure(PHOTO)
+def test_the_content_itself_closes_nothing_and_keeps_everything():
+    found = measure(CONTENT)
     assert all(layer["closed"] == pytest.approx(0, abs=1e-6) for layer in found["style"]["layers"].values())
     assert found["colour"]["closed"] == pytest.approx(0, abs=1e-9)
     assert found["structure"]["result"] == pytest.approx(dict.fromkeys(found["structure"]["result"], 1), abs=1e-5)
 
 
-def test_the_painting_itself_closes_everything_and_keeps_what_chance_keeps():
-    found = measure(PAINTING)
+def test_the_style_itself_closes_everything_and_keeps_what_chance_keeps():
+    found = measure(STYLE)
     assert found["style"]["mean_optimised"] == pytest.approx(1, abs=1e-6)
     assert found["style"]["mean_others"] == pytest.approx(1, abs=1e-6)
     assert found["colour"]["closed"] == pytest.approx(1, abs=1e-6)
@@ -45,48 +45,48 @@ def test_the_painting_itself_closes_everything_and_keeps_what_chance_keeps():
     assert abs(found["structure"]["result"]["relu4_2"]) < 0.5
 
 
-def test_a_blend_closes_more_the_more_painting_is_in_it():
-    blends = [measure(torch.lerp(PHOTO, PAINTING, share)) for share in (0, 0.25, 0.5, 0.75, 1)]
+def test_a_blend_closes_more_the_more_style_is_in_it():
+    blends = [measure(torch.lerp(CONTENT, STYLE, share)) for share in (0, 0.25, 0.5, 0.75, 1)]
     colour = [found["colour"]["closed"] for found in blends]
     kept = [found["structure"]["result"]["contrast_structure"] for found in blends]
     assert colour == sorted(colour)
     assert kept == sorted(kept, reverse=True)
 
 
-def test_a_painting_equal_to_the_photo_leaves_no_distance_to_close():
-    found = measure(noise(3), PHOTO)
+def test_a_style_equal_to_the_content_leaves_no_distance_to_close():
+    found = measure(noise(3), CONTENT)
     assert found["colour"]["closed"] is None
     assert found["style"]["mean_optimised"] is None
 
 
-def test_flat_pictures_have_no_structure_to_compare():
-    found = measure(torch.full_like(PHOTO, 0.5))
+def test_flat_images_have_no_structure_to_compare():
+    found = measure(torch.full_like(CONTENT, 0.5))
     assert found["structure"]["result"]["edges"] is None
 
 
 def test_layers_are_in_the_networks_order_and_marked_as_optimised_or_not():
     settings = Settings(size=48, style_layers=("relu3_3", "relu1_1"))
-    layers = measure(PHOTO, settings=settings)["style"]["layers"]
+    layers = measure(CONTENT, settings=settings)["style"]["layers"]
     assert {name: layer["optimised"] for name, layer in layers.items()} == {
         "relu1_1": True, "relu1_2": False, "relu2_2": False, "relu3_3": True, "relu4_4": False, "relu5_4": False,
     }  # fmt: skip
     assert list(layers) == sorted(layers)
 
 
-def test_layers_too_deep_for_a_small_picture_are_left_out():
+def test_layers_too_deep_for_a_small_image_are_left_out():
     settings = Settings(size=16, style_layers=("relu1_1",), content_layers=())
-    found = measures.measure_pictures(TINY, settings, noise(1, (5, 16)), [PAINTING], noise(3, (5, 16)))
+    found = measures.measure_pictures(TINY, settings, noise(1, (5, 16)), [STYLE], noise(3, (5, 16)))
     assert list(found["style"]["layers"]) == ["relu1_1", "relu1_2", "relu2_2", "relu3_3"]
     assert "relu4_2" not in found["structure"]["result"]
 
 
-def test_several_paintings_are_blended_by_their_weights():
+def test_several_styles_are_blended_by_their_weights():
     styles, settings = [noise(5), noise(6)], Settings(size=48, style_layers=("relu1_1",), style_weights=(3, 1))
     result = noise(7)
     found = measure(result, *styles, settings=settings)
     g, start, a, b = (
         gram(TINY.features(image, ["relu1_1"])["relu1_1"]).numpy() / (image.shape[-2] * image.shape[-1])
-        for image in (result, PHOTO, *(resize(s, (40, 48)) for s in styles))
+        for image in (result, CONTENT, *(resize(s, (40, 48)) for s in styles))
     )
     target = 0.75 * a + 0.25 * b
     expected = 1 - ((g - target) ** 2).sum() / ((start - target) ** 2).sum()
@@ -139,8 +139,8 @@ def test_colour_distance_is_the_closed_form_where_covariances_commute():
 
 def test_style_and_structure_are_measured_on_lightness_where_only_that_is_painted():
     kept = KNOBS.model_copy(update={"color": Color.KEEP})
-    tinted = palette.make(Color.KEEP, PHOTO, [PAINTING]).picture(grey_like(PAINTING, PHOTO))
-    assert measure(PHOTO, settings=kept)["style"]["mean_optimised"] == pytest.approx(0, abs=1e-3)
+    tinted = colour_mode.make(Color.KEEP, CONTENT, [STYLE]).picture(grey_like(STYLE, CONTENT))
+    assert measure(CONTENT, settings=kept)["style"]["mean_optimised"] == pytest.approx(0, abs=1e-3)
     assert measure(tinted, settings=kept)["style"]["mean_optimised"] > 0.8
     assert measure(tinted)["style"]["mean_optimised"] < 0.5
 
@@ -172,7 +172,7 @@ def test_measures_taken_in_the_tiles_of_the_run_are_the_same():
     size = (150, 130)
     whole, tiled = (
         measures.measure_pictures(
-            TINY, KNOBS.model_copy(update={"tile": tile}), noise(1, size), [PAINTING], noise(3, size)
+            TINY, KNOBS.model_copy(update={"tile": tile}), noise(1, size), [STYLE], noise(3, size)
         )
         for tile in (0, 64)
     )

@@ -169,7 +169,7 @@ def test_matplotlib_is_imported_only_to_draw():
 
 
 def test_large_pictures_are_kept_and_measured_smaller_and_their_sizes_are_told(monkeypatch):
-    monkeypatch.setattr(report, "SHOWN", 30)
+    monkeypatch.setattr(report, "LONGEST_KEPT", 30)
     monkeypatch.setattr(measures, "MEASURED", 40)
     made = record()
     assert [max(picture.shape) for picture in made.pictures.values()] == [24, 24, 30]

@@ -1,4 +1,4 @@
-"""Pictures of print size into tiled BigTIFF, written while they are read: neither side is ever in memory whole.
+"""Images of print size into tiled BigTIFF, written while they are read: neither side is ever in memory whole.
 
 libvips writes the file. It is handed the pixels as a PNG that is made on the way and not compressed, for that is a
 stream it reads from anywhere, in order and band by band.

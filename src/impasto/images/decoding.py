@@ -1,4 +1,4 @@
-"""From Pillow's pictures to sRGB in tensors: every depth, transparency and profile.
+"""From Pillow's images to sRGB in tensors: every depth, transparency and profile.
 
 Pillow drops the low bytes of 16-bit colour: here a second decoding fetches them. Colours under a profile other than
 sRGB come with 8 bits, as LittleCMS in Pillow works with them; PNG's gAMA and cHRM are ignored, as nearly everywhere.
@@ -51,7 +51,7 @@ class LowBytes(NamedTuple):
 def decode(
     image: Image.Image, name: str, max_pixels: int, reopen: Callable[[], Image.Image] | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Pixels (1, 3, h, w) and alpha (1, 1, h, w) or None of an opened picture, upright; raises `ImageError`.
+    """Pixels (1, 3, h, w) and alpha (1, 1, h, w) or None of an opened image, upright; raises `ImageError`.
 
     `reopen` opens the same file again, for the low bytes of 16-bit colour.
     """
@@ -59,7 +59,7 @@ def decode(
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     _check_tile(tags.get(TILE_WIDTH), tags.get(TILE_HEIGHT), name, max_pixels)
     _mend_planes(image, name)
-    tiles = getattr(image, "tile", None)  # what they tell is gone once the picture is loaded
+    tiles = getattr(image, "tile", None)  # what they tell is gone once the image is loaded
     rawmode = _rawmode(tiles[0]) if tiles else ""
     low = _low_bytes(image, rawmode, reopen)
     image.load()
@@ -120,7 +120,7 @@ def check_range(levels: np.ndarray, peak: int, name: str) -> None:
 
 @cache
 def srgb_profile() -> bytes:
-    """The ICC profile that every saved picture carries, the same bytes at all times."""
+    """The ICC profile that every saved image carries, the same bytes at all times."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[24:36] = bytes.fromhex("07e8 0001 0001 0000 0000 0000")  # LittleCMS writes now; ICC.1:2010, 7.2.8
     return bytes(profile)
@@ -185,7 +185,7 @@ def _swapped(rawmode: str) -> str:
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
     orientation = None
-    with contextlib.suppress(Exception):  # broken EXIF, any of Pillow's exceptions: take the picture as it lies
+    with contextlib.suppress(Exception):  # broken EXIF, any of Pillow's exceptions: take the image as it lies
         orientation = image.getexif().get(ORIENTATION)
     return TURNS.get(orientation) if isinstance(orientation, int) else None
 
@@ -217,9 +217,9 @@ def _deep_colour(levels: np.ndarray, clear: object, profile: bytes | None) -> tu
         alpha = opacity(as_tensor((colours != np.array(clear)).any(axis=2, keepdims=True), 1))
     if profile is not None and profile != srgb_profile():
         rounded = ((colours.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        shown = np.asarray(_to_srgb(Image.fromarray(rounded), profile))
-        if np.abs(shown.astype(np.int16) - rounded).max() > 1:
-            return as_tensor(shown, 255), alpha
+        converted = np.asarray(_to_srgb(Image.fromarray(rounded), profile))
+        if np.abs(converted.astype(np.int16) - rounded).max() > 1:
+            return as_tensor(converted, 255), alpha
     return as_tensor(colours, 65535), alpha
 
 

@@ -166,7 +166,7 @@ def _check_scans(jpeg: bytes, name: str) -> None:
     at, scans = 2, 0
     while found := JPEG_MARKER.search(jpeg, at):
         marker, at = found[0][1:], found.end()
-        if marker == b"\xd9":  # the first picture's end: others may follow, and films that phones hide there
+        if marker == b"\xd9":  # the first image's end: others may follow, and films that phones hide there
             return
         scans += marker == b"\xda"
         if scans > MOST_SCANS:

@@ -81,7 +81,7 @@ def save(
 
     PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
     what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one. TIFF beyond
-    `PRINT_PIXELS` is tiled BigTIFF with the note in ImageDescription, and the picture is never in memory whole.
+    `PRINT_PIXELS` is tiled BigTIFF with the note in ImageDescription, and the image is never in memory whole.
     """
     path = Path(path)
     check_writable(path, overwrite)
@@ -128,7 +128,7 @@ def _put(path: Path, write: Callable[[BinaryIO], object], overwrite: bool) -> No
 
 
 def check_holds(path: str | os.PathLike[str], size: Size) -> None:
-    """Refuse, with one `ImageError`, a picture (h, w) that the format doesn't hold or can't be written here."""
+    """Refuse, with one `ImageError`, an image (h, w) that the format doesn't hold or can't be written here."""
     path = Path(path)
     kind = FORMATS[path.suffix.lower()]
     height, width = size

@@ -56,7 +56,7 @@ class LayerLoss:
     `measure` takes features (1, c, h, w) and weights (1, 1, h, w) in [0, 1] or None. `blend` mixes the statistics of
     several styles by shares. `interpolate` gives the statistics at a fraction of the way from the content's to the
     style's: the content's loss to them is fraction² of that to the style, whatever the pair; Gram matrices, which go
-    a bent way, leave (1 − fraction)² of it.
+    along a curve, leave (1 − fraction)² of it.
     """
 
     measure: Callable[[Tensor, Tensor | None], Tensor]
@@ -146,7 +146,7 @@ def _scales(samples: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Factors that give each layer its weight's share of the squared length, and the mean square of an entry 1.
 
     The papers take features as they come, so that the layers with the largest values decide, and how much moments
-    count beside cosines depends on the units of the weights. A layer that sees nothing counts for nothing.
+    count beside cosines depends on the units of the weights. A layer without activations counts for nothing.
     """
     length = torch.stack([s.square().sum(dim=1).mean() for s in samples])
     width = sum(s.shape[1] for s in samples)

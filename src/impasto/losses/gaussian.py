@@ -90,7 +90,7 @@ def squared_wasserstein(mean: Tensor, covariance: Tensor, mean_t: Tensor, root_t
 
 
 def interpolate_gaussian(start: Tensor, target: Tensor, fraction: float) -> Tensor:
-    """The `moments` at a fraction of the straightest way between two Gaussians: the loss to it grows by fraction².
+    """The `moments` at a fraction of the shortest path between two Gaussians: the loss to it grows by fraction².
 
     Σ = A Σ₀ A with A = (1 − t) I + t T, where T carries the start's distribution to the target's (McCann 1997).
     """
@@ -106,8 +106,8 @@ def interpolate_gaussian(start: Tensor, target: Tensor, fraction: float) -> Tens
 def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
     """`counted_gram` at a fraction of the way from one image's to another's: the Gram loss to it is fraction² of all.
 
-    The way is that of `interpolate_gaussian` for Gaussians around 0 with these second moments: every position changes a
-    little. On the straight line, which mixes them, some positions would change wholly and others not at all
+    The path is that of `interpolate_gaussian` for Gaussians around 0 with these second moments: every position changes
+    a little. On the straight line, which mixes them, some positions would change wholly and others not at all
     (docs/decisions/0008-strength.md). The place on it is found by bisection: it is where the distance that is left to
     the target is 1 − fraction of the whole one.
     """

@@ -46,7 +46,7 @@ def nearest_neighbour_loss(x: Tensor, y: Tensor) -> Tensor:
 def moment_matching(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
     """1/d ‖μ − μt‖₁ + 1/d² ‖Σ − Σt‖₁ of rows (n, d) against μt (d,) and Σt (d, d). STROTSS, ℓ_m.
 
-    Cosines don't see magnitudes; this keeps contrast and saturation.
+    Cosines ignore magnitudes; this keeps contrast and saturation.
     """
     now, spread = mean_and_covariance_of_rows(x)
     return (now - mean).abs().mean() + (spread - covariance).abs().mean()

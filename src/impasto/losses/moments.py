@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.storage.pool import POOL
 
 TINY = 1e-12
-"""Least count that sums are divided by, for regions that no position lies in: their moments are 0."""
+"""Least count that statistics are divided by, for regions that no position lies in: their moments are 0."""
 
 
 def gram(features: Tensor) -> Tensor:
@@ -83,13 +83,13 @@ def mean_and_variance(statistics: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_mean_and_covariance(mean: Tensor, covariance: Tensor) -> Tensor:
-    """The `moments` of one position with this mean (n, c) and covariance (n, c, c): the way back."""
+    """The `moments` of one position with this mean (n, c) and covariance (n, c, c): undoes `mean_and_covariance`."""
     first = torch.cat([mean, torch.ones_like(mean[:, :1])], dim=1)
     return F.pad(covariance, (0, 1, 0, 1)) + first[:, :, None] * first[:, None, :]
 
 
 def from_mean_and_variance(mean: Tensor, variance: Tensor) -> Tensor:
-    """The `channel_moments` of one position with this mean and variance (n, c): the way back."""
+    """The `channel_moments` of one position with this mean and variance (n, c): undoes `mean_and_variance`."""
     return torch.stack([variance + mean.square(), mean, torch.ones_like(mean)], dim=1)
 
 
@@ -143,13 +143,13 @@ class _Moments(torch.autograd.Function):
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
         n, c, _ = f.shape
-        sums = f.new_zeros((n, c + 1, c + 1), dtype=_precise(f))
+        statistics = f.new_zeros((n, c + 1, c + 1), dtype=_precise(f))
         for piece, weighted in _pieces(f, w):
-            sums[:, :c, :c] += weighted @ piece.mT
-            sums[:, :c, c] += weighted.sum(dim=2)
-        sums[:, c, :c] = sums[:, :c, c]
-        sums[:, c, c] = _count(f, w)
-        return sums
+            statistics[:, :c, :c] += weighted @ piece.mT
+            statistics[:, :c, c] += weighted.sum(dim=2)
+        statistics[:, c, :c] = statistics[:, :c, c]
+        statistics[:, c, c] = _count(f, w)
+        return statistics
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -167,12 +167,12 @@ class _ChannelMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
-        sums = f.new_zeros((f.shape[0], 3, f.shape[1]), dtype=_precise(f))
+        statistics = f.new_zeros((f.shape[0], 3, f.shape[1]), dtype=_precise(f))
         for piece, weighted in _pieces(f, w):
-            sums[:, 0] += (weighted * piece).sum(dim=2)
-            sums[:, 1] += weighted.sum(dim=2)
-        sums[:, 2] = f.shape[2] if w is None else w.sum(dim=2)
-        return sums
+            statistics[:, 0] += (weighted * piece).sum(dim=2)
+            statistics[:, 1] += weighted.sum(dim=2)
+        statistics[:, 2] = f.shape[2] if w is None else w.sum(dim=2)
+        return statistics
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -1,1 +1,1 @@
-"""What a run leaves to be looked at: metrics, figures, contact sheets."""
+"""What a run leaves beside its picture: metrics, figures, contact sheets."""

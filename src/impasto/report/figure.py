@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INK, GREY, RULE = "#1b1f2a", "#7b818c", "#d5d8de"
 STRONG, PALE = "#1f4e8c", "#a9c3e0"
-PALETTES = {"content": ("Oranges", 0.45, 0.8), "style": ("viridis", 0.9, 0.0), "tv": ("Greys", 0.5, 0.5)}
+CURVE_COLOURS = {"content": ("Oranges", 0.45, 0.8), "style": ("viridis", 0.9, 0.0), "tv": ("Greys", 0.5, 0.5)}
 WEIGHTS = {False: "normal", True: "bold"}
 FONT = "DejaVu Sans"  # matplotlib brings it along, so that a figure looks the same everywhere
 
@@ -38,7 +38,7 @@ DPI = 120
 
 @dataclass(frozen=True)
 class Report:
-    """What a finished run leaves to be looked at: its measures, and its pictures (by epoch) and steps for the figure.
+    """What a finished run leaves: its measures, and its pictures (by epoch) and steps for the figure.
 
     `sizes` are the epochs' (h, w), since their pictures may be kept smaller.
     """
@@ -123,7 +123,7 @@ def _draw_curves(axes: Axes, steps: Sequence[Step], inches: float) -> None:
     x = [step.step for step in steps]
     curves = {"total": [_loggable(step.loss) for step in steps]}
     axes.plot(x, curves["total"], color=INK, linewidth=2.2, label="total", zorder=3)
-    for kind in PALETTES:
+    for kind in CURVE_COLOURS:
         names = {name for step in steps for name in step.parts if name.split("/")[0] == kind}
         layers = sorted(names, key=lambda name: ORDER.get(name.split("/")[-1], 0))
         for name, colour in zip(layers, _shades(kind, len(layers)), strict=True):
@@ -234,7 +234,7 @@ def _shades(kind: str, count: int) -> Any:
     """Colours for the curves of a kind of loss, from the shallowest layer to the deepest."""
     from matplotlib import colormaps
 
-    name, first, last = PALETTES[kind]
+    name, first, last = CURVE_COLOURS[kind]
     return colormaps[name]([first + (last - first) * (i + 0.5) / count for i in range(count)])
 
 

@@ -49,7 +49,7 @@ def style_closed(now: Tensor, start: Tensor, target: Tensor) -> float | None:
     """
     size = style_layer_loss(torch.zeros_like(target), target, m=1).item()
     left, distance = (style_layer_loss(g, target, m=1).item() for g in (now, start))
-    return share_closed(left, distance, floor=1e-9 * size)  # what rounding leaves between two equal pictures
+    return share_closed(left, distance, floor=1e-9 * size)  # what rounding leaves between two equal images
 
 
 def feature_correlation(f: Tensor, p: Tensor) -> float | None:
@@ -76,7 +76,7 @@ def edge_strength(image: Tensor) -> Tensor:
 def contrast_structure(image: Tensor, content: Tensor) -> float:
     """Mean of (2σ_xy + C₂)/(σ_x² + σ_y² + C₂) over the luma of two images (1, 3, h, w) in [0, 1].
 
-    SSIM without its luminance term (Wang et al. 2004, eq. 9 and 10 with C₃ = C₂/2), which a change of palette would
+    SSIM without its luminance term (Wang et al. 2004, eq. 9 and 10 with C₃ = C₂/2), which a change of colours would
     dominate. Gaussian window of 11 px with σ = 1.5, K₂ = 0.03, L = 1; a side below 11 px shortens the window.
     """
     x, y = luma(image), luma(content)
@@ -106,7 +106,7 @@ def measure_pictures(
 
     Everything is measured at the result's size, or `MEASURED` pixels where it is larger, and in the run's tiles;
     styles at the same longest side; style and structure on what `Settings.color` lets the network see, colour on
-    the pictures themselves. Layers that a picture is too small for are left out. The styles' own structure,
+    the images themselves. Layers that an image is too small for are left out. The styles' own structure,
     stretched to that size, says what mere chance would keep.
     """
     full = size_of(result)

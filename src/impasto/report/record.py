@@ -20,7 +20,7 @@ from impasto.settings.settings import Settings
 EPOCHS = (1, 5, 10)
 """Epochs that a figure shows, where the run has them."""
 
-SHOWN = 2048
+LONGEST_KEPT = 2048
 """Longest side in pixels of the epochs' pictures that are kept: a figure shows them smaller still."""
 
 
@@ -55,7 +55,7 @@ class Recorder:
             case EpochDone() if event.epoch in self.epochs:
                 size = size_of(event.picture)
                 self._sizes[event.epoch] = size
-                self._pictures[event.epoch] = resize(event.picture, fit(size, min(max(size), SHOWN)))
+                self._pictures[event.epoch] = resize(event.picture, fit(size, min(max(size), LONGEST_KEPT)))
             case Finished():
                 self._finished = event
 

@@ -1,4 +1,4 @@
-"""Pictures come in upright and in the right colours, go out whole, and every fault is one sentence."""
+"""Images come in upright and in the right colours, and every fault is one sentence."""
 
 from __future__ import annotations
 
@@ -7,116 +7,34 @@ import hashlib
 import io
 import os
 import resource
-import struct
-import subprocess
-import sys
 import threading
 import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_samples import (
+    READABLE,
+    bombs,
+    encode,
+    grey_profile,
+    is_one_sentence,
+    levels,
+    noise,
+    png_claiming,
+    rgb_profile,
+)
 from PIL import Image, ImageCms
 
 from impasto.errors import ImageError
-from impasto.images import decoding, notes, reading, writing
+from impasto.images import decoding, notes
 from impasto.images.reading import load, read_note
-from impasto.images.size import fit, resize
-from impasto.images.writing import check_writable, save, to_pil
-
-SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"]
-READABLE = ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"]
-
-
-def noise(height: int = 9, width: int = 14, channels: int = 3, seed: int = 0) -> np.ndarray:
-    levels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-    return levels[..., 0] if channels == 1 else levels
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def levels(picture: reading.SourceImage) -> np.ndarray:
-    """(h, w, 3) uint8."""
-    assert picture.pixels.dtype == torch.float32
-    assert picture.pixels.is_contiguous()
-    return (picture.pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-
-
-def is_one_sentence(error: pytest.ExceptionInfo[ImageError]) -> bool:
-    text = str(error.value)
-    return "\n" not in text and text.endswith(".") and ": " in text and len(text) < 600
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_claiming(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    )
-
-
-def bombs() -> dict[str, bytes]:
-    """A few bytes each that claim 60000 × 60000 pixels, or the most their format can."""
-    small = Image.new("RGB", (1, 1))
-    jpeg = bytearray(encode(small, "JPEG"))
-    at = jpeg.index(b"\xff\xc0") + 5
-    jpeg[at : at + 4] = struct.pack(">HH", 60000, 60000)
-    gif = bytearray(encode(small, "GIF"))
-    gif[6:10] = struct.pack("<HH", 60000, 60000)
-    bmp = bytearray(encode(small, "BMP"))
-    bmp[18:26] = struct.pack("<ii", 60000, 60000)
-    webp = bytearray(encode(small, "WEBP", lossless=True))
-    at = webp.index(b"VP8L") + 9
-    webp[at : at + 4] = struct.pack("<I", 16382 | 16382 << 14)
-    tiff = encode(small, "TIFF")
-    for tag in (256, 257):
-        entry = struct.pack("<HHI", tag, 4, 1)
-        tiff = tiff.replace(entry + struct.pack("<I", 1), entry + struct.pack("<I", 60000))
-    made = {"GIF": bytes(gif), "JPEG": bytes(jpeg), "BMP": bytes(bmp), "WEBP": bytes(webp), "TIFF": tiff}
-    return made | {"PNG": png_claiming(60000, 60000)}
-
-
-def rgb_profile(swapped: bool) -> bytes:
-    """A matrix profile made of sRGB's, with red and green exchanged if asked to."""
-    profile = bytearray(decoding.srgb_profile())
-    offsets = {}
-    for k in range(struct.unpack(">I", profile[128:132])[0]):
-        name, offset, size = struct.unpack(">4sII", profile[132 + 12 * k : 144 + 12 * k])
-        offsets[name] = slice(offset, offset + size)
-    red, green = bytes(profile[offsets[b"rXYZ"]]), bytes(profile[offsets[b"gXYZ"]])
-    if swapped:
-        profile[offsets[b"rXYZ"]], profile[offsets[b"gXYZ"]] = green, red
-    profile[24:36] = bytes(12)
-    return bytes(profile)
-
-
-def grey_profile(gamma: float) -> bytes:
-    """A version 2 grey profile with one gamma (ICC.1:2001-04, 6.3.1.1: monochrome input)."""
-    description = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78)
-    white = b"XYZ " + bytes(4) + struct.pack(">iii", 0xF6D6, 0x10000, 0xD32D)
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    tags, body = b"", b""
-    parts = {b"desc": description + bytes(-len(description) % 4), b"wtpt": white, b"kTRC": curve}
-    for name, part in parts.items():
-        tags += struct.pack(">4sII", name, 132 + 36 + len(body), len(part))
-        body += part
-    header = struct.pack(">I4sI4s4s4s", 168 + len(body), b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
-    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 0xF6D6, 0x10000, 0xD32D)
-    return header.ljust(128, b"\0") + struct.pack(">I", 3) + tags + body
-
+from impasto.images.writing import save
 
 # The right way up
 
@@ -524,199 +442,3 @@ def test_threads_leave_the_warning_filters_as_they_were():
     for thread in threads:
         thread.join()
     assert warnings.filters == before
-
-
-# Sizes and rounding
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 5000))
-@settings(max_examples=100, deadline=None, derandomize=True)
-def test_fit_keeps_the_aspect_and_meets_the_longest_side(height, width, longest):
-    h, w = fit((height, width), longest)
-    assert max(h, w) == longest
-    assert min(h, w) >= 1
-    scale = longest / max(height, width)
-    assert abs(h - height * scale) <= 0.5 or h == 1
-    assert abs(w - width * scale) <= 0.5 or w == 1
-
-
-def test_resize_is_antialiased_clamped_and_free_where_it_fits():
-    checks = (torch.arange(64)[:, None] + torch.arange(64)).remainder(2).float().expand(1, 3, 64, 64)
-    assert resize(checks, (64, 64)) is checks
-    assert (resize(checks, (8, 8)) - 0.5).abs().max() < 0.02  # nearest or plain bicubic would give 0 or 1
-    edge = torch.zeros(1, 1, 8, 8)
-    edge[..., 4:] = 1
-    larger = resize(edge, (30, 31))
-    assert larger.shape == (1, 1, 30, 31)
-    assert (larger.min(), larger.max()) == (0, 1)
-
-
-def test_to_pil_rounds_and_clamps():
-    pixels = torch.tensor([-0.5, 0.4999 / 255, 0.5001 / 255, 127.6 / 255, 254.6 / 255, 1.5]).expand(1, 3, 1, 6)
-    image = to_pil(pixels)
-    assert image.mode == "RGB"
-    assert [image.getpixel((x, 0))[0] for x in range(6)] == [0, 0, 1, 128, 255, 255]
-    assert to_pil(pixels, torch.ones(1, 1, 1, 6)).mode == "RGBA"
-    assert to_pil(pixels.double().requires_grad_()).size == (6, 1)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "alpha"),
-    [
-        (torch.full((1, 3, 2, 2), float("nan")), None),
-        (torch.full((1, 3, 2, 2), float("inf")), None),
-        (torch.zeros(3, 2, 2), None),
-        (torch.zeros(1, 4, 2, 2), None),
-        (torch.zeros(1, 3, 0, 2), None),
-        (torch.zeros(1, 3, 2, 2), torch.zeros(1, 1, 2, 3)),
-    ],
-)
-def test_nan_and_wrong_shapes_never_become_a_file(tmp_path, pixels, alpha):
-    for suffix in (".png", ".jpg"):
-        with pytest.raises(ImageError):
-            save(tmp_path / f"a{suffix}", pixels, alpha=alpha)
-    assert list(tmp_path.iterdir()) == []
-
-
-# Saving
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".webp", ".bmp", ".PNG"])
-def test_lossless_formats_come_back_to_the_bit(tmp_path, suffix):
-    pixels = load(noise()).pixels
-    path = save(tmp_path / f"a{suffix}", pixels, note="{}")
-    assert path == tmp_path / f"a{suffix}"
-    assert torch.equal(load(path).pixels, pixels)
-    assert torch.equal(load(Image.open(path)).pixels, pixels)
-
-
-def test_jpeg_keeps_colour_resolution(tmp_path):
-    stripes = torch.zeros(1, 3, 16, 16)
-    stripes[:, 0, :, ::2] = 1
-    stripes[:, 2, :, 1::2] = 1
-    shown = load(save(tmp_path / "a.jpg", stripes)).pixels
-    assert (shown - stripes).abs().max() < 0.1  # 4:2:0 would smear red and blue to violet
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_saved_pictures_carry_the_srgb_profile(tmp_path, suffix):
-    with Image.open(save(tmp_path / f"a{suffix}", torch.zeros(1, 3, 4, 4))) as image:
-        profile = image.info["icc_profile"]
-    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-
-
-def test_the_profile_is_the_same_in_every_process(monkeypatch):
-    code = "import sys; from PIL.ImageCms import *; print(ImageCmsProfile(createProfile('sRGB')).tobytes().hex())"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    elsewhere = bytearray.fromhex(run.stdout)
-    elsewhere[24:36] = bytes(range(12))  # the time, should the other process have been as quick as that
-    monkeypatch.setattr(ImageCms, "ImageCmsProfile", lambda _: SimpleNamespace(tobytes=lambda: elsewhere))
-    assert decoding.srgb_profile.__wrapped__() == decoding.srgb_profile()
-
-
-@pytest.mark.parametrize("note", ["", '{"seed": 1}', "größer → 画 🎨\n\t", "\0end\0", "a\ud800b", "x" * 20_000])
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"])
-def test_notes_come_back_exactly(tmp_path, suffix, note):
-    path = save(tmp_path / f"a{suffix}", torch.zeros(1, 3, 2, 2), note=note)
-    assert read_note(path) == note
-
-
-def test_pictures_without_a_note_have_none(tmp_path):
-    for suffix in SUFFIXES:
-        assert read_note(save(tmp_path / f"a{suffix}", torch.zeros(1, 3, 2, 2))) is None
-    assert read_note(save(tmp_path / "b.bmp", torch.zeros(1, 3, 2, 2), note="{}")) is None
-    (tmp_path / "a.gif").write_bytes(encode(Image.new("L", (2, 2)), "GIF"))
-    assert read_note(tmp_path / "a.gif") is None
-    with pytest.raises(ImageError, match="doesn't exist"):
-        read_note(tmp_path / "nothing.png")
-
-
-def test_reading_a_note_decodes_nothing(tmp_path):
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png_claiming(60000, 60000))
-    assert read_note(path) is None
-
-
-def test_a_note_too_long_for_jpeg_is_refused_and_the_old_file_stays(tmp_path):
-    path = save(tmp_path / "a.jpg", torch.zeros(1, 3, 2, 2), note="old")
-    with pytest.raises(ImageError, match="can't hold a note of 70000 characters") as error:
-        save(path, torch.ones(1, 3, 2, 2), note="x" * 70_000, overwrite=True)
-    assert is_one_sentence(error)
-    assert read_note(path) == "old"
-    assert read_note(save(tmp_path / "a.png", torch.zeros(1, 3, 2, 2), note="x" * 300_000)) == "x" * 300_000
-
-
-@pytest.mark.parametrize(("suffix", "side"), [(".jpg", 65536), (".webp", 16384)])
-def test_sides_beyond_the_format_are_refused(tmp_path, suffix, side):
-    with pytest.raises(ImageError, match=r"save it as \.png") as error:
-        save(tmp_path / f"a{suffix}", torch.zeros(1, 3, 1, side))
-    assert is_one_sentence(error)
-
-
-# Old or new, never torn
-
-
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = save(tmp_path / "a.png", torch.zeros(1, 3, 2, 2), note="old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # Python ignores its signal, writing just fails
-    try:
-        with pytest.raises(ImageError) as error:
-            save(path, torch.rand(1, 3, 64, 64), overwrite=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "can't be written (File too large): make room" in str(error.value)
-    assert is_one_sentence(error)
-    assert read_note(path) == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_saving_through_a_link_replaces_its_target_only_when_told(tmp_path):
-    target, link = tmp_path / "target.png", tmp_path / "latest.png"
-    link.symlink_to(target)
-    save(link, torch.zeros(1, 3, 2, 2))
-    with pytest.raises(ImageError, match="already exists"):
-        save(link, torch.ones(1, 3, 2, 2))
-    save(link, torch.ones(1, 3, 2, 2), overwrite=True)
-    assert link.is_symlink()
-    assert load(target).pixels.min() == 1
-
-
-def test_a_file_that_appears_while_saving_is_not_overwritten(tmp_path, monkeypatch):
-    path = save(tmp_path / "a.png", torch.zeros(1, 3, 2, 2), note="theirs")
-    monkeypatch.setattr(writing, "check_writable", lambda *_: None)  # it looked before the file was there
-    with pytest.raises(ImageError, match="already exists") as error:
-        save(path, torch.ones(1, 3, 2, 2), note="mine")
-    assert is_one_sentence(error)
-    assert read_note(path) == "theirs"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_cannot_be_written_is_refused_beforehand(tmp_path, monkeypatch):
-    taken = save(tmp_path / "taken.png", torch.zeros(1, 3, 2, 2))
-    (tmp_path / "folder.png").mkdir()
-    os.mkfifo(tmp_path / "pipe.png")
-    faults = {
-        taken: "already exists",
-        tmp_path / "folder.png": "is a folder",
-        tmp_path / "pipe.png": "is a device or a pipe",
-        tmp_path / "missing" / "a.png": "doesn't exist",
-        taken / "a.png": "doesn't exist",
-        tmp_path / "a.gif": "known format",
-        tmp_path / "a": "known format",
-        tmp_path / ("x" * 300 + ".png"): "can't be a file's name",
-        tmp_path / "nul\0.png": "can't be a file's name",
-    }
-    for path, fault in faults.items():
-        for refuse in (
-            check_writable,
-            lambda path, overwrite: save(path, torch.zeros(1, 3, 2, 2), overwrite=overwrite),
-        ):
-            with pytest.raises(ImageError, match=fault) as error:
-                refuse(path, False)
-            assert is_one_sentence(error)
-    check_writable(taken, True)
-    check_writable(tmp_path / "new.png", False)
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere, so pretend
-    with pytest.raises(ImageError, match="without write permission"):
-        check_writable(tmp_path / "new.png", False)
