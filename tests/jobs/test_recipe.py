@@ -63,7 +63,8 @@ def test_the_oldest_recipes_without_masks_and_schedule_are_read():
     "change",
     [
         {"version": 1}, {"settings": []}, {"settings": None}, {"content": "photo.png"}, {"content": {"name": "a"}},
-        {"content": {"name": "a", "path": 3, "sha256": "0"}}, {"styles": {}}, {"styles": [None]}, {"styles": "ab"},
+        {"content": {"name": "a", "path": 3, "sha256": "0"}}, {"styles": {"name": "a"}}, {"styles": [None]},
+        {"styles": "ab"},
         {"init": []}, {"threads": "2"}, {"threads": 1.5}, {"masks": None}, {"masks": [[]]}, {"schedule": [{}]},
         {"schedule": [{"after": -1, "knobs": {}}]}, {"schedule": [{"after": "2", "knobs": {}}]}, {"steering": []},
         {"schedule": [{"after": 2, "knobs": ["color"]}]}, {"schedule": [{"after": 2, "knobs": {}, "more": 1}]},

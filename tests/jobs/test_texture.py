@@ -150,7 +150,7 @@ def test_texture_settings_leave_out_the_photo_and_keep_the_rest():
     wanted = Settings(size=99, epochs=3, content_layers=("relu1_1",), content_layer_weights=(2.0,), init="photo.png")
     found = texture_settings(wanted, (48, 64))
     assert found == Settings(**{**OWN, "size": 64, "epochs": 3})
-    with pytest.raises(SettingsError, match="--style-layers is empty, and a texture has nothing else"):
+    with pytest.raises(SettingsError, match="style_layers is empty, and a texture has nothing else"):
         texture_settings(Settings(style_layers=()), (48, 64))
 
 
