@@ -186,7 +186,7 @@ def test_a_recipe_that_steers_what_cannot_be_steered_is_refused_before_the_run(p
     recipe = replace(
         Stylization(photo, [brush], Settings(**QUICK)).recipe(), schedule=(ScheduledChange(2, {"size": 64}),)
     )
-    with pytest.raises(SettingsError, match="--size can't be changed while painting"):
+    with pytest.raises(SettingsError, match="size can't be changed while painting"):
         from_recipe(recipe)
 
 
