@@ -54,7 +54,7 @@ def _surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
     monkeypatch.setattr(demo, "photograph", lambda: Path("photo.jpg"))
-    monkeypatch.setattr(demo, "KNOBS", TINY)
+    monkeypatch.setattr(demo, "SETTINGS", Settings(**TINY))
     for seed, name in enumerate(("photo.jpg", "painting.jpg", "a.jpg", "b.jpg", "sky.png", "part.png")):
         to_pil(smooth_image(48, 64, seed=seed)).save(name)
 

@@ -135,6 +135,17 @@ def test_a_saved_preset_gives_the_settings_it_was_saved_with(capsys, tmp_path, m
     assert tomllib.loads(capsys.readouterr().out)["steps-per-epoch"] == 12
 
 
+def test_a_saved_preset_finds_its_files_from_any_folder(tmp_path):
+    files = ["--mask", "left.png,rest", "--style-mask", "all,part.png", "--init", "start.png", "--weights", "vgg.pth"]
+    assert main(["presets", "save", "night", *files]) == 0
+    assert Settings(**presets.load("night").knobs) == Settings(
+        mask=(str(tmp_path / "left.png"), "rest"), style_mask=("all", str(tmp_path / "part.png")),
+        init=str(tmp_path / "start.png"), weights=str(tmp_path / "vgg.pth"),
+    )  # fmt: skip
+    assert main(["presets", "save", "noisy", "--init", "noise", "--weights", "torchvision"]) == 0
+    assert presets.load("noisy").knobs == {"init": "noise", "weights": "torchvision"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [

@@ -143,9 +143,9 @@ def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
         return
     from impasto.images import writing
 
-    painting = sweep.stylizations[number]
-    recipe = None if result.loss is None else painting.recipe().to_json()
-    alpha = painting.alpha(result.picture)
+    stylization = sweep.stylizations[number]
+    recipe = None if result.loss is None else stylization.recipe().to_json()
+    alpha = stylization.alpha(result.picture)
     writing.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
 
 
@@ -164,12 +164,12 @@ def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> N
     from impasto.report.contact_sheet import LabelledImage, draw, in_rows
 
     shots: list[LabelledImage | None] = []
-    for number, (cell, painting) in enumerate(zip(sweep.cells, sweep.stylizations, strict=True)):
+    for number, (cell, stylization) in enumerate(zip(sweep.cells, sweep.stylizations, strict=True)):
         if (result := results.get(number)) is None:
             shots.append(None)
             continue
         labels = [*cell.labels, *["diverged"] * (result.loss is None)]
-        shots.append(LabelledImage(result.picture, labels, painting.alpha(result.picture)))
+        shots.append(LabelledImage(result.picture, labels, stylization.alpha(result.picture)))
     columns = 1 + max(cell.column for cell in sweep.cells)
     one_axis = len(sweep.cells) == columns
     rows = in_rows(shots) if one_axis else [shots[n : n + columns] for n in range(0, len(shots), columns)]

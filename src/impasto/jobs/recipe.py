@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Any, ClassVar
-
-from pydantic import ConfigDict, TypeAdapter
+from typing import Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.settings import roles
@@ -22,20 +19,22 @@ KEY = "impasto"
 FORMAT = 2
 """Number of the arrangement of fields, written into each recipe; `_translated` reads the earlier one."""
 
-STRICT = ConfigDict(extra="forbid", strict=True)
-
 ANEW = "start again with `overwrite` instead of `resume`"
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes."""
+    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes.
 
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    Raises `TypeError` for what isn't text.
+    """
 
     name: str
     path: str | None
     sha256: str
+
+    def __post_init__(self) -> None:
+        _check_texts(self.name, self.sha256, *(() if self.path is None else (self.path,)))
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,8 @@ class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
-    `mask` names, then those of `style_mask`.
+    `mask` names, then those of `style_mask`. Raises `TypeError` for what is of another type than declared.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     version: str
     settings: dict[str, Any]
@@ -59,6 +56,11 @@ class Recipe:
     machine: str
     masks: tuple[InputFile, ...] = ()
     schedule: tuple[ScheduledChange, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_texts(self.version, self.weights_sha256, self.torch, self.machine)
+        if not isinstance(self.settings, dict) or type(self.threads) is not int:
+            raise TypeError("a recipe has settings by their names, and a number of threads")
 
     @property
     def engine(self) -> str:
@@ -85,7 +87,7 @@ class Recipe:
                     f"{where} carries a recipe of format {written}, which this version doesn't know",
                     "use the impasto that wrote it, or a later one",
                 )
-            return _parser().validate_json(json.dumps(_translated(fields, written)))
+            return _parsed(_translated(fields, written))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ImageError(
                 f"{where} carries no impasto recipe", "use a picture that impasto wrote without `no_metadata`"
@@ -147,9 +149,21 @@ class Recipe:
         yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
 
 
-@cache
-def _parser() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)
+def _parsed(fields: dict[str, Any]) -> Recipe:
+    """A recipe from what JSON has of it; raises `TypeError`, `KeyError` or `ValueError` for anything odd."""
+    parts = {
+        "content": InputFile(**fields.pop("content")),
+        "styles": tuple(InputFile(**style) for style in fields.pop("styles")),
+        "masks": tuple(InputFile(**mask) for mask in fields.pop("masks", ())),
+        "schedule": tuple(ScheduledChange(**change) for change in fields.pop("schedule", ())),
+        "init": None if (init := fields.pop("init")) is None else InputFile(**init),
+    }
+    return Recipe(**fields, **parts)
+
+
+def _check_texts(*values: object) -> None:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("a recipe's names, versions and hashes are texts")
 
 
 def _translated(fields: dict[str, Any], written: int) -> dict[str, Any]:
