@@ -175,11 +175,13 @@ import numpy as np
 from impasto.jobs.stylization import Stylization
 from impasto.settings.settings import Settings
 from impasto.run.events import Started
+from impasto.storage import process
 size, tile, engine = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
 settings = Settings(size=size, tile=tile, engine=engine, scales=1, epochs=1, steps_per_epoch=2)
-started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
+with process.owned():
+    started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
 print(json.dumps([started.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 
@@ -203,6 +205,7 @@ import numpy as np
 from impasto.jobs.stylization import Stylization
 from impasto.settings.settings import Settings
 from impasto.run.events import Started
+from impasto.storage import process
 size, tile, optimizer = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
@@ -210,7 +213,8 @@ knobs = dict(size=size, tile=tile, optimizer=optimizer, scales=1, epochs=1, step
 knobs |= dict(history=10) if optimizer == "lbfgs" else {}
 whole = Stylization(photo, [photo[::-1].copy()], Settings(**knobs)).plan
 settings = Settings(**knobs, max_memory=f"{(whole.peak - whole.spare - 12 * photo.size // 3 * 6) // 1000000}MB")
-started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
+with process.owned():
+    started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
 assert started.folder is not None
 print(json.dumps([started.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """

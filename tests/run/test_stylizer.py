@@ -307,17 +307,17 @@ def in_files(tmp_path, monkeypatch):
 def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp_path, monkeypatch):
     change = {"size": 96, "tile": 64, "epochs": 2, "steps_per_epoch": 2} | change
     ours = result((PAINTING, 1 - PAINTING), **change)
-    assert in_files[0].most > 3 * ours.nbytes
+    assert in_files[0].peak > 3 * ours.nbytes
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
     theirs = result((PAINTING, 1 - PAINTING), **change)
-    assert in_files[1].most == 0
+    assert in_files[1].peak == 0
     assert torch.equal(ours, theirs)
 
 
 def test_a_run_in_files_has_regions_too(in_files, monkeypatch):
     ours = painted_with_masks([LEFT], PAINTING, color="keep")
-    assert in_files[0].most > 0
+    assert in_files[0].peak > 0
     monkeypatch.setattr(prospect, "make_plan", memory.make_plan)
     assert torch.equal(ours, painted_with_masks([LEFT], PAINTING, color="keep"))
 
@@ -352,7 +352,7 @@ def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
         last = event  # as who drives a run keeps it through the next step
     assert last.steps == 20
     planned = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
-    assert 0.8 * planned < in_files[0].most - held <= planned
+    assert 0.8 * planned < in_files[0].peak - held <= planned
 
 
 def test_pictures_of_a_run_in_files_belong_to_their_events(in_files):

@@ -22,12 +22,13 @@ def plan(
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto.images import io as images
-    from impasto.network import engines, weights
+    from impasto.network import weights
+    from impasto.network.engines.choice import make_engine
     from impasto.run.memory import MEGABYTE
     from impasto.run.plan import foresee
 
     pixels = images.load(Path(content), max_pixels=settings.max_pixels).pixels
-    network = engines.make(settings, weights.load(settings.weights))
+    network = make_engine(settings, weights.load(settings.weights))
     prospect = foresee(settings, network, size_of(pixels))
     found, seconds = prospect.plan, prospect.seconds
     if json:

@@ -24,8 +24,9 @@ from impasto.images import io as images
 from impasto.images.io import Picture
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.recipe import Ingredient, Recipe
-from impasto.network import engines, weights
+from impasto.network import weights
 from impasto.network.engine import Engine
+from impasto.network.engines.choice import can_run, make_engine
 from impasto.objective.targets import Remembered
 from impasto.run.events import Event, Finished
 from impasto.run.memory import Plan
@@ -36,7 +37,8 @@ from impasto.run.stylizer import Stylizer
 from impasto.settings.choices import EngineName
 from impasto.settings.schedule import Schedule, ScheduledChange
 from impasto.settings.settings import Settings
-from impasto.storage.pool import POOL, freed_memory_returned
+from impasto.storage.pool import POOL
+from impasto.storage.process import freed_memory_returned
 from impasto.storage.scratch import Scratch
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | Picture
@@ -63,7 +65,7 @@ class Network(NamedTuple):
 def load_network(settings: Settings) -> Network:
     """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
     loaded = weights.load(settings.weights)
-    return Network(engines.make(settings, loaded), Origin(loaded.source, loaded.sha256))
+    return Network(make_engine(settings, loaded), Origin(loaded.source, loaded.sha256))
 
 
 class Stylization:
@@ -173,7 +175,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
     where an input or the weights are not those of the recipe, by their SHA-256.
     """
     settings = recipe.checked_settings()
-    if not engines.can_run(settings.engine):
+    if not can_run(settings.engine):
         settings = settings.model_copy(update={"engine": EngineName.AUTO})
     painting = Stylization(
         content if content is not None else _recorded(recipe.content),

@@ -15,8 +15,9 @@ from impasto.errors import SettingsError
 from impasto.images import io as images
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.stylization import Source, fitting, open_style
-from impasto.network import engines, weights
+from impasto.network import weights
 from impasto.network.engine import Engine
+from impasto.network.engines.choice import make_engine
 from impasto.network.layers import smallest_side
 from impasto.objective.colour_mode import ColourMode
 from impasto.objective.initial_canvas import first_canvas
@@ -53,7 +54,7 @@ class Texture:
             torus(self.size, settings.style_layers)
         self.seamless = seamless
         self.style = open_style(style, settings)
-        self.network = engines.make(settings, weights.load(settings.weights))
+        self.network = make_engine(settings, weights.load(settings.weights))
         self.plan = plan_texture(settings, self.size, self.network, seamless=seamless)
         self.scratch = Scratch(self.plan.folder)
 
