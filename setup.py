@@ -4,7 +4,7 @@ import sys
 
 from setuptools import Extension, setup
 
-# Not linked to OpenMP: torch has loaded it already, see impasto.network.engines.native.library.
+# Not linked to OpenMP: torch has loaded it already, see impasto.network.engines.native_library.
 NATIVE = Extension(
     "impasto.network.engines._native",
     ["src/impasto/network/engines/native.c"],

@@ -22,6 +22,8 @@ import harness
 import pictures
 import record
 
+from impasto.storage import process
+
 SIDES = (512, 1024, 2048, 4096)
 
 
@@ -79,6 +81,7 @@ def table(runs: dict[int, list[dict[str, Any]]]) -> list[dict[str, object]]:
     return rows
 
 
+@process.owned()  # as the command line does
 def measured(side: int, content: str, style: str, steps: int, max_memory: str) -> dict[str, Any]:
     """One process's steps: wall-clock and processor seconds, peak resident memory and the plan's, in MB."""
     import resource

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pictures
 import record
 
+from impasto.storage import process
+
 if TYPE_CHECKING:
     from impasto.storage.scratch import Scratch
 
@@ -77,14 +79,14 @@ class Part:
 
     def __enter__(self) -> "Part":
         self.began = time.perf_counter()
-        self.scratch.most = self.scratch.held
+        self.scratch.peak = self.scratch.held
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         seconds, self._on = self.so_far, False
         self._thread.join()
-        tell(self.what, seconds, self.most / 1e6, self.scratch.most, self.note)
+        tell(self.what, seconds, self.most / 1e6, self.scratch.peak, self.note)
 
     def _watch(self) -> None:
         import psutil
@@ -95,6 +97,7 @@ class Part:
             time.sleep(0.01)
 
 
+@process.owned()  # as the command line does
 def one_step(chosen: argparse.Namespace) -> None:
     """From the start of a process to the first step of a run at one scale, as `impasto paint` does it."""
     import resource
@@ -118,12 +121,14 @@ def one_step(chosen: argparse.Namespace) -> None:
     tell(f"a step at {side}×{side} px", seconds, peak, plan.disk, f"{note} planned")
 
 
+@process.owned()  # as the command line does
 def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
     from impasto.images import reading, writing
     from impasto.images.size import resize
     from impasto.jobs.stylization import fitting
-    from impasto.network import engines, weights
+    from impasto.network import weights
+    from impasto.network.engines.choice import make_engine
     from impasto.run.plan import plan_memory
     from impasto.settings.settings import Settings
     from impasto.storage.scratch import Scratch
@@ -134,7 +139,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
         photo, style = (
             reading.load(path).pixels for path in pictures.prepared(Path(folder), (chosen.photo, chosen.photo))
         )
-    network = engines.make(settings, weights.load())
+    network = make_engine(settings, weights.load())
     plan = plan_memory(settings, network, (side, side))
     if chosen.quick:
         plan = replace(plan, tile=256, folder=Path(tempfile.gettempdir()))

@@ -12,8 +12,9 @@ from conftest import smooth_image, tiny_weights
 from impasto.cli.doctor import _engines
 from impasto.errors import SettingsError
 from impasto.losses.moments import gram
-from impasto.network import engines, weights
+from impasto.network import weights
 from impasto.network.engines import native_library
+from impasto.network.engines.choice import can_run, make_engine
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import Unavailable, library, why_not
 from impasto.network.layers import LAYERS, deepest
@@ -31,7 +32,7 @@ SUBSETS = [["conv1_1"], ["pool1", "conv3_2", "relu3_2"], ["pool2", "relu2_2", "c
 CASES = [
     ((33, 35), NAMES, Pooling.MAX, True),
     ((33, 35), NAMES, Pooling.AVERAGE, False),
-    *[((18, 37), [*STYLE, "conv4_2"], pooling, wide) for pooling in Pooling for wide in (True, False)],
+    *[((18, 37), [*STYLE, "conv4_2"], pooling, avx512) for pooling in Pooling for avx512 in (True, False)],
     *[((21, 34), layers, Pooling.MAX, True) for layers in SUBSETS],
     ((75, 61), STYLE, Pooling.MAX, True),
 ]
@@ -52,11 +53,11 @@ def doubles(frozen):
     return {pooling: Decided(frozen, pooling=pooling).double() for pooling in Pooling}
 
 
-def picture(height, width, seed=0):
+def image_of(height, width, seed=0):
     return smooth_image(height, width, seed, dtype=torch.float32)
 
 
-def pulls(features, seed=3):
+def random_gradients(features, seed=3):
     """A random gradient for each layer, all of one size."""
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.randn(f.shape, generator=generator) / f.detach().norm() for name, f in features.items()}
@@ -65,7 +66,7 @@ def pulls(features, seed=3):
 def gradient(network, image, layers, pulled=None):
     leaf = image.clone().requires_grad_()
     features = network.features(leaf, layers)
-    pulled = pulled or pulls(features)
+    pulled = pulled or random_gradients(features)
     return torch.autograd.grad(sum((f * pulled[name].to(f)).sum() for name, f in features.items()), leaf)[0]
 
 
@@ -97,15 +98,15 @@ def error(found, exact):
 
 @needs_native
 @pytest.mark.parametrize("below", ["pool1", "pool3"])
-def test_going_on_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_network(engine, frozen, below):
-    image, deep = picture(50, 67), ["relu4_1", "relu5_1"]
+def test_starting_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_network(engine, frozen, below):
+    image, deep = image_of(50, 67), ["relu4_1", "relu5_1"]
     start = engine.features(image, [below])[below]
     expected, found = engine.features(image, deep), engine.features(start, deep, below=below)
     assert all(torch.equal(found[name], expected[name]) for name in deep)
     torch_engine = VGG19(frozen).double()
     leaves = [start.clone().requires_grad_(), start.double().requires_grad_()]
     ours, theirs = (e.features(x, deep, below=below) for e, x in zip((engine, torch_engine), leaves, strict=True))
-    pulled = pulls(ours)
+    pulled = random_gradients(ours)
     a, b = (
         torch.autograd.grad(sum((f[n] * pulled[n].to(f[n])).sum() for n in deep), leaf)[0]
         for f, leaf in zip((ours, theirs), leaves, strict=True)
@@ -114,11 +115,11 @@ def test_going_on_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_
 
 
 @needs_native
-@pytest.mark.parametrize(("size", "layers", "pooling", "wide"), CASES)
-def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, wide):
-    if wide and library().impasto_instructions() < 2:
+@pytest.mark.parametrize(("size", "layers", "pooling", "avx512"), CASES)
+def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, avx512):
+    if avx512 and library().impasto_instructions() < 2:
         pytest.skip("this processor lacks AVX-512")
-    engine, image = NativeEngine(frozen, pooling=pooling, wide=wide), picture(*size)
+    engine, image = NativeEngine(frozen, pooling=pooling, avx512=avx512), image_of(*size)
     reference = doubles[pooling]
     reference.decisions = None
     exact = reference.features(image.double(), layers)
@@ -127,30 +128,30 @@ def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, lay
     for name in layers:
         assert error(found[name], exact[name]) < 1e-5, name
     reference.decisions = engine.features(image, NAMES[: max(NAMES.index(deepest(layers)), 1) + 1])
-    pulled = pulls(found)
+    pulled = random_gradients(found)
     now = gradient(engine, image, layers, pulled)
     assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
 
 
 @needs_native
-@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("avx512", [True, False])
 @pytest.mark.parametrize(
     ("size", "layers"),
     [*[(size, ["conv1_1"]) for size in ((1, 1), (1, 7), (6, 1), (2, 3))], ((19, 33), ["relu1_1", "relu3_1"])],
 )
-def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, wide):
-    if wide and library().impasto_instructions() < 2:
+def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, avx512):
+    if avx512 and library().impasto_instructions() < 2:
         pytest.skip("this processor lacks AVX-512")
-    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, wide=wide), picture(*size)
+    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, avx512=avx512), image_of(*size)
     reference = Decided(frozen, padding=Padding.REPLICATE).double()
     exact, found = reference.features(image.double(), layers), engine.features(image, layers)
     for name in layers:
         assert error(found[name], exact[name]) < 1e-5, name
     reference.decisions = engine.features(image, NAMES[: NAMES.index(layers[-1]) + 1])
-    pulled = pulls(found)
+    pulled = random_gradients(found)
     now = gradient(engine, image, layers, pulled)
     assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
-    plain = gradient(NativeEngine(frozen, wide=wide), image, layers, pulled)
+    plain = gradient(NativeEngine(frozen, avx512=avx512), image, layers, pulled)
     assert (now - plain)[..., :1, :].abs().max() > 0.1 * plain.abs().max()
 
 
@@ -159,10 +160,10 @@ def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, siz
 def test_the_papers_loss_equals_torchs(frozen, doubles, pooling):
     doubles[pooling].decisions = None
     goal = LossWeights(1e-3, 1.0, {"relu4_2": 1.0}, dict.fromkeys(STYLE, 0.2))
-    photo, painting, canvas = picture(32, 48, 1), picture(36, 30, 2), picture(32, 48, 3)
+    content, style, canvas = image_of(32, 48, 1), image_of(36, 30, 2), image_of(32, 48, 3)
     found = []
     for network, dtype in ((NativeEngine(frozen, pooling=pooling), torch.float32), (doubles[pooling], torch.float64)):
-        targets = measure_targets(network, goal, photo.to(dtype), [painting.to(dtype)])
+        targets = measure_targets(network, goal, content.to(dtype), [style.to(dtype)])
         found.append(Objective(network, goal, targets).evaluate(canvas.to(dtype)))
     ours, exact = found
     assert ours.loss == pytest.approx(exact.loss, rel=1e-4)
@@ -174,17 +175,17 @@ def test_features_handed_out_are_never_overwritten(engine):
     kept, copies = [], []
     for seed in range(3):
         with torch.no_grad():
-            kept.append(engine.features(picture(32, 48, seed), ["conv2_1", "relu2_1", "pool2"]))
-        kept.append(engine.features(picture(32, 48, seed).requires_grad_(), ["conv2_1", "relu2_1", "pool2"]))
+            kept.append(engine.features(image_of(32, 48, seed), ["conv2_1", "relu2_1", "pool2"]))
+        kept.append(engine.features(image_of(32, 48, seed).requires_grad_(), ["conv2_1", "relu2_1", "pool2"]))
         copies += [{name: f.detach().clone() for name, f in features.items()} for features in kept[-2:]]
-        gradient(engine, picture(32, 48, seed + 9), STYLE)
+        gradient(engine, image_of(32, 48, seed + 9), STYLE)
     for features, copy in zip(kept, copies, strict=True):
         assert all(torch.equal(features[name], copy[name]) for name in copy)
 
 
 @needs_native
-def test_a_way_back_is_still_open_after_other_pictures_went_through(engine):
-    first, second = picture(32, 48, 1).requires_grad_(), picture(40, 32, 2).requires_grad_()
+def test_a_backward_pass_is_still_possible_after_other_images_went_forward(engine):
+    first, second = image_of(32, 48, 1).requires_grad_(), image_of(40, 32, 2).requires_grad_()
     alone = gradient(engine, first.detach(), ["relu3_1"], {"relu3_1": torch.ones(())})
     features = engine.features(first, ["relu3_1"])["relu3_1"].sum()
     engine.features(second, ["relu4_1"])["relu4_1"].sum().backward()
@@ -195,45 +196,42 @@ def test_a_way_back_is_still_open_after_other_pictures_went_through(engine):
 @pytest.mark.parametrize("pooling", Pooling)
 @pytest.mark.parametrize("layers", [STYLE, ["conv1_2", "relu2_2", "pool2", "relu4_2"], ["pool1", "relu3_4", "conv5_1"]])
 def test_a_byte_an_activation_is_kept_and_the_first_of_equal_ones_takes_the_gradient(frozen, doubles, layers, pooling):
-    flat = picture(37, 51, 4)
+    flat = image_of(37, 51, 4)
     flat[..., :20] = 0.5  # where many of a pooling's four are equal
     engine, image = NativeEngine(frozen, pooling=pooling), flat.clone().requires_grad_()
     features = engine.features(image, layers)
-    way = next(iter(features.values())).grad_fn.way
-    kept = sum(marks.nbytes for marks in way._marks.values())
+    forward = next(iter(features.values())).grad_fn.network_pass
+    kept = sum(mask.nbytes for mask in forward._masks.values())
     passed = [layer for layer in LAYERS[: NAMES.index(deepest(layers)) + 1] if layer.kind == "conv"]
     shapes = engine.features(flat, [layer.name for layer in passed])
     assert kept == sum(f.numel() for f in shapes.values())
     doubles[pooling].decisions = engine.features(flat, NAMES[: NAMES.index(deepest(layers)) + 2])
-    engine.features(picture(37, 51, 5).requires_grad_(), layers)  # whose marks are others
-    pulled = pulls(features)
+    engine.features(image_of(37, 51, 5).requires_grad_(), layers)  # whose masks are others
+    pulled = random_gradients(features)
     (found,) = torch.autograd.grad(sum((f * pulled[name]).sum() for name, f in features.items()), image)
     assert error(found, gradient(doubles[pooling], flat.double(), layers, pulled)) < 1e-5
 
 
 @needs_native
-def test_memory_is_reused_from_step_to_step_and_the_way_back_takes_no_more_than_the_way_up(frozen):
+def test_memory_is_reused_from_step_to_step_and_the_backward_pass_takes_no_more_than_the_forward_one(frozen):
     engine = NativeEngine(frozen)
 
-    def held():
-        return sum(buffer.numel() for buffer in engine.memory._free)
-
     with torch.no_grad():
-        engine.features(picture(64, 64), STYLE)
-    quiet = held()
-    gradient(engine, picture(64, 64), STYLE)
-    after_one = held()
+        engine.features(image_of(64, 64), STYLE)
+    quiet = engine.buffer_bytes
+    gradient(engine, image_of(64, 64), STYLE)
+    after_one = engine.buffer_bytes
     for seed in range(3):
-        gradient(engine, picture(64, 64, seed), STYLE)
-    assert held() == after_one <= 1.1 * quiet
-    gradient(engine, picture(48, 32), STYLE)
-    assert held() == after_one
+        gradient(engine, image_of(64, 64, seed), STYLE)
+    assert engine.buffer_bytes == after_one <= 1.1 * quiet
+    gradient(engine, image_of(48, 32), STYLE)
+    assert engine.buffer_bytes == after_one
 
 
 @needs_native
 def test_runs_repeat_to_the_bit_whatever_the_number_of_threads(engine):
-    image = picture(72, 88)
-    pulled = pulls(engine.features(image, STYLE))
+    image = image_of(72, 88)
+    pulled = random_gradients(engine.features(image, STYLE))
     threads, found = torch.get_num_threads(), []
     try:
         for n in (1, 2, 3, 1):
@@ -245,16 +243,16 @@ def test_runs_repeat_to_the_bit_whatever_the_number_of_threads(engine):
 
 
 @needs_native
-def test_two_engines_paint_in_two_threads_at_once(frozen, engine):
-    images = [picture(40, 56, seed) for seed in (1, 2)]
+def test_two_engines_compute_in_two_threads_at_once(frozen, engine):
+    images = [image_of(40, 56, seed) for seed in (1, 2)]
     alone = [gradient(engine, image, STYLE) for image in images]
     together: list = [None, None]
 
-    def paint(n):
+    def compute(n):
         mine = NativeEngine(frozen)
         together[n] = [gradient(mine, images[n], STYLE) for _ in range(3)]
 
-    threads = [threading.Thread(target=paint, args=(n,)) for n in range(2)]
+    threads = [threading.Thread(target=compute, args=(n,)) for n in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -265,14 +263,14 @@ def test_two_engines_paint_in_two_threads_at_once(frozen, engine):
 @needs_native
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of loaded libraries")
 def test_torch_and_the_engine_share_one_openmp_runtime(engine):
-    gradient(engine, picture(32, 32), ["relu1_1"])
+    gradient(engine, image_of(32, 32), ["relu1_1"])
     loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
     assert len([path for path in loaded if re.match(r"lib(g|i)?omp", Path(path).name)]) == 1
 
 
 @needs_native
 def test_a_canvas_that_is_no_number_is_noticed(engine):
-    broken = picture(32, 32)
+    broken = image_of(32, 32)
     broken[0, 1, 7, 9] = float("nan")
     assert all(f.isnan().any() for f in engine.features(broken, STYLE).values())
 
@@ -281,11 +279,11 @@ def test_a_canvas_that_is_no_number_is_noticed(engine):
 @pytest.mark.parametrize(
     ("image", "layers", "sentence"),
     [
-        (picture(32, 32), ["relu6_1"], "'relu6_1' is not a layer of this network"),
-        (picture(32, 32), ["prob"], "'prob' is not a layer of this network"),
-        (picture(15, 40), ["relu5_1"], "The picture is 40×15 px but relu5_1 needs at least 16 px"),
+        (image_of(32, 32), ["relu6_1"], "'relu6_1' is not a layer of this network"),
+        (image_of(32, 32), ["prob"], "'prob' is not a layer of this network"),
+        (image_of(15, 40), ["relu5_1"], "The picture is 40×15 px but relu5_1 needs at least 16 px"),
         (smooth_image(32, 32), ["relu1_1"], "takes one float32 picture on the CPU"),
-        (picture(32, 32).expand(2, 3, 32, 32), ["relu1_1"], "takes one float32 picture on the CPU"),
+        (image_of(32, 32).expand(2, 3, 32, 32), ["relu1_1"], "takes one float32 picture on the CPU"),
     ],
 )
 def test_what_it_cannot_run_is_refused(engine, image, layers, sentence):
@@ -295,15 +293,15 @@ def test_what_it_cannot_run_is_refused(engine, image, layers, sentence):
 
 @needs_native
 def test_auto_takes_it_where_it_can_run(frozen):
-    assert engines.make(Settings(), frozen).name is EngineName.NATIVE
-    assert engines.make(Settings(engine="torch"), frozen).name is EngineName.TORCH
+    assert make_engine(Settings(), frozen).name is EngineName.NATIVE
+    assert make_engine(Settings(engine="torch"), frozen).name is EngineName.TORCH
     for engine, padding in (("torch", "zero"), ("native", "zero"), ("torch", "replicate"), ("native", "replicate")):
-        made = engines.make(Settings(engine=engine, padding=padding), frozen)
+        made = make_engine(Settings(engine=engine, padding=padding), frozen)
         assert isinstance(made, VGG19 | NativeEngine)
         assert made.padding == padding
-    assert engines.make(Settings(), tiny_weights()).name is EngineName.TORCH
+    assert make_engine(Settings(), tiny_weights()).name is EngineName.TORCH
     with pytest.raises(SettingsError, match="'native', but it needs layers with a multiple of 32 channels"):
-        engines.make(Settings(engine="native"), tiny_weights())
+        make_engine(Settings(engine="native"), tiny_weights())
 
 
 def test_without_the_library_torch_runs_and_doctor_says_why(monkeypatch):
@@ -311,11 +309,11 @@ def test_without_the_library_torch_runs_and_doctor_says_why(monkeypatch):
         raise Unavailable("it wasn't built")
 
     monkeypatch.setattr(native_library, "library", missing)
-    assert engines.make(Settings(), tiny_weights()).name is EngineName.TORCH
-    assert not engines.can_run("native")
+    assert make_engine(Settings(), tiny_weights()).name is EngineName.TORCH
+    assert not can_run("native")
     assert _engines()["why_not_native"] == "it wasn't built"
-    with pytest.raises(SettingsError, match="--engine is 'native', but it wasn't built: use --engine torch or auto"):
-        engines.make(Settings(engine="native"), tiny_weights())
+    with pytest.raises(SettingsError, match="engine is 'native', but it wasn't built: use engine torch or auto"):
+        make_engine(Settings(engine="native"), tiny_weights())
 
 
 @pytest.mark.parametrize("last", [False, True])
@@ -329,20 +327,20 @@ def test_the_gram_matrix_has_its_exact_gradient_for_any_that_arrives(last):
 
 
 def test_native_on_another_device_is_a_conflict():
-    with pytest.raises(SettingsError, match="--engine is 'native', which runs on the CPU, but --device is 'cuda'"):
+    with pytest.raises(SettingsError, match=r"engine is 'native', which runs on the CPU, but (--)?device is 'cuda'"):
         Settings(engine="native", device="cuda")
 
 
 @pytest.mark.parametrize("knobs", [{"precision": "bfloat16"}, {"compile": True}])
 def test_native_refuses_what_only_torch_can_do_and_auto_then_takes_torch(knobs, frozen):
-    with pytest.raises(SettingsError, match="--engine is 'native', which computes in float32"):
+    with pytest.raises(SettingsError, match="engine is 'native', which computes in float32"):
         Settings(engine="native", **knobs)
-    assert engines.make(Settings(device="cpu", **knobs), frozen).name == EngineName.TORCH
+    assert make_engine(Settings(device="cpu", **knobs), frozen).name == EngineName.TORCH
 
 
 def test_tf32_is_refused_where_there_is_no_cuda(frozen):
-    with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but --device is 'cpu'"):
+    with pytest.raises(SettingsError, match=r"precision is 'tf32', which only CUDA has, but (--)?device is 'cpu'"):
         Settings(precision="tf32", device="cpu")
     if not torch.cuda.is_available():
-        with pytest.raises(SettingsError, match="--precision is 'tf32', which only CUDA has, but the device is"):
-            engines.make(Settings(precision="tf32"), frozen)
+        with pytest.raises(SettingsError, match="precision is 'tf32', which only CUDA has, but the device is"):
+            make_engine(Settings(precision="tf32"), frozen)

@@ -16,7 +16,8 @@ from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.writing import to_pil
 from impasto.jobs.stylization import Stylization, load_network
-from impasto.network import engines, weight_files, weights
+from impasto.network import weight_files, weights
+from impasto.network.engines.choice import choose_device, make_engine
 from impasto.network.engines.native_library import why_not
 from impasto.network.vgg import VGG19
 from impasto.run import memory
@@ -286,7 +287,7 @@ def test_average_pooling_is_smoother_from_noise():
     rough = {}
     for pooling in ("max", "average"):
         chosen = settings(init="noise", pooling=pooling, epochs=1, steps_per_epoch=12, size=48)
-        *_, last = Stylizer(chosen, network=engines.make(chosen, real)).paint(PHOTO, [dots / 255])
+        *_, last = Stylizer(chosen, network=make_engine(chosen, real)).paint(PHOTO, [dots / 255])
         assert isinstance(last, Finished)
         rough[pooling] = roughness(last.picture)
     assert rough["average"] < 0.8 * rough["max"]
@@ -333,21 +334,21 @@ def test_auto_takes_the_best_device_there_is_and_one_that_is_missing_is_refused(
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.cuda, "device_count", lambda cuda=cuda: int(cuda))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
-        assert engines.choose_device("auto").type == best
-        assert engines.choose_device("cpu").type == "cpu"
+        assert choose_device("auto").type == best
+        assert choose_device("cpu").type == "cpu"
         for name, there in (("cuda", cuda), ("cuda:0", cuda), ("cuda:1", False), ("mps", mps)):
             if there:
-                assert str(engines.choose_device(name)) == name
+                assert str(choose_device(name)) == name
             else:
-                with pytest.raises(SettingsError, match=f"--device is '{name}', which this machine doesn't have"):
-                    engines.choose_device(name)
+                with pytest.raises(SettingsError, match=f"device is '{name}', which this machine doesn't have"):
+                    choose_device(name)
 
 
 @pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
 def test_both_engines_paint_the_same_picture():
     chosen, real = settings(size=48, optimizer="gd", epochs=1), weights.load()
     ours, theirs = (
-        paint(network=engines.make(chosen.model_copy(update={"engine": name}), real), **chosen.model_dump())[-1].picture
+        paint(network=make_engine(chosen.model_copy(update={"engine": name}), real), **chosen.model_dump())[-1].picture
         for name in ("native", "torch")
     )
     assert (ours - theirs).abs().max() < 0.02  # a tie at a ReLU may fall the other way
@@ -357,7 +358,7 @@ def test_both_engines_paint_the_same_picture():
 
 def test_bfloat16_paints_nearly_the_same_picture():
     exact, coarse = (
-        result(network=engines.make(settings(precision=precision), TINY), epochs=1)
+        result(network=make_engine(settings(precision=precision), TINY), epochs=1)
         for precision in ("float32", "bfloat16")
     )
     assert 0 < (exact - coarse).abs().mean() < 0.2 * (exact - PHOTO).abs().mean()
@@ -366,7 +367,7 @@ def test_bfloat16_paints_nearly_the_same_picture():
 def test_compiling_hands_the_network_to_torch_and_changes_nothing_else(monkeypatch):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda run: compiled.append(run) or run)
-    plain, other = (result(network=engines.make(settings(compile=on), TINY)) for on in (False, True))
+    plain, other = (result(network=make_engine(settings(compile=on), TINY)) for on in (False, True))
     assert len(compiled) == 1
     assert torch.equal(plain, other)
 

@@ -220,7 +220,7 @@ def test_canvases_in_files_are_the_same_to_the_bit_as_canvases_in_memory(name, d
         canvas, losses = run(optimizer, in_type(Bowl(20, smooth_image(*SIZE))), first, 8)
         bigger, more = run(optimizer.resized((24, 32)), in_type(Bowl(20, smooth_image(24, 32))), second, 3)
         found.append((canvas, bigger, losses, more))
-        assert (scratch.most > 0) == (folder is not None)
+        assert (scratch.peak > 0) == (folder is not None)
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
     assert found[0][2:] == found[1][2:]

@@ -55,8 +55,7 @@ def test_much_larger_memory_is_not_used_up_and_smaller_gives_way_to_larger():
         assert pool.empty(4 * MANY).data_ptr() == large
         pool.empty(8 * MANY)
         pool.empty(8 * MANY)
-        pool._take(0)  # sorts what came back
-        assert sum(free.numel() for free in pool._free) <= 9 * MANY
+        assert pool.nbytes <= 9 * 4 * MANY
 
 
 def test_nothing_is_kept_after_the_last_run_nor_outside_of_one():
@@ -67,10 +66,9 @@ def test_nothing_is_kept_after_the_last_run_nor_outside_of_one():
     late.fill_(1.0)
     del late
     gc.collect()
-    assert not pool._free
-    assert not pool._returned
-    assert pool.empty(MANY).storage_offset() == 0
-    assert not pool._returned
+    assert pool.nbytes == 0
+    pool.empty(MANY)
+    assert pool.nbytes == 0
 
 
 def test_only_float32_on_the_cpu_is_pooled():
@@ -81,11 +79,10 @@ def test_only_float32_on_the_cpu_is_pooled():
 
 
 HOLES = """
-import sys, psutil, torch
-from impasto.run.memory import Plan
-from impasto.jobs.stylization import fitting
+import contextlib, sys, psutil, torch
+from impasto.storage import process
 torch.ones(2**21)  # freed: from now on the library takes pieces of 8 MB from its heap
-with fitting(Plan((64, 64), int(sys.argv[1]) or None, 0, 0, 0)):
+with process.owned() if sys.argv[1] == "owned" else contextlib.nullcontext(), process.freed_memory_returned():
     before = psutil.Process().memory_info().rss
     pieces = [torch.ones(2**19 + 2**12 * i) for i in range(100)]  # 2 to 4 MB each
     del pieces[:-1:2]
@@ -94,27 +91,26 @@ with fitting(Plan((64, 64), int(sys.argv[1]) or None, 0, 0, 0)):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's C library")
-def test_in_tiles_what_is_freed_goes_back_at_once():
+def test_what_is_freed_goes_back_at_once_in_a_process_of_impastos_own_and_in_no_other():
     held = [
-        float(subprocess.run([sys.executable, "-c", HOLES, tile], capture_output=True, text=True, check=True).stdout)
-        for tile in ("64", "0")
+        float(subprocess.run([sys.executable, "-c", HOLES, whose], capture_output=True, text=True, check=True).stdout)
+        for whose in ("owned", "not owned")
     ]
     assert held[0] < 1.2
     assert held[1] > 1.6
 
 
 @pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
-def test_where_canvases_are_in_files_one_storeys_memory_is_not_kept_for_the_next(tmp_path, monkeypatch):
+def test_where_canvases_are_in_files_one_stages_memory_is_not_kept_for_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr(allocation, "LARGE", 1)
-    picture, rising = smooth_image(96, 96, dtype=torch.float32), split_into_stages((96, 96), ("relu1_1", "relu4_1"), 32)
+    image, stages = smooth_image(96, 96, dtype=torch.float32), split_into_stages((96, 96), ("relu1_1", "relu4_1"), 32)
     free = []
     with POOL.kept():
         for folder in (None, tmp_path):
             engine = NativeEngine(weights.load())
-            for look in TiledNetwork(engine, rising, picture, Scratch(folder)).forward():
-                if look.stage is rising[1]:
-                    POOL._take(0)  # sorts what came back
-                    free.append(sum(tensor.nbytes for tensor in POOL._free))
+            for activations in TiledNetwork(engine, stages, image, Scratch(folder)).forward():
+                if activations.stage is stages[1]:
+                    free.append(POOL.nbytes)
                     break
             POOL.trim()
     assert free[1] < free[0]

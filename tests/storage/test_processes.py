@@ -69,7 +69,7 @@ import multiprocessing, os, signal, sys, threading
 import numpy as np
 import torch
 from impasto import Settings, Stylizer, stylize
-from impasto.network import engines
+from impasto.network.engines.choice import make_engine
 from impasto.network import weights
 
 QUICK = dict(size=48, epochs=1, steps_per_epoch=2, scales=1, device="cpu", engine=sys.argv[1])
@@ -104,7 +104,7 @@ if __name__ == "__main__":
     thread.join()
     print("forked by a thread", *found)
 
-    stylizer = Stylizer(settings := Settings(**QUICK), network=engines.make(settings, frozen))
+    stylizer = Stylizer(settings := Settings(**QUICK), network=make_engine(settings, frozen))
     picture = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     whole = list(stylizer.paint(picture, [picture]))[-1].picture
     run = stylizer.paint(picture, [picture])

@@ -15,7 +15,7 @@ from conftest import smooth_image
 from impasto.errors import ImpastoError
 from impasto.images.size import resize
 from impasto.storage import scratch
-from impasto.storage.scratch import Scratch, in_memory, resample, usual_folder
+from impasto.storage.scratch import Scratch, default_folder, in_memory, resample
 
 LIKE = torch.empty(0)
 MEGABYTES = 40
@@ -30,7 +30,7 @@ def narrow(monkeypatch):
 @pytest.fixture
 def disk():
     """A folder on a disk, or in memory where the system has none."""
-    return usual_folder() or Path("/tmp")
+    return default_folder() or Path("/tmp")
 
 
 def big(disk: Path) -> tuple[Scratch, torch.Tensor]:
@@ -42,7 +42,7 @@ def test_in_memory_nothing_is_put_into_files():
     ordinary = Scratch()
     tensor = ordinary.empty((3, 2**18), LIKE)
     assert tensor.shape == (3, 2**18)
-    assert ordinary.most == ordinary.held == 0
+    assert ordinary.peak == ordinary.held == 0
 
 
 def test_small_tensors_stay_in_memory_and_large_ones_live_in_files_as_long_as_they_are_used(disk):
@@ -57,24 +57,24 @@ def test_small_tensors_stay_in_memory_and_large_ones_live_in_files_as_long_as_th
     assert files.held == 3 * 2**20
     view.fill_(1)
     del view
-    assert (files.held, files.most) == (0, 3 * 2**20)
+    assert (files.held, files.peak) == (0, 3 * 2**20)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here resident memory is known to shrink")
-def test_what_rests_leaves_memory_and_is_still_there(disk):
+def test_what_is_evicted_leaves_memory_and_is_still_there(disk):
     files, tensor = big(disk)
     tensor.copy_(torch.arange(MEGABYTES)[:, None])
     full = psutil.Process().memory_info().rss
-    files.rest()
+    files.evict()
     assert full - psutil.Process().memory_info().rss > 0.9 * MEGABYTES * 2**20
     assert torch.equal(tensor[:, 12345], torch.arange(MEGABYTES, dtype=torch.float32))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here resident memory is known to shrink")
-def test_walking_through_a_file_never_holds_more_than_a_few_bands(disk, monkeypatch):
+def test_work_on_a_file_never_holds_more_than_a_few_bands(disk, monkeypatch):
     monkeypatch.setattr(Scratch, "BAND", 2**20)
     files, tensor = big(disk)
-    files.rest()
+    files.evict()
     before = psutil.Process().memory_info().rss
     most = 0
     for (piece,) in files.pieces(tensor):
@@ -153,7 +153,7 @@ def test_work_by_rows_is_the_work_on_the_whole(place, narrow, tmp_path):
     assert torch.equal(where.map_rows(torch.mul, 3, image, mask), image * mask)
     grey = where.map_rows(lambda x: x.sum(dim=1, keepdim=True), 1, image)
     assert torch.equal(grey, image.sum(dim=1, keepdim=True))
-    assert where.most > 0 or place == "memory"
+    assert where.peak > 0 or place == "memory"
 
 
 def test_in_memory_one_band_is_the_functions_own_result():
@@ -165,7 +165,7 @@ def test_in_memory_one_band_is_the_functions_own_result():
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 1, 2)])
-def test_parts_are_taken_from_files_and_put_back(order, narrow, tmp_path):
+def test_parts_are_read_from_files_and_written_back(order, narrow, tmp_path):
     files = Scratch(tmp_path)
     whole = files.zeros([(1, 3, 20, 30)[i] for i in order], LIKE)
     whole = whole.permute([order.index(i) for i in range(4)])
@@ -185,7 +185,7 @@ def test_resizing_in_files_is_torchs_own_to_the_bit(mode, to, narrow, tmp_path):
     files = Scratch(tmp_path)
     found = resample(picture, to, mode, files)
     assert torch.equal(found, F.interpolate(picture, size=to, mode=mode, antialias=True))
-    assert files.most > 0 or to == (40, 60)
+    assert files.peak > 0 or to == (40, 60)
     assert torch.equal(resize(picture, to, files), resize(picture, to))
 
 
@@ -201,6 +201,6 @@ def test_folders_that_are_in_memory_are_known_and_avoided(tmp_path, monkeypatch)
     assert in_memory(memory / "nested")
     assert not in_memory(disk)
     monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(memory))
-    assert usual_folder() == Path("/var/tmp")
+    assert default_folder() == Path("/var/tmp")
     monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(disk))
-    assert usual_folder() == disk
+    assert default_folder() == disk

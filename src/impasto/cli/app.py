@@ -23,6 +23,7 @@ from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.cli.texture import texture
 from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
+from impasto.storage import process
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -41,6 +42,7 @@ for command in (resume, texture, reconstruct, plan, presets, swatches, weights, 
     app.command(command)
 
 
+@process.owned()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the process's own) and return its exit code."""
     prepare()

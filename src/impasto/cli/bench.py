@@ -37,10 +37,10 @@ def bench(*, json: Annotated[bool, Parameter(help="Print the figures as one JSON
     note("Close other programs: they share the processor, and the figures would show it.")
     import torch
 
-    from impasto.network import engines
+    from impasto.network.engines.choice import can_run
 
     gflops = 2 * SIDE**3 / _seconds(_product()) / 1e9
-    names = [name for name in EngineName if name is not EngineName.AUTO and engines.can_run(name)]
+    names = [name for name in EngineName if name is not EngineName.AUTO and can_run(name)]
     steps = {size: _steps(names, size) for size in SIZES}
     best = min(names, key=lambda name: steps[SIZES[-1]][name])
     figures: dict[str, Any] = {

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from impasto.cli.outputs import Outputs, measures_of, resume_command
@@ -17,6 +15,7 @@ from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.errors import DivergedError, ImpastoError
 from impasto.run.events import EpochDone, Event, Finished, Restarted, Started, Stepped
 from impasto.storage.files import quoted, reason, remove_drafts, write_atomically
+from impasto.storage.process import Interruption
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,44 +25,6 @@ if TYPE_CHECKING:
     from impasto.report.figure import Report
     from impasto.report.record import Recorder
     from impasto.settings.settings import Settings
-
-
-class Interruption:
-    """Ctrl-C, SIGTERM or SIGHUP while this is entered: the first is noted in `signal`, the second quits at once.
-
-    SIGHUP, which tells of a lost terminal, is left alone where nohup made it ignored.
-    """
-
-    CAUGHT = tuple(
-        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __enter__(self) -> Interruption:
-        self._before = {
-            number: signal.signal(number, self._note)
-            for number in self.CAUGHT
-            if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN
-        }
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @property
-    def code(self) -> int:
-        """The exit code that tells of the signal."""
-        return 128 + (self.signal or signal.SIGINT)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise SystemExit(128 + number)
-        self.signal = number
 
 
 @dataclass

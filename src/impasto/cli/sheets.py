@@ -14,7 +14,6 @@ from cyclopts import Parameter
 
 from impasto.cli import outputs
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.running import Interruption
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import DivergedError, ImpastoError
@@ -22,6 +21,7 @@ from impasto.run.events import Finished
 from impasto.settings.grid import Cell
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
+from impasto.storage.process import Interruption
 
 if TYPE_CHECKING:
     from torch import Tensor

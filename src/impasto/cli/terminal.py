@@ -51,12 +51,7 @@ def note(text: str) -> None:
 
 
 def prepare() -> None:
-    """Let stdout take file names that aren't valid text, and signs that its encoding doesn't have.
-
-    Before torch is loaded, also let its threads wait for each other without spinning for long: beside another busy
-    program that makes a step 1.2 to 1.5 times as fast, alone it costs 2 to 5 % (docs/decisions/0004-native-engine.md).
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    """Let stdout take file names that aren't valid text, and signs that its encoding doesn't have."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell, as in `impasto … >&-`
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115

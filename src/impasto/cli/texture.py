@@ -13,10 +13,11 @@ from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.outputs import Outputs, inputs
 from impasto.cli.progress import following
-from impasto.cli.running import Interruption, Progress, tell_result
+from impasto.cli.running import Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import SettingsError
 from impasto.settings.texture import texture_settings
+from impasto.storage.process import Interruption
 
 if TYPE_CHECKING:
     from impasto.jobs.texture import Texture

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 from impasto.errors import ImpastoError
 from impasto.run.plan import RunPlan
-from impasto.storage.pool import POOL, freed_memory_returned
+from impasto.storage.pool import POOL
+from impasto.storage.process import freed_memory_returned
 
 
 @contextmanager

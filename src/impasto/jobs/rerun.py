@@ -9,7 +9,7 @@ from impasto.images.reading import SourceImage
 from impasto.jobs.inputs import Source
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
-from impasto.network.engines import can_run
+from impasto.network.engines.choice import can_run
 from impasto.settings.choices import EngineName
 
 

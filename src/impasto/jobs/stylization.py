@@ -21,7 +21,7 @@ from impasto.jobs.memory import within_memory
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.network import weights
 from impasto.network.engine import Engine
-from impasto.network.engines import make as make_engine
+from impasto.network.engines.choice import make_engine
 from impasto.objective.inputs import Inputs
 from impasto.objective.stylization import StylizationProblem
 from impasto.objective.targets import MeasuredTargets

@@ -12,9 +12,9 @@ from impasto.network.engine import EngineCost, PassCost, check_request
 from impasto.network.layers import CLASSIFIER_LAYERS, LAYERS, ORDER, Layer
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Padding, Pooling, Precision
-from impasto.storage import process as forks
+from impasto.storage import process
 
-forks.make_forks_safe()
+process.make_forks_safe()
 
 AVERAGE_POOLING_GAIN = {"pool1": 1.14, "pool2": 1.56, "pool3": 1.36, "pool4": 1.88, "pool5": 1.59}
 """What average-pooled values are multiplied by, so that deeper layers see magnitudes like those they were trained on.
@@ -68,7 +68,7 @@ class VGG19(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are, and pictures have to be."""
+        """Where its weights are, and images have to be."""
         return self.get_buffer("mean").device
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:

@@ -44,7 +44,9 @@ def as_safetensors(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> b
 
 def fault(path: Path, what: str) -> WeightsError:
     """A sentence on a file that is not to be used, with the cure."""
-    return WeightsError(f"{path} {what}: get the file again, or use the weights 'embedded'.")
+    return WeightsError(
+        f"{path} {what}", "get the file again, or use the weights 'embedded'", knob="weights", value=str(path)
+    )
 
 
 def _shapes(*, classifier: bool) -> dict[str, tuple[int, ...]]:
@@ -146,8 +148,7 @@ def _keras(data: bytes, path: Path) -> Contents:
     try:
         import h5py
     except ImportError:
-        cure = "pip install 'impasto[keras]'"
-        raise WeightsError(f"h5py, which reads Keras files, is not installed: {cure}") from None
+        raise WeightsError("h5py, which reads Keras files, is not installed", "pip install 'impasto[keras]'") from None
     names, shapes, tensors = _keras_names(), _shapes(classifier=True), {}
     datasets: dict[str, h5py.Dataset] = {}
     with h5py.File(io.BytesIO(data), "r") as file:

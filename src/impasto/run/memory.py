@@ -20,7 +20,7 @@ from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, sp
 from impasto.network.tiles import stride
 from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import MEGABYTE, Scratch, in_memory, usual_folder
+from impasto.storage.scratch import MEGABYTE, Scratch, default_folder, in_memory
 
 SHARE_OF_FREE = 0.7
 """Part of the free memory that a run may take when no budget is given."""
@@ -160,7 +160,7 @@ def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available:
 def scratch_folder(settings: Settings) -> Path | None:
     """Where files of canvases may be put, None where no disk is at hand; raises `SettingsError` for an unfit folder."""
     if settings.scratch == "auto":
-        return usual_folder()
+        return default_folder()
     folder = Path(settings.scratch).absolute()
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise SettingsError(

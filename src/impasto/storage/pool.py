@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
 import weakref
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -22,24 +21,38 @@ WASTE = 1.5
 """A tensor may lie in memory that is larger than itself by this factor."""
 
 
-M_MMAP_THRESHOLD, USUAL_MOST = -3, 32 * 2**20
-"""mallopt's parameter, from <malloc.h>, and the threshold that the library doesn't exceed by itself."""
+class FreeList:
+    """Buffers of float32 on the CPU that wait to be used again; not safe to share between threads.
 
-
-@contextmanager
-def freed_memory_returned() -> Iterator[None]:
-    """What is freed of large memory goes to the system at once while the block runs, under GNU's C library.
-
-    By itself it keeps pieces of up to 32 MB in its heap, where tiles of many sizes leave holes that nothing fits in.
+    With `waste`, a buffer is only used for what takes at least that part of it: size ≤ waste · needed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE)
-    try:
-        yield
-    finally:
-        if mallopt is not None:
-            mallopt(M_MMAP_THRESHOLD, USUAL_MOST)
+
+    def __init__(self, waste: float = inf) -> None:
+        self._waste = waste
+        self._free: list[Tensor] = []  # by size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that wait here."""
+        return sum(buffer.nbytes for buffer in self._free)
+
+    def take(self, size: int) -> Tensor:
+        """A flat buffer of at least `size` numbers, of any content: the smallest that fits, or a new one."""
+        at = bisect_left(self._free, size, key=Tensor.numel)
+        if at < len(self._free) and self._free[at].numel() <= self._waste * size:
+            return self._free.pop(at)
+        if at:
+            self._free.pop(at - 1)  # the largest of those that are too small: the new one takes its place
+        return torch.empty(size)
+
+    def give_back(self, tensor: Tensor) -> None:
+        """Let the buffer that a tensor lies in be used again."""
+        buffer = tensor.new_empty(0).set_(tensor.untyped_storage())
+        self._free.insert(bisect_left(self._free, buffer.numel(), key=Tensor.numel), buffer)
+
+    def clear(self) -> None:
+        """Give all of them to the system."""
+        self._free.clear()
 
 
 class Pool:
@@ -48,7 +61,7 @@ class Pool:
     def __init__(self) -> None:
         self._users = 0
         self._lock = threading.Lock()
-        self._free: list[Tensor] = []  # by size
+        self._free = FreeList(WASTE)
         self._returned: deque[Tensor] = deque()  # a tensor may die at any moment, also while the lock is held
 
     @contextmanager
@@ -63,6 +76,13 @@ class Pool:
                 self._users -= 1
             if not self._users:
                 self.trim()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept for tensors to come."""
+        with self._lock:
+            self._collect()
+            return self._free.nbytes
 
     def trim(self) -> None:
         """Give what is free to the system: what comes now has other sizes."""
@@ -100,15 +120,13 @@ class Pool:
 
     def _take(self, size: int) -> Tensor:
         with self._lock:
-            while self._returned:
-                whole = self._returned.popleft()
-                self._free.insert(bisect_left(self._free, whole.numel(), key=Tensor.numel), whole)
-            at = bisect_left(self._free, size, key=Tensor.numel)
-            if at < len(self._free) and self._free[at].numel() <= WASTE * size:
-                return self._free.pop(at)
-            if at:
-                self._free.pop(at - 1)  # the largest of those that are too small: the new one takes its place
-        return torch.empty(size)
+            self._collect()
+            return self._free.take(size)
+
+    def _collect(self) -> None:
+        """Put what came back where it is looked for; with the lock held."""
+        while self._returned:
+            self._free.give_back(self._returned.popleft())
 
     def _take_back(self, whole: Tensor) -> None:
         if self._users:

@@ -1,15 +1,146 @@
-"""Stylization in a process that was forked off one that has painted: without this, it would wait for ever."""
+"""Everything that impasto changes for a whole process: the C library's memory, OpenMP, signal handlers, forks.
+
+In a program that uses impasto as a library, the process is that program's: nothing here happens to it unless it asks.
+Whoever owns the process, as the command line does, says so by `owned`. Only fork safety is on for everybody: promised
+to libraries too, it acts at a fork alone, and without it a child would wait for ever. No torch is imported here.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from types import FrameType, TracebackType
 
-import torch
+SPIN_COUNT = "3000"
+"""How often a thread of GNU's OpenMP looks for work before it sleeps; by itself some 10^10 times.
 
-SOFT = 1
-"""OpenMP 5.0, 3.2.44: omp_pause_soft, keep the settings and give up the rest."""
+Beside another busy program that makes a step 1.2 to 1.5 times as fast, alone it costs 2 to 5 %
+(docs/decisions/0004-native-engine.md).
+"""
+
+M_MMAP_THRESHOLD = -3
+"""mallopt's parameter, from <malloc.h>."""
+
+RETURNED, USUALLY_RETURNED = 2**20, 32 * 2**20
+"""Bytes from which on freed memory goes to the system at once, and the most that the library sets by itself."""
+
+OMP_PAUSE_SOFT = 1
+"""OpenMP 5.0, 3.2.44: keep the settings and give up the rest."""
+
+
+class _Nested:
+    """How many blocks, nested or overlapping in threads, want something to be in force."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+    def enter(self) -> bool:
+        """Whether the one that enters is the first; with the lock held."""
+        self.users += 1
+        return self.users == 1
+
+    def leave(self) -> bool:
+        """Whether the one that leaves was the last; with the lock held."""
+        self.users -= 1
+        return self.users == 0
+
+
+_owners, _returning = _Nested(), _Nested()
+
+
+@contextmanager
+def owned() -> Iterator[None]:
+    """Say that this process is impasto's own while the block runs; blocks may be nested and overlap.
+
+    Entered before torch is loaded, it also lets OpenMP's threads wait for each other without spinning for long, unless
+    the environment says how long. After the last block the environment is as before.
+    """
+    with _owners.lock:
+        if _owners.enter() and "GOMP_SPINCOUNT" not in os.environ:
+            os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
+            _set_by_us.append("GOMP_SPINCOUNT")
+    try:
+        yield
+    finally:
+        with _owners.lock:
+            if _owners.leave():
+                while _set_by_us:
+                    os.environ.pop(_set_by_us.pop(), None)
+
+
+_set_by_us: list[str] = []  # variables of the environment
+
+
+@contextmanager
+def freed_memory_returned() -> Iterator[None]:
+    """What is freed of large memory goes to the system at once while the block runs, under GNU's C library.
+
+    By itself it keeps pieces of up to 32 MB in its heap, where tiles of many sizes leave holes that nothing fits in.
+    Does nothing in a process that isn't `owned`. Blocks may be nested and overlap; the last restores what was usual.
+    """
+    if not _owners.users:
+        yield
+        return
+    with _returning.lock:
+        if _returning.enter():
+            _set_mmap_threshold(RETURNED)
+    try:
+        yield
+    finally:
+        with _returning.lock:
+            if _returning.leave():
+                _set_mmap_threshold(USUALLY_RETURNED)
+
+
+def _set_mmap_threshold(size: int) -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, size)
+
+
+class Interruption:
+    """Ctrl-C, SIGTERM or SIGHUP while this is entered: the first is noted in `signal`, the second quits at once.
+
+    SIGHUP, which tells of a lost terminal, is left alone where nohup made it ignored. Enter it in the main thread.
+    """
+
+    CAUGHT = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __enter__(self) -> Interruption:
+        self._before = {
+            number: signal.signal(number, self._note)
+            for number in self.CAUGHT
+            if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def code(self) -> int:
+        """The exit code that tells of the signal."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise SystemExit(128 + number)
+        self.signal = number
 
 
 @cache
@@ -18,13 +149,26 @@ def make_forks_safe() -> None:
 
     A forked child has one thread, but GNU's OpenMP goes on believing in the ones that its parent had, and waits for
     them at its first loop. So they are ended just before a fork; the next loop, there and here, starts new ones. A
-    runtime that can't end them (before GCC 9) makes do with one thread in the child. Fork while no other thread is
-    painting: the locks that it holds in torch stay closed in the child.
+    runtime that can't end them (before GCC 9) makes do with one thread in the child. Fork while no other thread
+    computes: the locks that it holds in torch stay closed in the child. To be called where torch is loaded.
     """
     if not hasattr(os, "register_at_fork"):
         return
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
     if pause is None:
-        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+        os.register_at_fork(after_in_child=_use_one_thread)
     else:
-        os.register_at_fork(before=lambda: pause(SOFT))
+        os.register_at_fork(before=lambda: pause(OMP_PAUSE_SOFT))
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let cuDNN round to TF32 or not: torch has one such switch for the process; set where `precision` says which."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = allowed

@@ -1,7 +1,7 @@
 """Where whole canvases live, in memory or in files, and work on them band by band.
 
-Everything as large as a canvas is allocated here and walked through in bands. In memory that costs nothing: a canvas
-of ordinary size is one band. In files it lets a process paint a canvas that is larger than its memory.
+Everything as large as a canvas is allocated here and worked on in bands. In memory that costs nothing: a canvas of
+ordinary size is one band. In files it lets a process optimise a canvas that is larger than its memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEMORY_DISKS = ("tmpfs", "ramfs", "devtmpfs")
 """Kinds of file systems whose files are themselves in memory."""
 
 FILES: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
-"""Those that are mapped in this process, by whomever: each can let all of them rest."""
+"""Those that are mapped in this process, by whomever: each can evict all of them."""
 
 
 class Scratch:
@@ -45,11 +45,11 @@ class Scratch:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self.most = 0
+        self.peak = 0
 
     @property
     def held(self) -> int:
-        """Bytes that this process has in files now; `most` is the greatest number so far."""
+        """Bytes that this process has in files now; `peak` is the greatest number so far."""
         return sum(len(file) for file in FILES)
 
     def in_file(self, size: int) -> bool:
@@ -155,11 +155,13 @@ class Scratch:
                 mapped = mmap.mmap(file.fileno(), size)
         except OSError as error:
             raise ImpastoError(
-                f"{quoted(self.folder)} can't hold {size / MEGABYTE:,.0f} MB more of canvases ({reason(error)}): "
-                "make room there or name another folder with --scratch."
+                f"{quoted(self.folder)} can't hold {size / MEGABYTE:,.0f} MB more of canvases ({reason(error)})",
+                "make room there or name another folder with `scratch`",
+                knob="scratch",
+                value=str(self.folder),
             ) from error
         FILES.add(mapped)
-        self.most = max(self.most, self.held)
+        self.peak = max(self.peak, self.held)
         return mapped
 
 
@@ -211,7 +213,7 @@ def _resample_plane(source: Tensor, target: Tensor, mode: str, scratch: Scratch)
             target[rows] = source[rows]
 
 
-def usual_folder() -> Path | None:
+def default_folder() -> Path | None:
     """The system's folder for temporary files, or /var/tmp where that one is itself in memory; None without a disk."""
     for folder in (Path(tempfile.gettempdir()), Path("/var/tmp")):
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and not in_memory(folder):

@@ -1,12 +1,12 @@
-/* VGG's 3x3 convolutions, forwards and back to the pixels, in float32. Called by native.py; no Python in here.
+/* VGG's 3x3 convolutions, forward and backward, in float32. Called by native.py; no Python in here.
  *
  * Every convolution is Winograd's F(4x4, 3x3) (Lavin & Gray 2016): a tile of 6 x 6 inputs becomes
- * 4 x 4 outputs with 36 instead of 144 multiplications. Pictures are (h, w, channels) in memory, so that a
+ * 4 x 4 outputs with 36 instead of 144 multiplications. Features are (h, w, channels) in memory, so that a
  * vector holds neighbouring channels of one pixel, the transforms need no shuffles, and (h*w, channels) can be
  * handed to BLAS for a Gram matrix as it is. Channels come in multiples of 32.
  *
- * The file includes itself once per instruction set, WIDTH floats to a vector; `wide` picks one at each call, and there
- * is no other state: any number of threads may call at once, each with buffers of its own.
+ * The file includes itself once per instruction set, WIDTH floats to a vector; `avx512` picks one at each call, and
+ * there is no other state: any number of threads may call at once, each with buffers of its own.
  *
  * Outputs are shared out among the threads in pieces that don't depend on their number, and every sum runs in one fixed
  * order: the result is the same to the bit whatever the number of threads.
@@ -31,15 +31,15 @@ typedef struct {
     float *y;                /* (h, w, k) output */
     const float *bias;       /* (k): y = max(conv + bias, 0), the forward pass; without it the backward pass: */
     const float *add;        /* (h, w, k): the gradient a loss sends to the rectified layer, added first */
-    unsigned char *marks;    /* (h, w, k): forward, mark where y is positive; backward, elsewhere the gradient stops */
+    unsigned char *mask;     /* (h, w, k): forward, set where y is positive; backward, elsewhere the gradient stops */
     const float *add_before; /* (h, w, k): the gradient a loss sends to the layer before its ReLU, added last */
     float *before;           /* (h, w, k): forward only, also store conv + bias */
     float *work;             /* scratch, workspace() floats */
-    int h, w, c, k, block, deep, threads, wide;
+    int h, w, c, k, block, deep, threads, avx512;
 } Conv;
 
-#define PASSES 1 /* a mark: the ReLU let the value through */
-#define TAKEN 2  /* a mark: the pooling above took the value, the first of equal ones, as in torch */
+#define PASSES 1 /* a bit of a mask: the ReLU let the value through */
+#define TAKEN 2  /* a bit of a mask: the pooling behind it took the value, the first of equal ones, as in torch */
 
 #define M 4
 #define N 6
@@ -79,25 +79,25 @@ long impasto_workspace(const Conv *a) {
     long block = N * N * (stride_of(a->block, a->c) + stride_of(a->block, a->k));
     return MAX(a->c, a->k) + (a->deep ? block + (long)a->threads * N * a->c * DEEP_OUTPUTS : block * a->threads);
 }
-void impasto_conv(const Conv *a) { a->wide ? conv_avx512(a) : conv_avx2(a); }
-void impasto_transform(const float *g, float *u, int c, int k, int threads, int wide) {
-    (wide ? transform_avx512 : transform_avx2)(g, u, c, k, threads);
+void impasto_conv(const Conv *a) { a->avx512 ? conv_avx512(a) : conv_avx2(a); }
+void impasto_transform(const float *g, float *u, int c, int k, int threads, int avx512) {
+    (avx512 ? transform_avx512 : transform_avx2)(g, u, c, k, threads);
 }
 void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before,
-                   unsigned char *marks, float *work, int h, int w, int k, int replicate, int threads, int wide) {
-    (wide ? first_avx512 : first_avx2)(image, b, bias, y, before, marks, work, h, w, k, replicate, threads);
+                   unsigned char *mask, float *work, int h, int w, int k, int replicate, int threads, int avx512) {
+    (avx512 ? first_avx512 : first_avx2)(image, b, bias, y, before, mask, work, h, w, k, replicate, threads);
 }
 void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
-                        int replicate, int threads, int wide) {
-    (wide ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, replicate, threads);
+                        int replicate, int threads, int avx512) {
+    (avx512 ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, replicate, threads);
 }
-void impasto_pool(const float *x, float *y, unsigned char *marks, int h, int w, int c, float mean, int threads,
-                  int wide) {
-    (wide ? pool_avx512 : pool_avx2)(x, y, marks, h, w, c, mean, threads);
+void impasto_pool(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads,
+                  int avx512) {
+    (avx512 ? pool_avx512 : pool_avx2)(x, y, mask, h, w, c, mean, threads);
 }
-void impasto_pool_back(const unsigned char *marks, const float *dy, const float *add, const float *add_before,
-                       float *dx, int h, int w, int c, float mean, int threads, int wide) {
-    (wide ? pool_back_avx512 : pool_back_avx2)(marks, dy, add, add_before, dx, h, w, c, mean, threads);
+void impasto_pool_back(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
+                       float *dx, int h, int w, int c, float mean, int threads, int avx512) {
+    (avx512 ? pool_back_avx512 : pool_back_avx2)(mask, dy, add, add_before, dx, h, w, c, mean, threads);
 }
 
 #else /* ---- once per instruction set ---- */
@@ -108,17 +108,17 @@ typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias))
 #define LOAD(p) (*(const vec *)(p))
 #define STORE(p, v) (*(vec *)(p) = (v))
 
-typedef int NAME(mask) __attribute__((vector_size(4 * WIDTH)));
-INLINE vec NAME(keep)(NAME(mask) where, vec a) { return (vec)((NAME(mask))a & where); }
-INLINE vec NAME(largest)(vec a, vec b) { return (vec)(((NAME(mask))a & (a > b)) | ((NAME(mask))b & ~(a > b))); }
-/* Marks are a byte a value. */
-#define marks_of NAME(marks_of)
-typedef unsigned char marks_of __attribute__((vector_size(WIDTH), aligned(1), may_alias));
-INLINE NAME(mask) NAME(marked)(const unsigned char *p, int mark) {
-    return (__builtin_convertvector(*(const marks_of *)p, NAME(mask)) & mark) != 0;
+typedef int NAME(lanes) __attribute__((vector_size(4 * WIDTH)));
+INLINE vec NAME(keep)(NAME(lanes) where, vec a) { return (vec)((NAME(lanes))a & where); }
+INLINE vec NAME(largest)(vec a, vec b) { return (vec)(((NAME(lanes))a & (a > b)) | ((NAME(lanes))b & ~(a > b))); }
+/* Activation masks have a byte a value. */
+#define mask_bytes NAME(mask_bytes)
+typedef unsigned char mask_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+INLINE NAME(lanes) NAME(in_mask)(const unsigned char *p, int bit) {
+    return (__builtin_convertvector(*(const mask_bytes *)p, NAME(lanes)) & bit) != 0;
 }
-INLINE void NAME(mark)(unsigned char *p, NAME(mask) where, int mark) {
-    *(marks_of *)p = __builtin_convertvector(where & mark, marks_of);
+INLINE void NAME(store_mask)(unsigned char *p, NAME(lanes) where, int bit) {
+    *(mask_bytes *)p = __builtin_convertvector(where & bit, mask_bytes);
 }
 INLINE vec NAME(rectified)(vec a) { return NAME(keep)(~(a <= (vec){0}), a); } /* NaN stays, so that a run notices */
 
@@ -155,7 +155,7 @@ static void NAME(transform)(const float *g, float *u, int c, int k, int threads)
 }
 
 /* One line of B^T d: 6 inputs to 6 frequencies. */
-INLINE void NAME(analyse)(const vec *d, vec *o) {
+INLINE void NAME(to_frequencies)(const vec *d, vec *o) {
     const float r = 1.41421356237f, s = 0.70710678118f;
     vec a = d[4] - 2 * d[2], b = r * d[1] - s * d[3];
     vec e = d[4] - 0.5f * d[2], f = s * d[1] - r * d[3];
@@ -168,7 +168,7 @@ INLINE void NAME(analyse)(const vec *d, vec *o) {
 }
 
 /* One line of A^T o: 6 frequencies to 4 outputs. */
-INLINE void NAME(synthesise)(const vec *o, vec *y) {
+INLINE void NAME(from_frequencies)(const vec *o, vec *y) {
     const float r = 1.41421356237f, s = 0.70710678118f;
     vec a = o[1] + o[2], b = o[1] - o[2], e = o[3] + o[4], f = o[3] - o[4];
     y[0] = o[0] + a + e;
@@ -177,8 +177,8 @@ INLINE void NAME(synthesise)(const vec *o, vec *y) {
     y[3] = 0.5f * s * b + 2 * r * f + o[5];
 }
 
-/* Input transform of one tile: (6, 6, c) pixels, outside the picture zeros, to v[frequency][tile][c]. */
-INLINE void NAME(spread)(const Conv *a, int tile, const float *zeros, float *v, long stride) {
+/* Input transform of one tile: (6, 6, c) pixels, outside the image zeros, to v[frequency][tile][c]. */
+INLINE void NAME(input_transform)(const Conv *a, int tile, const float *zeros, float *v, long stride) {
     const int c = a->c, across = (a->w + M - 1) / M;
     const float *pixel[N * N];
     int top = tile / across * M - 1, left = tile % across * M - 1;
@@ -196,13 +196,13 @@ INLINE void NAME(spread)(const Conv *a, int tile, const float *zeros, float *v, 
                 in[i] = LOAD(pixel[i * N + j] + ch);
                 if (j >= 2) __builtin_prefetch(pixel[i * N + j] + M * c + ch);
             }
-            NAME(analyse)(in, out);
+            NAME(to_frequencies)(in, out);
 #pragma GCC unroll 8
             for (int i = 0; i < N; i++) half[i][j] = out[i];
         }
 #pragma GCC unroll 8
         for (int i = 0; i < N; i++) {
-            NAME(analyse)(half[i], out);
+            NAME(to_frequencies)(half[i], out);
 #pragma GCC unroll 8
             for (int j = 0; j < N; j++) STORE(v + (i * N + j) * stride + ch, out[j]);
         }
@@ -210,7 +210,7 @@ INLINE void NAME(spread)(const Conv *a, int tile, const float *zeros, float *v, 
 }
 
 /* Output transform of one tile and whatever follows the convolution. */
-INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
+INLINE void NAME(output_transform)(const Conv *a, int tile, const float *v, long stride) {
     const int k = a->k, across = (a->w + M - 1) / M;
     int top = tile / across * M, left = tile % across * M;
     int high = MIN(M, a->h - top), broad = MIN(M, a->w - left);
@@ -220,7 +220,7 @@ INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
         for (int j = 0; j < N; j++) {
 #pragma GCC unroll 8
             for (int i = 0; i < N; i++) in[i] = LOAD(v + (i * N + j) * stride + ch);
-            NAME(synthesise)(in, out);
+            NAME(from_frequencies)(in, out);
 #pragma GCC unroll 8
             for (int i = 0; i < M; i++) half[i][j] = out[i];
         }
@@ -229,7 +229,7 @@ INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) {
             if (i >= high) break;
-            NAME(synthesise)(half[i], out);
+            NAME(from_frequencies)(half[i], out);
             long at = ((long)(top + i) * a->w + left) * k + ch;
 #pragma GCC unroll 8
             for (int j = 0; j < M; j++, at += k) {
@@ -239,10 +239,10 @@ INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
                     y += bias;
                     if (a->before) STORE(a->before + at, y);
                     y = NAME(rectified)(y);
-                    if (a->marks) NAME(mark)(a->marks + at, y > zero, PASSES);
+                    if (a->mask) NAME(store_mask)(a->mask + at, y > zero, PASSES);
                 } else {
                     if (a->add) y += LOAD(a->add + at);
-                    if (a->marks) y = NAME(keep)(NAME(marked)(a->marks + at, PASSES), y);
+                    if (a->mask) y = NAME(keep)(NAME(in_mask)(a->mask + at, PASSES), y);
                     if (a->add_before) y += LOAD(a->add_before + at);
                 }
                 STORE(a->y + at, y);
@@ -252,7 +252,7 @@ INLINE void NAME(gather)(const Conv *a, int tile, const float *v, long stride) {
 }
 
 /* rows x PANEL of a product: all accumulators stay in registers. b: (c, PANEL) contiguous. */
-INLINE void NAME(corner)(const int rows, const float *a, long lda, const float *b, int c, float *o, long ldo) {
+INLINE void NAME(product_rows)(const int rows, const float *a, long lda, const float *b, int c, float *o, long ldo) {
     vec left[rows], right[rows];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) left[r] = right[r] = (vec){0};
@@ -281,7 +281,7 @@ static void NAME(product)(const float *a, long lda, const float *b, int rows, in
             const float *x = a + from * lda;
             float *y = o + from * ldo + p;
             switch (count) {
-#define CASE(r) case r: NAME(corner)(r, x, lda, b, c, y, ldo); break;
+#define CASE(r) case r: NAME(product_rows)(r, x, lda, b, c, y, ldo); break;
                 CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if ROWS > 6
                 CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
@@ -302,10 +302,10 @@ static void NAME(conv)(const Conv *a) {
         for (int from = 0; from < tiles; from += block) {
             int count = MIN(block, tiles - from);
             float *v = a->work + MAX(c, k) + omp_get_thread_num() * n2 * (vs + os), *o = v + n2 * vs;
-            for (int t = 0; t < count; t++) NAME(spread)(a, from + t, zeros, v + (long)t * c, vs);
+            for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, zeros, v + (long)t * c, vs);
             for (int f = 0; f < n2; f++)
                 NAME(product)(v + f * vs, c, a->kernels + (long)f * c * k, count, c, o + f * os, k, k);
-            for (int t = 0; t < count; t++) NAME(gather)(a, from + t, o + (long)t * k, os);
+            for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (long)t * k, os);
         }
         return;
     }
@@ -316,7 +316,7 @@ static void NAME(conv)(const Conv *a) {
     for (int from = 0; from < tiles; from += block) {
         int count = MIN(block, tiles - from);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-        for (int t = 0; t < count; t++) NAME(spread)(a, from + t, zeros, v + (long)t * c, vs);
+        for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, zeros, v + (long)t * c, vs);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
         for (int j = 0; j < N * (k / DEEP_OUTPUTS); j++) {
             const long row = j % N, first = j / N * DEEP_OUTPUTS, step = (long)c * DEEP_OUTPUTS;
@@ -327,21 +327,21 @@ static void NAME(conv)(const Conv *a) {
                 NAME(product)(v + f * vs, c, u, count, c, o + f * os + first, k, DEEP_OUTPUTS);
         }
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-        for (int t = 0; t < count; t++) NAME(gather)(a, from + t, o + (long)t * k, os);
+        for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (long)t * k, os);
     }
 }
 
 /* First layer, 3 channels: a product with the 27 neighbours of each pixel. The 9 values of a column (3 colours, 3 rows)
  * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the
- * picture are zeros, or with `replicate` the nearest pixels.
+ * image are zeros, or with `replicate` the nearest pixels.
  * image (3, h, w); b (k / PANEL, 27, PANEL), in the order column, colour, row; work: 9 (w + 2) floats a thread. */
 static void NAME(first)(const float *image, const float *b, const float *bias, float *y, float *before,
-                        unsigned char *marks, float *work, int h, int w, int k, int replicate, int threads) {
+                        unsigned char *mask, float *work, int h, int w, int k, int replicate, int threads) {
     const vec zero = {0};
 #pragma omp parallel num_threads(threads)
     {
         float *columns = work + omp_get_thread_num() * (w + 2L) * 9;
-        memset(columns, 0, (w + 2L) * 9 * sizeof(float)); /* left and right of the picture */
+        memset(columns, 0, (w + 2L) * 9 * sizeof(float)); /* left and right of the image */
 #pragma omp for schedule(static)
         for (int row = 0; row < h; row++) {
             for (int q = 0; q < 9; q++) {
@@ -360,7 +360,7 @@ static void NAME(first)(const float *image, const float *b, const float *bias, f
                 for (int ch = 0; ch < k; ch += WIDTH, at += WIDTH) {
                     vec v = LOAD(y + at) + LOAD(bias + ch);
                     if (before) STORE(before + at, v);
-                    if (marks) NAME(mark)(marks + at, v > zero, PASSES);
+                    if (mask) NAME(store_mask)(mask + at, v > zero, PASSES);
                     STORE(y + at, NAME(rectified)(v));
                 }
         }
@@ -369,7 +369,7 @@ static void NAME(first)(const float *image, const float *b, const float *bias, f
 
 /* Back through the first layer: each pixel's 27 parts, then added up by the neighbours. b (32 / PANEL, k, PANEL), of
  * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread. With `replicate` a pixel of the
- * border also gets what went to its copies outside the picture. */
+ * border also gets what went to its copies outside the image. */
 static void NAME(first_back)(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
                              int replicate, int threads) {
 #pragma omp parallel num_threads(threads)
@@ -399,8 +399,9 @@ static void NAME(first_back)(const float *dy, const float *b, float *dimage, flo
     }
 }
 
-/* 2x2 pooling; mean: 0 takes and marks the largest, else the mean times this. An odd last row or column is left out. */
-static void NAME(pool)(const float *x, float *y, unsigned char *marks, int h, int w, int c, float mean, int threads) {
+/* 2x2 pooling; mean: 0 takes the largest and notes it in the mask, else the mean times this. An odd last row or column
+ * is left out. */
+static void NAME(pool)(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int i = 0; i < h / 2; i++)
         for (int j = 0; j < w / 2; j++) {
@@ -415,12 +416,12 @@ static void NAME(pool)(const float *x, float *y, unsigned char *marks, int h, in
                 }
                 vec top = NAME(largest)(NAME(largest)(v[0], v[1]), NAME(largest)(v[2], v[3]));
                 STORE(d + ch, top);
-                if (!marks) continue;
-                NAME(mask) open = top == top;
+                if (!mask) continue;
+                NAME(lanes) open = top == top;
                 for (int q = 0; q < 4; q++) {
-                    marks_of *m = (marks_of *)(marks + from + next[q] + ch);
-                    NAME(mask) taken = open & (v[q] == top);
-                    *m |= __builtin_convertvector(taken & TAKEN, marks_of);
+                    mask_bytes *m = (mask_bytes *)(mask + from + next[q] + ch);
+                    NAME(lanes) taken = open & (v[q] == top);
+                    *m |= __builtin_convertvector(taken & TAKEN, mask_bytes);
                     open &= ~taken;
                 }
             }
@@ -428,7 +429,7 @@ static void NAME(pool)(const float *x, float *y, unsigned char *marks, int h, in
 }
 
 /* Back through pooling and the ReLU before it, or without `dy` through the ReLU alone. */
-static void NAME(pool_back)(const unsigned char *marks, const float *dy, const float *add, const float *add_before,
+static void NAME(pool_back)(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
                             float *dx, int h, int w, int c, float mean, int threads) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int i = 0; i < (h + 1) / 2; i++)
@@ -442,9 +443,9 @@ static void NAME(pool_back)(const unsigned char *marks, const float *dy, const f
                     int yy = 2 * i + q / 2, xx = 2 * j + q % 2;
                     if (yy >= h || xx >= w) continue;
                     long at = ((long)yy * w + xx) * c + ch;
-                    vec d = mean ? g : NAME(keep)(NAME(marked)(marks + at, TAKEN), g);
+                    vec d = mean ? g : NAME(keep)(NAME(in_mask)(mask + at, TAKEN), g);
                     if (add) d += LOAD(add + at);
-                    d = NAME(keep)(NAME(marked)(marks + at, PASSES), d);
+                    d = NAME(keep)(NAME(in_mask)(mask + at, PASSES), d);
                     if (add_before) d += LOAD(add_before + at);
                     STORE(dx + at, d);
                 }
@@ -452,7 +453,7 @@ static void NAME(pool_back)(const unsigned char *marks, const float *dy, const f
         }
 }
 #undef vec
-#undef marks_of
+#undef mask_bytes
 #undef PANEL
 #undef LOAD
 #undef STORE

@@ -1,4 +1,4 @@
-"""VGG19 forwards and back to the pixels in our own C (native.c): Winograd convolutions in float32, on x86-64.
+"""VGG19 forward and backward in our own C (native.c): Winograd convolutions in float32, on x86-64.
 
 Some 2 to 2.7 times as fast as torch: docs/decisions/0004-native-engine.md.
 """
@@ -6,8 +6,8 @@ Some 2 to 2.7 times as fast as torch: docs/decisions/0004-native-engine.md.
 from __future__ import annotations
 
 import ctypes
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Padding, Pooling
-from impasto.storage.pool import POOL
+from impasto.storage.pool import POOL, FreeList
 
 DEEP = 256 * 256
 """Kernels of more than so many channel pairs stay untransformed: native.c says why."""
@@ -46,10 +46,10 @@ NATIVE_COST = EngineCost(
 
 
 class NativeEngine:
-    """Implements `Engine`: pictures (1, 3, h, w) in float32 on the CPU, one thread at a time.
+    """Implements `Engine`: images (1, 3, h, w) in float32 on the CPU, one thread at a time.
 
     The features it hands out are never overwritten; what it needs between the passes is kept for the next ones.
-    Raises `Unavailable`. `wide=False` does without AVX-512.
+    Raises `Unavailable`. `avx512=False` does without AVX-512.
     """
 
     name = EngineName.NATIVE
@@ -62,18 +62,18 @@ class NativeEngine:
         *,
         pooling: Pooling = Pooling.MAX,
         padding: Padding = Padding.ZERO,
-        wide: bool | None = None,
+        avx512: bool | None = None,
     ) -> None:
         if fault := why_not(weights):
             raise Unavailable(fault)
         self.library = library()
-        self.wide = self.library.impasto_instructions() == 2 if wide is None else wide
+        self.avx512 = self.library.impasto_instructions() == 2 if avx512 is None else avx512
         self.pooling, self.padding = Pooling(pooling), Padding(padding)
-        self.memory = Memory()
+        self._buffers = FreeList()  # kept from pass to pass: fresh memory costs a page fault every 4 KB
         self.mean, self.std = (
             torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
         )
-        panel = 32 if self.wide else 16
+        panel = 32 if self.avx512 else 16
         self.convolutions = {
             name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
             for name in CONVOLUTIONS
@@ -94,7 +94,10 @@ class NativeEngine:
         if image.dtype != torch.float32 or image.shape[0] != 1 or image.device != self.device:
             raise SettingsError(
                 f"The native engine takes one float32 picture on the CPU, not {tuple(image.shape)} in {image.dtype} on "
-                f"{image.device}: use --engine torch."
+                f"{image.device}",
+                "use `engine` torch",
+                knob="engine",
+                value=str(self.name),
             )
         if not wanted:
             return {}
@@ -105,24 +108,38 @@ class NativeEngine:
         return Pass(self, wanted, x, below, differentiable=False).features
 
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
-        """y = the convolution of x, pictures (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
+        """y = the convolution of x, features (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
         layer = self.convolutions[name]
         h, w, c = x.shape
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
-        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "wide": self.wide}
+        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "avx512": self.avx512}
         sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
         addresses = {field: address(tensor) for field, tensor in pointers.items()}
         call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
-        work = self.memory.take(self.library.impasto_workspace(ctypes.byref(call)))
+        work = self.buffer(self.library.impasto_workspace(ctypes.byref(call)))
         call.work = address(work)
         self.library.impasto_conv(ctypes.byref(call))
-        self.memory.give(work)
+        self.give_back(work)
+
+    def buffer(self, *shape: int) -> Tensor:
+        """A tensor with anything in it; it is the caller's until given back."""
+        size = prod(shape)
+        return self._buffers.take(size)[:size].view(shape)
+
+    def give_back(self, tensor: Tensor) -> None:
+        """Let what `buffer` handed out be used again."""
+        self._buffers.give_back(tensor)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of the buffers that are kept for the next passes."""
+        return self._buffers.nbytes
 
     def call(self, function: str, *arguments: Tensor | float | None) -> None:
         """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
         plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
-        getattr(self.library, function)(*plain, torch.get_num_threads(), self.wide)
+        getattr(self.library, function)(*plain, torch.get_num_threads(), self.avx512)
 
     def gain(self, pool: str) -> float:
         """What a mean is multiplied by, 0 for max pooling."""
@@ -157,33 +174,11 @@ class Convolution:
         return self._arranged[back]
 
 
-class Memory:
-    """Buffers kept from pass to pass: fresh memory costs a page fault every 4 KB."""
-
-    def __init__(self) -> None:
-        self._free: list[Tensor] = []  # by size
-
-    def take(self, *shape: int) -> Tensor:
-        """A tensor with anything in it; it is the caller's until given back."""
-        size = torch.Size(shape).numel()
-        at = bisect_left(self._free, size, key=Tensor.numel)
-        if at < len(self._free):
-            return self._free.pop(at)[:size].view(shape)
-        if self._free:
-            self._free.pop()  # too small, as all are: the new one takes its place
-        return torch.empty(size).view(shape)
-
-    def give(self, tensor: Tensor) -> None:
-        """Take back what `take` gave."""
-        whole = tensor.new_empty(0).set_(tensor.untyped_storage())
-        self._free.insert(bisect_left(self._free, whole.numel(), key=Tensor.numel), whole)
-
-
 class Pass:
-    """One picture's way through the network; a differentiable one keeps marks of every activation for the way back.
+    """One image's pass through the network; a differentiable one keeps activation masks for the backward pass.
 
-    `image` is the normalised picture (1, 3, h, w), or the features (1, c, h, w) at `below`. A mark is a byte that says
-    where a gradient passes the ReLU, and the pooling above it: a quarter of the activation itself.
+    `image` is the normalised image (1, 3, h, w), or the features (1, c, h, w) at `below`. An activation mask has a byte
+    for every value, a quarter of the value itself: it says whether a gradient passes the ReLU and the pooling behind.
     """
 
     def __init__(
@@ -193,72 +188,72 @@ class Pass:
         first = 0 if below is None else STEPS.index(below) + 1
         self.steps = STEPS[first : 1 + max(STEPS.index(name.replace("relu", "conv")) for name in wanted)]
         self._shapes: dict[str, tuple[int, int, int]] = {}  # (h, w, c) after each step
-        self._marks: dict[str, Tensor] = {}  # of each convolution's rectified outputs
+        self._masks: dict[str, Tensor] = {}  # of each convolution's rectified outputs
         found: dict[str, Tensor] = {}
         x = image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous()
         h, w = image.shape[2:]
-        marks: Tensor | None = None
-        lent: Tensor | None = None  # x, where nobody wants to keep it
+        mask: Tensor | None = None
+        temporary: Tensor | None = None  # x, where it isn't among the features that are handed out
         for name in self.steps:
             if name.startswith("pool"):
                 h, w, c, after = h // 2, w // 2, x.shape[2], name
             else:
                 c, after = engine.convolutions[name].k, name.replace("conv", "relu")
                 if differentiable:
-                    marks = self._marks[name] = POOL.bytes(h, w, c)
+                    mask = self._masks[name] = POOL.bytes(h, w, c)
             self._shapes[name] = h, w, c
-            y = found[after] = POOL.empty(h, w, c) if after in wanted else engine.memory.take(h, w, c)
+            y = found[after] = POOL.empty(h, w, c) if after in wanted else engine.buffer(h, w, c)
             if name in wanted and name != after:
                 found[name] = POOL.empty(h, w, c)
-            self._compute(name, x, y, found.get(name), marks)
-            if lent is not None:
-                engine.memory.give(lent)
-            x, lent = y, None if after in wanted else y
-        if lent is not None:
-            engine.memory.give(lent)
+            self._compute(name, x, y, found.get(name), mask)
+            if temporary is not None:
+                engine.give_back(temporary)
+            x, temporary = y, None if after in wanted else y
+        if temporary is not None:
+            engine.give_back(temporary)
         self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
 
-    def back(self, arrived: Mapping[str, Tensor]) -> Tensor:
+    def backward(self, arrived: Mapping[str, Tensor]) -> Tensor:
         """The gradient to what came in, (1, c, h, w), of gradients (h, w, c) that arrived at the features."""
         above, d = "", None  # the step above, and the gradient at its output before the ReLU: None as long as it is 0
         for name in reversed(self.steps):
             lower = self._before_relu(name, above, d, arrived)
             if d is not None:
-                self.engine.memory.give(d)
+                self.engine.give_back(d)
             above, d = name, lower
         if d is None:
             return torch.zeros(self.shape)
-        found = self._to_picture(d) if self.steps[0] == STEPS[0] else self._to_features(d)
-        self.engine.memory.give(d)
+        found = self._to_image(d) if self.steps[0] == STEPS[0] else self._to_features(d)
+        self.engine.give_back(d)
         return found
 
-    def _to_picture(self, d: Tensor) -> Tensor:
+    def _to_image(self, d: Tensor) -> Tensor:
         h, w, k = d.shape
-        image, work = torch.empty(self.shape), self.engine.memory.take(torch.get_num_threads() * 96 * w)
+        image, work = torch.empty(self.shape), self.engine.buffer(torch.get_num_threads() * 96 * w)
         replicate = self.engine.padding is Padding.REPLICATE
         self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
-        self.engine.memory.give(work)
+        self.engine.give_back(work)
         return image
 
     def _to_features(self, d: Tensor) -> Tensor:
-        """The gradient to the features that the first step, a convolution, was shown."""
+        """The gradient to the features that the first step, a convolution, started from."""
         _, c, h, w = self.shape
         y = POOL.empty(h, w, c)
         self.engine.convolve(self.steps[0], d, y, back=True)
         return y.permute(2, 0, 1)[None]
 
-    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None, marks: Tensor | None) -> None:
+    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None, mask: Tensor | None) -> None:
         engine, (h, w, k) = self.engine, y.shape
         if name.startswith("pool"):
-            engine.call("impasto_pool", x, y, marks, *x.shape, engine.gain(name))
+            engine.call("impasto_pool", x, y, mask, *x.shape, engine.gain(name))
         elif name == "conv1_1":
-            work = engine.memory.take(torch.get_num_threads() * 9 * (w + 2))
+            work = engine.buffer(torch.get_num_threads() * 9 * (w + 2))
             bias = engine.convolutions[name].bias
             replicate = engine.padding is Padding.REPLICATE
-            engine.call("impasto_first", x, engine.first, bias, y, before, marks, work, h, w, k, replicate)
-            engine.memory.give(work)
+            engine.call("impasto_first", x, engine.first, bias, y, before, mask, work, h, w, k, replicate)
+            engine.give_back(work)
         else:
-            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, marks=marks)
+            engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, mask=mask)
 
     def _before_relu(self, name: str, above: str, d: Tensor | None, arrived: Mapping[str, Tensor]) -> Tensor | None:
         """The gradient at the output of a step, before its ReLU, from the one at the output of the step above."""
@@ -266,14 +261,14 @@ class Pass:
         add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
         if d is None and add is None and add_before is None:
             return None
-        y, marks = engine.memory.take(*self._shapes[name]), self._marks.get(name)
+        y, mask = engine.buffer(*self._shapes[name]), self._masks.get(name)
         if d is not None and above.startswith("conv"):
-            engine.convolve(above, d, y, back=True, add=add, marks=marks, add_before=add_before)
+            engine.convolve(above, d, y, back=True, add=add, mask=mask, add_before=add_before)
         elif pool and add is not None:
             y.copy_(add)
         else:
             gain = 0.0 if d is None else engine.gain(above)
-            engine.call("impasto_pool_back", marks, d, add, add_before, y, *y.shape, gain)
+            engine.call("impasto_pool_back", mask, d, add, add_before, y, *y.shape, gain)
         return y
 
 
@@ -282,10 +277,10 @@ class _Differentiable(torch.autograd.Function):
     def forward(
         ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
     ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.way, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
+        ctx.network_pass, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
         ctx.set_materialize_grads(False)
-        features = ctx.way.features
-        ctx.way.features = {}  # autograd's own: kept here, they would keep the graph alive
+        features = ctx.network_pass.features
+        ctx.network_pass.features = {}  # autograd's own: kept here, they would keep the graph alive
         return tuple(features[name] for name in wanted)
 
     @staticmethod
@@ -296,7 +291,7 @@ class _Differentiable(torch.autograd.Function):
             for name, gradient in zip(ctx.wanted, gradients, strict=True)
             if gradient is not None
         }
-        return ctx.way.back(arrived), None, None, None
+        return ctx.network_pass.backward(arrived), None, None, None
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:

@@ -26,8 +26,8 @@ class Unavailable(Exception):  # noqa: N818 - a finding, which no user sees as a
 class Conv(ctypes.Structure):
     """The struct of native.c, field by field."""
 
-    _pointers = ("x", "kernels", "y", "bias", "add", "marks", "add_before", "before", "work")
-    _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "wide")
+    _pointers = ("x", "kernels", "y", "bias", "add", "mask", "add_before", "before", "work")
+    _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "avx512")
     _fields_ = [(name, ctypes.c_void_p) for name in _pointers] + [(name, ctypes.c_int) for name in _sizes]
 
 

@@ -1,0 +1,100 @@
+"""What impasto changes for a whole process: nothing unasked, as long as somebody wants it, and no longer."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from impasto.storage import process
+from impasto.storage.process import RETURNED, USUALLY_RETURNED, Interruption, freed_memory_returned, owned
+
+
+@pytest.fixture
+def thresholds(monkeypatch):
+    """The thresholds that the C library was told, in order."""
+    told = []
+    monkeypatch.setattr(process, "_set_mmap_threshold", told.append)
+    return told
+
+
+def test_in_a_process_that_nobody_owns_the_c_library_is_left_alone(thresholds):
+    with freed_memory_returned():
+        pass
+    with owned():
+        pass
+    with freed_memory_returned():
+        pass
+    assert thresholds == []
+
+
+def test_memory_is_returned_from_the_first_of_nested_uses_to_the_last(thresholds):
+    with owned():
+        with freed_memory_returned(), freed_memory_returned():
+            assert thresholds == [RETURNED]
+        assert thresholds == [RETURNED, USUALLY_RETURNED]
+        with freed_memory_returned():
+            assert thresholds == [RETURNED, USUALLY_RETURNED, RETURNED]
+    assert thresholds == [RETURNED, USUALLY_RETURNED] * 2
+
+
+def test_uses_that_overlap_count_each_and_so_do_owners(thresholds):
+    owners, uses = [owned(), owned()], [freed_memory_returned(), freed_memory_returned()]
+    owners[0].__enter__()
+    owners[1].__enter__()
+    owners[0].__exit__(None, None, None)
+    uses[0].__enter__()
+    uses[1].__enter__()
+    uses[0].__exit__(None, None, None)
+    assert thresholds == [RETURNED]
+    owners[1].__exit__(None, None, None)
+    with freed_memory_returned():  # nobody's any more
+        assert thresholds == [RETURNED]
+    uses[1].__exit__(None, None, None)
+    assert thresholds == [RETURNED, USUALLY_RETURNED]
+
+
+def test_usual_memory_is_restored_after_an_error(thresholds):
+    with pytest.raises(RuntimeError), owned(), freed_memory_returned():
+        raise RuntimeError
+    assert thresholds == [RETURNED, USUALLY_RETURNED]
+
+
+def test_threads_spin_for_a_short_time_only_while_somebody_owns_the_process(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    with owned():
+        with owned():
+            assert os.environ["GOMP_SPINCOUNT"] == process.SPIN_COUNT
+        assert os.environ["GOMP_SPINCOUNT"] == process.SPIN_COUNT
+    assert "GOMP_SPINCOUNT" not in os.environ
+
+
+def test_how_long_threads_spin_is_the_users_choice_first(monkeypatch):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    with owned():
+        assert os.environ["GOMP_SPINCOUNT"] == "7"
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+
+
+def test_signals_are_noted_once_and_handled_as_before_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption() as outer, Interruption() as inner:
+        signal.raise_signal(signal.SIGTERM)
+        assert (outer.signal, inner.signal, inner.code) == (None, signal.SIGTERM, 128 + signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+LIGHT = """
+import os, signal, sys
+before = [dict(os.environ), [signal.getsignal(number) for number in signal.valid_signals()]]
+import impasto.storage.files, impasto.storage.process
+assert [dict(os.environ), [signal.getsignal(number) for number in signal.valid_signals()]] == before
+assert "torch" not in sys.modules
+"""
+
+
+def test_importing_it_changes_nothing_and_loads_no_torch():
+    subprocess.run([sys.executable, "-c", LIGHT], check=True)
