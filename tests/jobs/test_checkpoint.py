@@ -14,7 +14,7 @@ from impasto.errors import ImpastoError
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import InputFile, Recipe
-from impasto.run.state import RunState, mapped, tensors_of
+from impasto.run.state import RunState, map_leaves, tensors_of
 
 RECIPE = Recipe(
     "0.1.0", {"size": 64}, InputFile("ph\udcffoto", "/a\n\"ü'", "0" * 64), (), None, "1" * 64, "2", 2, "x86"
@@ -37,7 +37,7 @@ def example(seed: int = 0) -> Checkpoint:
 def flat(value: Checkpoint) -> tuple[object, list[tuple[str, bytes]]]:
     """A checkpoint's numbers, and its tensors as bytes."""
     tree = {"state": vars(value.state), "record": value.record, "shell": value.shell}
-    numbers = mapped(tree, lambda leaf: None if isinstance(leaf, torch.Tensor) else leaf)
+    numbers = map_leaves(tree, lambda leaf: None if isinstance(leaf, torch.Tensor) else leaf)
     return numbers, [(name, tensor.numpy().tobytes()) for name, tensor in tensors_of(tree)]
 
 
@@ -68,7 +68,7 @@ def test_it_is_a_safetensors_file_that_others_can_read_and_tensors_come_aligned_
     kept = safetensors.torch.load_file(path)
     assert torch.equal(kept["state.canvas"], example().state.canvas)
     assert kept["record.steps"].dtype == torch.float64
-    for _, tensor in tensors_of(vars(checkpoint.read(path).state)):
+    for _, tensor in tensors_of(checkpoint.read(path).state.as_tree()):
         assert tensor.data_ptr() % 64 == 0
         assert tensor.is_contiguous()
 
@@ -100,7 +100,7 @@ def test_a_file_with_a_right_checksum_and_wrong_contents_is_refused_too(tmp_path
     if change == "shape":
         odd = replace(odd, state=replace(odd.state, optimizer={"first": torch.zeros(1, 3, 5, 8)}))
     if change == "missing":
-        monkeypatch.setattr(checkpoint, "_shallow", lambda state: {"step": 1})
+        monkeypatch.setattr(RunState, "as_tree", lambda state: {"step": 1})
     if change == "note":
         monkeypatch.setattr(checkpoint, "NOTE", "other")
     checkpoint.write(path, odd)
@@ -120,6 +120,20 @@ def test_another_format_and_a_missing_file_are_refused_in_a_sentence(tmp_path, m
     for read in (checkpoint.read, checkpoint.read_origin):
         with pytest.raises(ImpastoError, match="has the format 9, which this version doesn't know"):
             read(path)
+
+
+def test_a_state_of_format_1_with_its_own_words_is_still_read(tmp_path, monkeypatch):
+    """Format 1 said sparing and steering for pruning and schedule."""
+    path, schedule = tmp_path / "state.safetensors", [{"after": 3, "knobs": {"strength": 0.9}}]
+    new = example()
+    new = replace(new, state=replace(new.state, pruning={"evaluations": 4, "held": {"tv": 0.5}}, schedule=schedule))
+    words = {"pruning": "sparing", "schedule": "steering"}
+    as_tree = RunState.as_tree
+    monkeypatch.setattr(RunState, "as_tree", lambda state: {words.get(n, n): v for n, v in as_tree(state).items()})
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    checkpoint.write(path, new)
+    monkeypatch.undo()
+    assert flat(checkpoint.read(path)) == flat(new)
 
 
 def test_a_disk_that_fills_up_leaves_the_old_state_and_no_draft(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import smooth_image, tiny_weights
-from impasto import swatches, synthesize
+from impasto import synthesize
 from impasto.cli import main
 from impasto.cli.knobs import TextureKnobs
 from impasto.cli.texture import parse_size
@@ -22,6 +22,7 @@ from impasto.run.plan import Shapes, plan_run
 from impasto.run.stylizer import Stylizer
 from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN, texture_settings
+from impasto.swatches import catalogue as swatches
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
 STYLE = smooth_image(64, 64, seed=2, dtype=torch.float32).clamp(0.05, 0.95)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from conftest import smooth_image, tiny_weights
+from conftest import objective_of, smooth_image, tiny_weights
 from impasto.cli.doctor import _engines
 from impasto.errors import SettingsError
 from impasto.losses.moments import gram
@@ -19,8 +19,7 @@ from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import Unavailable, library, why_not
 from impasto.network.layers import LAYERS, deepest
 from impasto.network.vgg import VGG19
-from impasto.objective.objective import Objective
-from impasto.objective.targets import LossWeights, measure_targets
+from impasto.objective.weights import LossWeights
 from impasto.settings.choices import EngineName, Padding, Pooling
 from impasto.settings.settings import Settings
 
@@ -159,12 +158,12 @@ def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, siz
 @pytest.mark.parametrize("pooling", Pooling)
 def test_the_papers_loss_equals_torchs(frozen, doubles, pooling):
     doubles[pooling].decisions = None
-    goal = LossWeights(1e-3, 1.0, {"relu4_2": 1.0}, dict.fromkeys(STYLE, 0.2))
+    weights = LossWeights(1e-3, 1.0, {"relu4_2": 1.0}, dict.fromkeys(STYLE, 0.2))
     content, style, canvas = image_of(32, 48, 1), image_of(36, 30, 2), image_of(32, 48, 3)
     found = []
     for network, dtype in ((NativeEngine(frozen, pooling=pooling), torch.float32), (doubles[pooling], torch.float64)):
-        targets = measure_targets(network, goal, content.to(dtype), [style.to(dtype)])
-        found.append(Objective(network, goal, targets).evaluate(canvas.to(dtype)))
+        goal = objective_of(network, weights, content.to(dtype), [style.to(dtype)])
+        found.append(goal.evaluate(canvas.to(dtype)))
     ours, exact = found
     assert ours.loss == pytest.approx(exact.loss, rel=1e-4)
     assert error(ours.gradient, exact.gradient) < 5e-3  # decisions included, see Decided

@@ -160,7 +160,7 @@ def test_the_upper_stage_refuses_layers_below_it():
 
 @pytest.mark.parametrize("layer", ["relu2_1", "relu3_1", "relu4_1", "relu5_1"])
 def test_a_halo_is_large_enough_and_one_stride_less_is_not(layer):
-    """Changing every pixel outside the halo leaves the interior's features alone; inside the last stride it does not."""
+    """Changing every pixel outside the halo leaves the interior's features alone; within the last stride it doesn't."""
     network, size, at = engine("average"), 480, slice(240, 256)
     inner = torch.full((1, 3, size, size), 0.5, dtype=torch.float64)
     stride = {"relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}[layer]

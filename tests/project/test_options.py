@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import smooth_image, tiny_weights, written_tests
+from conftest import PlannedRun, smooth_image, tiny_weights, written_tests
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.writing import to_pil
 from impasto.jobs.stylization import Stylization, load_network
 from impasto.network import weight_files, weights
 from impasto.network.engines.choice import choose_device, make_engine
+from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
 from impasto.network.vgg import VGG19
 from impasto.run import memory
 from impasto.run.events import EpochDone, Finished, Started, Stepped
-from impasto.run.stylizer import Stylizer
 from impasto.settings.choices import Padding
 from impasto.settings.settings import Settings
 from impasto.swatches.catalogue import paint as swatch
@@ -127,7 +127,7 @@ def settings(**changes) -> Settings:
 def paint(*, network=None, **changes) -> list:
     chosen = settings(**changes)
     network = network or VGG19(TINY, pooling=chosen.pooling, padding=chosen.padding)
-    return list(Stylizer(chosen, network=network).paint(PHOTO, [PAINTING]))
+    return list(PlannedRun(chosen, network, PHOTO, [PAINTING]).events())
 
 
 def result(**changes) -> Tensor:
@@ -287,7 +287,7 @@ def test_average_pooling_is_smoother_from_noise():
     rough = {}
     for pooling in ("max", "average"):
         chosen = settings(init="noise", pooling=pooling, epochs=1, steps_per_epoch=12, size=48)
-        *_, last = Stylizer(chosen, network=make_engine(chosen, real)).paint(PHOTO, [dots / 255])
+        *_, last = PlannedRun(chosen, make_engine(chosen, real), PHOTO, [dots / 255]).events()
         assert isinstance(last, Finished)
         rough[pooling] = roughness(last.picture)
     assert rough["average"] < 0.8 * rough["max"]
@@ -326,7 +326,7 @@ def test_as_many_scales_are_painted_as_were_asked_for_each_twice_the_last(scales
     shallow = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_2",)}
     started = paint(scales=scales, epochs=1, **shallow)[0]
     assert isinstance(started, Started)
-    assert started.scales == ((12, 16), (24, 32), (48, 64))[3 - scales :]
+    assert started.plan.sizes == ((12, 16), (24, 32), (48, 64))[3 - scales :]
 
 
 def test_auto_takes_the_best_device_there_is_and_one_that_is_missing_is_refused(monkeypatch):
@@ -373,14 +373,14 @@ def test_compiling_hands_the_network_to_torch_and_changes_nothing_else(monkeypat
 
 
 def test_smaller_tiles_take_less_memory():
-    took = [memory.estimate(Settings(), (2048, 2048), tile, 3, "native") for tile in (128, 512, 1024, None)]
+    took = [memory.estimate(Settings(), (2048, 2048), tile, 3, NativeEngine.cost) for tile in (128, 512, 1024, None)]
     assert took == sorted(took)
     assert took[-1] > 2 * took[0]
 
 
 def test_lbfgs_remembers_as_many_steps_as_it_is_told():
     for history in (2, 5):
-        events = Stylizer(settings(history=history), network=VGG19(TINY)).paint(PHOTO, [PAINTING])
+        events = PlannedRun(settings(history=history), VGG19(TINY), PHOTO, [PAINTING]).events()
         states = (event.state for event in events if isinstance(event, Stepped))
         assert max(len(state().optimizer["pairs"]) for state in states if state is not None) == history
 

@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from conftest import smooth_image
-from impasto.run.optimizers import LBFGS, Adam, Evaluation, GradientDescent, Spectrum, make
+from impasto.objective.evaluation import Evaluation
+from impasto.run.optimizers.adam import Adam
+from impasto.run.optimizers.choice import make_optimizer
+from impasto.run.optimizers.gradient_descent import GradientDescent
+from impasto.run.optimizers.lbfgs import LBFGS, Spectrum
 from impasto.settings.choices import OptimizerName
 from impasto.storage.scratch import Scratch
 
@@ -38,7 +42,7 @@ def run(optimizer, evaluate, canvas: torch.Tensor, steps: int) -> tuple[torch.Te
 def test_each_optimizer_finds_the_bottom_of_a_bowl(name, steps):
     centre = 0.2 + 0.6 * smooth_image(*SIZE)
     canvas, losses = run(
-        make(OptimizerName(name), learning_rate=0.02), Bowl(30, centre), smooth_image(*SIZE, seed=1), steps
+        make_optimizer(OptimizerName(name), learning_rate=0.02), Bowl(30, centre), smooth_image(*SIZE, seed=1), steps
     )
     assert losses[-1] < 1e-4 * losses[0]
     assert (canvas - centre).abs().max() < 0.02
@@ -48,7 +52,7 @@ def test_each_optimizer_finds_the_bottom_of_a_bowl(name, steps):
 def test_a_canvas_is_never_changed_in_place_and_stays_a_picture(name):
     outside = 3 * smooth_image(*SIZE) - 1  # a bottom that lies outside [0, 1] for most pixels
     canvas = smooth_image(*SIZE, seed=1)
-    optimizer, bowl = make(name, learning_rate=0.05), Bowl(10, outside)
+    optimizer, bowl = make_optimizer(name, learning_rate=0.05), Bowl(10, outside)
     for _ in range(20):
         before = canvas.clone()
         after, _ = optimizer.step(canvas, bowl)
@@ -68,7 +72,7 @@ def test_objectives_whose_squares_leave_float32_are_descended_all_the_same(name,
         there = bowl(x)
         return Evaluation(there.loss * factor, {}, (there.gradient * factor).float())
 
-    canvas, losses = run(make(OptimizerName(name)), scaled, canvas, 12)
+    canvas, losses = run(make_optimizer(OptimizerName(name)), scaled, canvas, 12)
     assert canvas.isfinite().all()
     assert losses[-1] < losses[0]
 
@@ -178,7 +182,7 @@ def test_lbfgs_goes_back_towards_the_best_canvas_when_the_loss_rises():
 def test_resized_adam_keeps_interpolated_moments_and_goes_on():
     optimizer = Adam(0.02)
     run(optimizer, Bowl(5, smooth_image(*SIZE)), smooth_image(*SIZE, seed=1), 3)
-    bigger = optimizer.resized((24, 32))
+    bigger = optimizer.at_scale((24, 32))
     assert bigger.steps == 3
     assert bigger.first is not None
     assert optimizer.first is not None
@@ -190,7 +194,7 @@ def test_resized_adam_keeps_interpolated_moments_and_goes_on():
 @pytest.mark.parametrize("name", list(OptimizerName))
 def test_at_a_minimum_nothing_moves_and_nothing_breaks(name):
     canvas = 0.2 + 0.5 * smooth_image(*SIZE)
-    after, now = make(name, learning_rate=0.02).step(canvas, Bowl(3, canvas.clone()))
+    after, now = make_optimizer(name, learning_rate=0.02).step(canvas, Bowl(3, canvas.clone()))
     assert now.loss == 0
     torch.testing.assert_close(after, canvas)
 
@@ -215,10 +219,10 @@ def test_canvases_in_files_are_the_same_to_the_bit_as_canvases_in_memory(name, d
     found = []
     for folder in (None, tmp_path):
         scratch = Scratch(folder)
-        optimizer = make(name, history=3, scratch=scratch)
+        optimizer = make_optimizer(name, history=3, scratch=scratch)
         first, second = (smooth_image(*size, seed=1, dtype=dtype) for size in (SIZE, (24, 32)))
         canvas, losses = run(optimizer, in_type(Bowl(20, smooth_image(*SIZE))), first, 8)
-        bigger, more = run(optimizer.resized((24, 32)), in_type(Bowl(20, smooth_image(24, 32))), second, 3)
+        bigger, more = run(optimizer.at_scale((24, 32)), in_type(Bowl(20, smooth_image(24, 32))), second, 3)
         found.append((canvas, bigger, losses, more))
         assert (scratch.peak > 0) == (folder is not None)
     assert torch.equal(found[0][0], found[1][0])
@@ -231,7 +235,7 @@ def test_many_bands_take_the_steps_of_one(name, monkeypatch):
     results = []
     for band in (2**20, 1000):
         monkeypatch.setattr(Scratch, "BAND", band)
-        results.append(run(make(name), Bowl(20, smooth_image(*SIZE)), smooth_image(*SIZE, seed=1), 12)[0])
+        results.append(run(make_optimizer(name), Bowl(20, smooth_image(*SIZE)), smooth_image(*SIZE, seed=1), 12)[0])
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-9)
 
 
@@ -252,33 +256,33 @@ def test_a_spectrum_filtered_by_bands_equals_the_whole_one(size, narrow, tmp_pat
 @pytest.mark.parametrize("after", [0, 1, 4])
 def test_an_optimizer_restored_from_its_state_goes_on_to_the_bit(name, after):
     bowl = Bowl(200, 0.5 + 0.4 * (smooth_image(*SIZE) - 0.5))
-    optimizer = make(name, learning_rate=0.03, history=3)
+    optimizer = make_optimizer(name, learning_rate=0.03, history=3)
     canvas, _ = run(optimizer, bowl, smooth_image(*SIZE, seed=1), after)
     state = optimizer.state()
-    other = make(name, learning_rate=0.5, history=3).restored(state)
+    other = make_optimizer(name, learning_rate=0.5, history=3).load_state(state)
     there, losses = run(optimizer, bowl, canvas, 6)
     found, again = run(other, bowl, canvas, 6)
     assert torch.equal(found, there)
     assert again == losses
-    late, _ = run(make(name, learning_rate=0.5, history=3).restored(state), bowl, canvas, 6)
+    late, _ = run(make_optimizer(name, learning_rate=0.5, history=3).load_state(state), bowl, canvas, 6)
     assert torch.equal(late, there), "going on must not change a state that was taken before"
 
 
 def test_gradient_descent_restored_doesnt_evaluate_the_same_canvas_again():
     bowl, optimizer = Bowl(1, smooth_image(*SIZE)), GradientDescent()
     canvas, _ = run(optimizer, bowl, smooth_image(*SIZE, seed=1), 1)
-    restored, before = GradientDescent().restored(optimizer.state()), bowl.evaluations
+    restored, before = GradientDescent().load_state(optimizer.state()), bowl.evaluations
     restored.length = 0.1
     restored.step(canvas, bowl)
     assert bowl.evaluations == before + 1
 
 
 @pytest.mark.parametrize("name", list(OptimizerName))
-def test_a_gentler_optimizer_has_no_past_and_moves_a_quarter_as_far_at_every_scale(name):
+def test_a_shorter_optimizer_has_no_past_and_moves_a_quarter_as_far_at_every_scale(name):
     bowl, canvas = Bowl(3, 0.4 + 0.2 * smooth_image(*SIZE)), 0.4 + 0.2 * smooth_image(*SIZE, seed=1)
-    usual = make(name, learning_rate=0.02)
-    first, _ = make(name, learning_rate=0.02).step(canvas, bowl)
+    usual = make_optimizer(name, learning_rate=0.02)
+    first, _ = make_optimizer(name, learning_rate=0.02).step(canvas, bowl)
     run(usual, bowl, canvas, 3)
-    for gentler in (usual.gentler(), usual.gentler().resized(SIZE)):
-        after, _ = gentler.step(canvas, bowl)
+    for shorter in (usual.with_shorter_steps(), usual.with_shorter_steps().at_scale(SIZE)):
+        after, _ = shorter.step(canvas, bowl)
         torch.testing.assert_close(after - canvas, (first - canvas) / 4)

@@ -1,17 +1,14 @@
 """Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from test_stylizer import FIRST_STEP, RECIPE, Faulty, is_up_to, planned, settings, told
+from test_stylizer import CONTENT, FIRST_STEP, RECIPE, Faulty, is_up_to, planned, settings, told
 
 from conftest import PlannedRun
 from impasto.errors import SettingsError
 from impasto.images.colour import oklab
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.recipe import Recipe
 from impasto.objective.targets import MeasuredTargets
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.settings.schedule import Schedule, ScheduledChange
@@ -206,7 +203,7 @@ def test_a_changed_run_that_had_to_take_steps_again_is_repeated_too(knobs, tmp_p
 
 
 def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_changed_to():
-    """The state is the one after the restart: what was asked for before it has been applied, what came after has not."""
+    """The state is the one after the restart: what was asked for before it is applied, what came after isn't."""
     way = {"scales": 1, "negligible": 0.3}
     job = planned(settings(**way), engine=Faulty("image", [FIRST_STEP + 2]))
     states, last = [], None
@@ -224,11 +221,3 @@ def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_chang
     changes = [lambda e: {"tv_weight": 0.5} if isinstance(e, Started) else None, lambda e: None]
     for state, when in zip(states, changes, strict=True):
         assert told(run(new_run(**way), when, resume=state)[-1:]) == told([event])
-
-
-def test_a_schedule_stands_in_a_recipe_and_one_without_it_is_read_too():
-    recipe = replace(
-        RECIPE, schedule=(ScheduledChange(3, {"layer_weights": [1.0, 0.1]}), ScheduledChange(7, {"color": "keep"}))
-    )
-    assert Recipe.from_json(recipe.to_json(), "a.png") == recipe
-    assert Recipe.from_json(RECIPE.to_json().replace(', "schedule": []', ""), "a.png") == RECIPE

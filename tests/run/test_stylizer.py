@@ -304,17 +304,17 @@ def in_files(tmp_path, monkeypatch):
 def test_a_run_in_files_paints_the_same_picture_to_the_bit(change, in_files, tmp_path, monkeypatch):
     change = {"size": 96, "tile": 64, "epochs": 2, "steps_per_epoch": 2} | change
     ours = result((STYLE, 1 - STYLE), **change)
-    assert in_files[0].most > 3 * ours.nbytes
+    assert in_files[0].peak > 3 * ours.nbytes
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(plan, "fit_into_memory", memory.fit_into_memory)
     theirs = result((STYLE, 1 - STYLE), **change)
-    assert in_files[1].most == 0
+    assert in_files[1].peak == 0
     assert torch.equal(ours, theirs)
 
 
 def test_a_run_in_files_has_regions_too(in_files, monkeypatch):
     ours = painted_with_masks([LEFT], STYLE, color="keep")
-    assert in_files[0].most > 0
+    assert in_files[0].peak > 0
     monkeypatch.setattr(plan, "fit_into_memory", memory.fit_into_memory)
     assert torch.equal(ours, painted_with_masks([LEFT], STYLE, color="keep"))
 
@@ -348,8 +348,8 @@ def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
     for event in planned(chosen).events():
         last = event  # as who drives a run keeps it through the next step
     assert last.steps == 20
-    planned = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
-    assert 0.8 * planned < in_files[0].most - held <= planned
+    room = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
+    assert 0.8 * room < in_files[0].peak - held <= room
 
 
 def test_pictures_of_a_run_in_files_belong_to_their_events(in_files):
@@ -442,7 +442,7 @@ def test_values_that_are_not_finite_once_cost_a_restart_with_shorter_steps_and_n
     assert finished.steps == 6
     assert finished.picture.isfinite().all()
     assert finished.loss < next(e.loss for e in events if isinstance(e, Stepped))
-    assert [(e.times, e.most) for e in events if isinstance(e, Restarted)] == [(1, 3)]
+    assert [(e.times, e.peak) for e in events if isinstance(e, Restarted)] == [(1, 3)]
     again = [e.step for e in events if isinstance(e, Stepped)]
     assert again == [1, 2, 3, 4, 5, 6]
 

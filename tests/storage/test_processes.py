@@ -68,7 +68,7 @@ SCRIPT = """
 import multiprocessing, os, signal, sys, threading
 import numpy as np
 import torch
-from impasto import Settings, Stylizer, stylize
+from impasto import Settings, Stylization, stylize
 from impasto.network.engines.choice import make_engine
 from impasto.network import weights
 
@@ -104,10 +104,9 @@ if __name__ == "__main__":
     thread.join()
     print("forked by a thread", *found)
 
-    stylizer = Stylizer(settings := Settings(**QUICK), network=make_engine(settings, frozen))
-    picture = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
-    whole = list(stylizer.paint(picture, [picture]))[-1].picture
-    run = stylizer.paint(picture, [picture])
+    job = Stylization(photo, [photo], Settings(**QUICK))
+    whole = list(job.events())[-1].picture
+    run = job.events()
     next(run), next(run)
     print("forked during a run", in_a_forked_child(wanted))
     print("the run", list(run)[-1].picture.equal(whole))

@@ -100,8 +100,8 @@ def plan_run(
 ) -> RunPlan:
     """The plan of a run on this engine, by the memory that is free now; takes a fraction of a second.
 
-    `scales` are what `plan_scales` gives and `speed` what `measure_speed` does, where they are known. Raises `SettingsError` where the canvas is too small for
-    its layers, or can't be fitted into memory.
+    `scales` are what `plan_scales` gives and `speed` what `measure_speed` does, where they are known. Raises
+    `SettingsError` where the canvas is too small for its layers, or can't be fitted into memory.
     """
     scales = plan_scales(settings, shapes.canvas) if scales is None else scales
     scales = [replace(scale, size=shapes.on_grid(scale.size)) for scale in scales]
