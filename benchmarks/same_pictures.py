@@ -54,9 +54,9 @@ DEEP = {
     "default": PAIR,
     "torch": f"{PAIR} --engine torch --tile 0 --epochs 1",
     "native": f"{PAIR} --engine native --tile 0 --epochs 1",
-    "two storeys, native": f"{PAIR} --engine native --tile 64 --size 128 --epochs 1",
-    "two storeys, torch": f"{PAIR} --engine torch --tile 64 --size 128 --epochs 1 --steps-per-epoch 2",
-    "two storeys, masks and colour": f"{TWO} --tile 64 --size 96 --mask left.png,rest --color keep --epochs 1",
+    "two stages, native": f"{PAIR} --engine native --tile 64 --size 128 --epochs 1",
+    "two stages, torch": f"{PAIR} --engine torch --tile 64 --size 128 --epochs 1 --steps-per-epoch 2",
+    "two stages, masks and colour": f"{TWO} --tile 64 --size 96 --mask left.png,rest --color keep --epochs 1",
     "gatys": f"{PAIR} --objective gatys --pooling average --padding zero --init noise",
     "negligible": f"{PAIR} --objective gatys --negligible 0.4 --steps-per-epoch 12 --size 48",
     "three scales": f"{PAIR} --scales 3 --size 80 --style-layers relu1_1,relu2_1,relu3_1,relu4_1",
@@ -134,7 +134,7 @@ REPEATED = {
 }
 """Runs that are painted again from their recipes."""
 
-STEERING = [
+SCHEDULE = [
     {"after": 3, "knobs": {"strength": 0.9, "color": "keep"}},
     {"after": 5, "knobs": {"tv_weight": 0.3, "layer_weights": [0.2, 0.3, 0.5], "content_weight": 0.1}},
     {"after": 14, "knobs": {"color": "style", "style_weight": 2.0}},
@@ -396,7 +396,7 @@ def cases() -> dict[str, Callable[[Path], object]]:
     found |= {name: plain(line, SHALLOW) for name, line in LIGHT.items()}
     found |= {f"resumed, {name}": resumed(f"resumed, {name}", line) for name, line in RESUMED.items()}
     found |= {f"repeated, {name}": repeated(f"repeated, {name}", line) for name, line in REPEATED.items()}
-    found |= {"steered": steered, "preset of one's own": own_preset}
+    found |= {"changed": changed, "preset of one's own": own_preset}
     return found | {f"in files, {name}": in_files(line) for name, line in IN_FILES.items()}
 
 
@@ -488,33 +488,33 @@ def repeated(name: str, line: str) -> Callable[[Path], None]:
     return job
 
 
-def steered(folder: Path) -> None:
+def changed(folder: Path) -> None:
     """Knobs that change on the way, which only a recipe can say; also interrupted, and handed on."""
-    done(*completed(f"{PAIR} {LONG}", folder, SHALLOW, "unsteered.png"))
-    steer(folder / "unsteered.png", folder / "recipe.png")
-    done("rerun", str(folder / "recipe.png"), "-o", str(folder / "steered.png"), "--quiet")
-    if digest(folder / "steered.png") == digest(folder / "unsteered.png"):
+    done(*completed(f"{PAIR} {LONG}", folder, SHALLOW, "unchanged.png"))
+    write_schedule(folder / "unchanged.png", folder / "recipe.png")
+    done("rerun", str(folder / "recipe.png"), "-o", str(folder / "changed.png"), "--quiet")
+    if digest(folder / "changed.png") == digest(folder / "unchanged.png"):
         raise Failed("what was to change on the way changed nothing")
-    half = folder / "steered_half.png"
+    half = folder / "changed_half.png"
     interrupt(["rerun", str(folder / "recipe.png"), "-o", str(half), "--quiet"], half, saves=1)
     shutil.copytree(folder / f"{half.name}.run", ORDERS.parent / f"{half.name}.run")
-    shutil.copy(folder / "recipe.png", ORDERS.parent / "steered.png")
+    shutil.copy(folder / "recipe.png", ORDERS.parent / "changed.png")
     order = f"resume {{}}/{half.name}.run --quiet"
-    hand_over("steered: begun by the old", order, half.name, folder / "steered.png")
-    again = "rerun {}/steered.png --quiet"
-    hand_over("steered: the old one's recipe", again, "steered_rerun.png", folder / "steered.png")
+    hand_over("changed: begun by the old", order, half.name, folder / "changed.png")
+    again = "rerun {}/changed.png --quiet"
+    hand_over("changed: the old one's recipe", again, "changed_rerun.png", folder / "changed.png")
     done("resume", str(folder / f"{half.name}.run"), "--quiet")
-    check_same(half, folder / "steered.png")
+    check_same(half, folder / "changed.png")
     (folder / "recipe.png").unlink()  # the pixels of another one
 
 
-def steer(source: Path, target: Path) -> None:
-    """Write a picture whose recipe also says `STEERING`."""
+def write_schedule(source: Path, target: Path) -> None:
+    """Write a picture whose recipe also says `SCHEDULE`."""
     with PIL.Image.open(source) as picture:
         exif = picture.getexif()
         note = exif.get_ifd(EXIF_FOLDER)[USER_COMMENT]
         recipe = json.loads(note[len(ASCII) :].decode("ascii" if note.startswith(ASCII) else "utf-16-le"))
-        recipe["impasto"]["steering"] = STEERING
+        recipe["impasto"]["schedule" if "format" in recipe["impasto"] else "steering"] = SCHEDULE
         exif.get_ifd(EXIF_FOLDER)[USER_COMMENT] = ASCII + json.dumps(recipe).encode()
         picture.save(target, exif=exif)
 
