@@ -18,6 +18,16 @@ from impasto.settings.settings import Settings
 
 HOUSE = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md")
+RECORDS = sorted(str(path.relative_to(HOUSE)) for path in HOUSE.glob("docs/decisions/*.md"))
+EVERY_PAGE = (
+    *PAGES,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/promises.md",
+    "docs/benchmarks.md",
+    "docs/gallery.md",
+    *RECORDS,
+)
 TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}
 FOREIGN = {"--extra-index-url"}
 """Flags of other programs."""
@@ -85,11 +95,40 @@ def test_every_flag_that_a_page_names_exists(page):
     assert named - known - FOREIGN <= {"--help"}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_every_file_and_every_link_of_a_page_exists(page):
     text = (HOUSE / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", text):
         assert (HOUSE / page).parent.joinpath(link).exists(), link
-    package = HOUSE / "src/impasto"
-    for name in re.findall(r"`([a-z_/]+(?:\.py|/))`", text):
-        assert (package / name).exists() or (HOUSE / name).exists(), name
+    tests = {path.name for path in (HOUSE / "tests").rglob("test_*.py")}
+    for name in re.findall(r"`([\w/]+(?:\.(?:py|c|md)|/))`", text):
+        found = any((place / name).exists() for place in (HOUSE / "src/impasto", HOUSE))
+        assert found or name in tests, name
+
+
+@pytest.mark.parametrize("page", ["docs/how-it-works.md", "CONTRIBUTING.md", "docs/decisions/0013-the-house.md"])
+def test_a_name_that_stands_behind_its_file_is_in_that_file(page):
+    text = (HOUSE / page).read_text(encoding="utf-8")
+    pairs = re.findall(r"`([\w/]+\.py)`, `([\w.]+)`", text) + [
+        (file, name) for name, file in re.findall(r"`([\w.]+)` \(`([\w/]+\.py)`\)", text)
+    ]
+    assert len(pairs) >= 5
+    for file, name in pairs:
+        source = (HOUSE / "src/impasto" / file).read_text(encoding="utf-8")
+        for part in name.split("."):
+            assert re.search(rf"\b{part}\b", source), (file, name)
+
+
+@pytest.mark.usefixtures("_surroundings")
+@pytest.mark.parametrize("page", ["README.md", "docs/resume.md"])
+def test_the_python_on_a_page_runs(page):
+    (block,) = re.findall(r"```python\n(.*?)```", (HOUSE / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert block.count("size=512") == 1
+    tiny = ", ".join(f"{knob}={value!r}" for knob, value in {**TINY, "style_layers": ("relu1_1", "relu2_1")}.items())
+    exec(compile(block.replace("size=512", tiny), page, "exec"), {})  # noqa: S102
+
+
+def test_the_map_has_every_folder():
+    text = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for folder in (HOUSE / "src/impasto").glob("*/__init__.py"):
+        assert f"── {folder.parent.name}/ " in text
