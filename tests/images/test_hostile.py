@@ -360,7 +360,7 @@ def test_tiny_and_thin_pictures_are_painted_or_refused_with_the_reason(size, pai
             assert stylize(*pictures, **RUN).size == wanted[::-1]
             continue
         sentence = (
-            rf"^{'--size is 64, which makes' if role == 'content' else 'The style .array. is '}.* px, .*at least 16"
+            rf"^{'size is 64, which makes' if role == 'content' else 'The style .array. is '}.* px, .*at least 16"
         )
         with pytest.raises(ImpastoError, match=sentence):
             stylize(*pictures, **RUN)

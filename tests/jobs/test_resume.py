@@ -145,9 +145,9 @@ def test_a_resumed_run_has_all_its_snapshots_and_a_report_that_misses_nothing(in
 
     def keep(record):
         seen.append(record)
-        raise ImageError("Not drawn: this is a test.")
+        raise ImageError("Not drawn", "this is a test")
 
-    monkeypatch.setattr("impasto.report.record.draw", keep)
+    monkeypatch.setattr("impasto.report.figure.draw", keep)
     extras = ("--snapshots", "1,2,3", "--report", "figure.png", "--no-metadata", "--checkpoint", "0")
     assert main(job(*extras, "-o", "whole.png")) == 1
     shutil.rmtree("whole.png.run")
@@ -501,13 +501,12 @@ def test_a_device_as_the_output_is_refused_before_the_work(capsys):
 
 
 @pytest.mark.parametrize("step", [1, 2, 5])
-def test_a_picture_steered_from_python_is_inspected_painted_again_and_goes_on_to_the_bit(step, at_step, capsys):
+def test_a_run_changed_from_python_is_inspected_painted_again_and_goes_on_to_the_bit(step, at_step, capsys):
     settings = Settings(size=48, scales=2, epochs=3, steps_per_epoch=3, device="cpu")
     painting = Stylization("photo.png", ["brush.png"], settings)
     for event in painting.events():
         if isinstance(event, Stepped) and event.step in (2, 7):
-            assert painting.stylizer is not None
-            painting.stylizer.steer(**{2: {"strength": 0.9}, 7: {"color": "keep"}}[event.step])
+            painting.change(**{2: {"strength": 0.9}, 7: {"color": "keep"}}[event.step])
         if isinstance(event, Finished):
             writing.save(Path("a.png"), event.picture, note=painting.recipe().to_json())
     assert main(["inspect", "a.png"]) == 0
@@ -520,7 +519,7 @@ def test_a_picture_steered_from_python_is_inspected_painted_again_and_goes_on_to
     assert painted("b.png") == painted("a.png")
 
 
-def test_from_python_a_keeper_saves_and_a_painting_goes_on():
+def test_from_python_a_checkpointer_saves_and_a_stylization_goes_on():
     settings = Settings(size=48, scales=2, epochs=3, steps_per_epoch=3, device="cpu")
     folder = Path("run")
 

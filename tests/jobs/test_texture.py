@@ -108,7 +108,7 @@ def test_a_seamless_loss_and_gradient_are_those_of_the_endless_wall_also_in_tile
     """Gram matrices over the middle of a wall of copies, by plain autograd in float64."""
     size, chosen = (32, 48), settings((32, 48), objective="gatys")
     engine = VGG19(tiny_weights()).double()
-    canvas, style = smooth_image(*size, seed=3), STYLE.double()
+    canvas, style = smooth_image(*size, seed=3), TextureProblem(STYLE.double(), chosen, engine, size).style_at(size)
     evaluate, tiled = (seamless_loss(size, chosen, engine, tile) for tile in (None, 32))
     leaf, total = canvas.clone().requires_grad_(), torch.zeros((), dtype=torch.float64)
     features = engine.features(leaf.repeat(1, 1, 5, 5), LAYERS)
