@@ -16,13 +16,7 @@ from impasto.settings.settings import Settings
 SOURCE = Path(impasto.__file__).parent
 KNOBS = set(Settings.model_fields)
 
-# TEMPORARY, until the branches are merged: files that others are rewriting now. Empty this tuple then.
-EXCLUDED = (
-    *("objective/", "run/", "jobs/stylization.py", "jobs/texture.py", "jobs/sweep.py"),
-    *("images/", "network/", "storage/", "losses/", "report/"),
-)
-
-FILES = [path for path in sorted(SOURCE.rglob("*.py")) if not str(path.relative_to(SOURCE)).startswith(EXCLUDED)]
+FILES = sorted(SOURCE.rglob("*.py"))
 
 
 def parsed(path: Path) -> ast.Module:

@@ -45,10 +45,13 @@ def list_commands(console: Console, options: ConsoleOptions, panel: HelpPanel) -
     from cyclopts.help import InlineText
     from cyclopts.help.formatters import DefaultFormatter
 
-    for entry in panel.entries:
-        if (summary := SUMMARIES.get(entry.positive_names[0] if entry.positive_names else "")) is not None:
-            entry.description = InlineText.from_format(summary, format="plaintext")
-    DefaultFormatter()(console, options, panel)
+    entries = [
+        entry.copy(description=InlineText.from_format(SUMMARIES[name], format="plaintext"))
+        if (name := " ".join(entry.positive_names)) in SUMMARIES
+        else entry
+        for entry in panel.entries
+    ]
+    DefaultFormatter()(console, options, panel.copy(entries=entries))
 
 
 def _version() -> str:
