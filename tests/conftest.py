@@ -16,11 +16,13 @@ from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.network.weights import Convention, Weights
 from impasto.objective.inputs import Inputs
 from impasto.objective.objective import Objective, make_objective
-from impasto.objective.stylization import StylizationProblem
-from impasto.objective.targets import Comparison, MeasuredTargets, measure_targets
+from impasto.objective.stylization import MeasuredTargets, StylizationProblem
+from impasto.objective.targets import Comparison, measure_targets
 from impasto.objective.weights import LossWeights
 from impasto.run.events import Event
-from impasto.run.plan import Shapes, plan_run
+from impasto.run.memory import MemoryPlan
+from impasto.run.plan import RunPlan, Shapes, plan_run
+from impasto.run.scales import Scale
 from impasto.run.state import RunState
 from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import ScheduledChange
@@ -128,6 +130,12 @@ class PlannedRun:
 
     def change(self, **knobs: Any) -> None:
         self.stylizer.change(**knobs)
+
+
+def plan_of(*scales: tuple[tuple[int, int], int]) -> RunPlan:
+    """A plan of these scales, ((h, w), steps) each, that nothing has to fit into."""
+    nothing = (0.0,) * len(scales)
+    return RunPlan(tuple(Scale(*scale) for scale in scales), MemoryPlan(None, 0, 0, 0), nothing, nothing)
 
 
 def written_tests() -> list[str]:

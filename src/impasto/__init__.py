@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.errors import SettingsError as SettingsError
     from impasto.errors import WeightsError as WeightsError
+    from impasto.jobs.functions import stylize as stylize
+    from impasto.jobs.functions import synthesize as synthesize
     from impasto.jobs.stylization import Stylization as Stylization
-    from impasto.jobs.stylization import stylize as stylize
     from impasto.jobs.texture import Texture as Texture
-    from impasto.jobs.texture import synthesize as synthesize
     from impasto.network.vgg import VGG19 as VGG19
     from impasto.run.stylizer import Stylizer as Stylizer
     from impasto.settings.settings import Settings as Settings
@@ -27,11 +27,11 @@ _HOMES = {
     "SettingsError": "errors",
     "WeightsError": "errors",
     "Stylization": "jobs.stylization",
-    "stylize": "jobs.stylization",
+    "stylize": "jobs.functions",
     "Settings": "settings.settings",
     "Stylizer": "run.stylizer",
     "Texture": "jobs.texture",
-    "synthesize": "jobs.texture",
+    "synthesize": "jobs.functions",
     "VGG19": "network.vgg",
 }
 

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import tiny_weights
+from conftest import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.app import SUMMARIES, app
 from impasto.cli.progress import share_done
@@ -443,7 +443,7 @@ def test_an_interruption_saves_the_newest_picture_without_recipe(
 def test_an_interruption_before_the_first_step_writes_nothing(photo, brush, capsys, monkeypatch, tmp_path):
     def interrupt(self):
         os.kill(os.getpid(), signal.SIGINT)
-        yield Started(((36, 48),), (2,), "cpu")
+        yield Started(plan_of(((36, 48), 2)), "cpu")
 
     monkeypatch.setattr(Stylization, "events", interrupt)
     assert main(["paint", photo, brush, *QUICK]) == 130
@@ -453,7 +453,7 @@ def test_an_interruption_before_the_first_step_writes_nothing(photo, brush, caps
 
 def test_a_second_interruption_quits_at_once(photo, brush, monkeypatch, tmp_path):
     def interrupt(self):
-        yield Started(((36, 48),), (2,), "cpu")
+        yield Started(plan_of(((36, 48), 2)), "cpu")
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("went on after two interruptions")
@@ -551,7 +551,7 @@ def test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own(capsys, mon
 
 
 def test_time_left_counts_a_step_by_its_pixels():
-    started = Started(((10, 10), (20, 20)), (6, 2), "cpu")
+    started = Started(plan_of(((10, 10), 6), ((20, 20), 2)), "cpu")
     assert [share_done(started, step) for step in (0, 6, 7, 8)] == [0, 600 / 1400, 1000 / 1400, 1]
 
 
@@ -673,10 +673,10 @@ def test_a_budget_that_is_too_small_is_wrong_use_and_says_how_much_it_takes(phot
 @pytest.fixture
 def in_files(tmp_path, monkeypatch):
     """Every run is planned as if memory were short."""
-    from impasto.run import plan as prospect
+    from impasto.run import plan
 
-    made = prospect.make_plan
-    monkeypatch.setattr(prospect, "make_plan", lambda *a, **k: replace(made(*a, **k), folder=tmp_path, disk=12_000_000))
+    fitted = plan.fit_into_memory
+    monkeypatch.setattr(plan, "fit_into_memory", lambda *a: replace(fitted(*a), folder=tmp_path, disk=12_000_000))
 
 
 def test_plan_says_what_files_a_canvas_takes_and_where(photo, in_files, tmp_path, capsys):

@@ -28,7 +28,7 @@ from reader import PATIENCE, Reader, complaints
 from conftest import tiny_weights
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.reading import SourceImage, load
-from impasto.jobs.stylization import stylize
+from impasto.jobs.functions import stylize
 from impasto.network import weights
 
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="THE READER UNDER LIMITS NEEDS LINUX")

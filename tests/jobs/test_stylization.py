@@ -8,13 +8,13 @@ import pytest
 import impasto
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import reading, writing
-from impasto.jobs import checkpoint
-from impasto.jobs import stylization as painting
+from impasto.jobs import checkpoint, functions
 from impasto.jobs.checkpoint import Checkpoint
+from impasto.jobs.functions import stylize
 from impasto.jobs.inputs import open_style
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.rerun import from_recipe
-from impasto.jobs.stylization import Stylization, stylize
+from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.run.events import Finished, Stepped
 from impasto.run.state import tensors_of
@@ -67,7 +67,7 @@ def test_stylize_returns_a_pil_image_of_the_asked_size_from_paths_images_and_arr
 
 
 def test_the_public_face_is_loaded_lazily_and_complete():
-    assert impasto.stylize is painting.stylize
+    assert impasto.stylize is functions.stylize
     assert all(hasattr(impasto, name) for name in impasto.__all__)
     with pytest.raises(AttributeError, match="no attribute 'paint'"):
         _ = impasto.paint
@@ -88,7 +88,7 @@ def test_transparency_of_the_photo_is_kept_at_the_outputs_size(brush):
 def test_memory_that_runs_out_all_the_same_is_said_in_a_sentence(photo, brush, monkeypatch, error):
     job = Stylization(photo, [brush], Settings(**QUICK))
 
-    def fail(*_):
+    def fail(*_, **named):
         raise error
 
     monkeypatch.setattr(job.network.engine, "features", fail)

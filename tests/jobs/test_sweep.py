@@ -144,7 +144,7 @@ def test_what_settings_name_is_opened_once_for_all_cells(counted):
     named = {"init": "brush.png", "mask": ("photo.png",), "style_mask": ("photo.png",)}
     job = Sweep("photo.png", ["brush.png"], grid("size=32,40,48", "max-pixels=10000,20000", **named))
     assert counted["pictures"] == 2 + 2  # the inputs, and two files by their names in settings
-    assert len({id(picture) for p in job.stylizations for picture in (p.init, *p.masks, *p.style_masks)}) == 2
+    assert len({id(picture) for p in job.stylizations for picture in (p.inputs.init, *p.inputs.all_masks())}) == 2
     small = to_pil(smooth_image(20, 30))
     with pytest.raises(ImageError, match=r"'photo\.png'.*48×36"):
         Sweep(small, [small], grid("max-pixels=1000,20000", mask=("photo.png",)))
@@ -158,9 +158,9 @@ def test_a_swatch_is_painted_for_the_size_it_serves():
 
 def test_all_is_checked_before_anything_is_painted(monkeypatch):
     monkeypatch.setattr(Stylization, "events", lambda self: pytest.fail("painted"))
-    with pytest.raises(SettingsError, match="--scales is 9, which makes the coarsest picture"):
+    with pytest.raises(SettingsError, match="scales is 9, which makes the coarsest picture"):
         Sweep(PHOTO, [PAINTING], grid("scales=1,9", epochs=9))
-    with pytest.raises(SettingsError, match="--style-weights has 2 values for 1 styles"):
+    with pytest.raises(SettingsError, match="style_weights has 2 values for 1 styles"):
         Sweep(PHOTO, [PAINTING], grid("style-weights=1;1,2"))
 
 

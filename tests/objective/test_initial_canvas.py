@@ -81,5 +81,5 @@ def test_white_noise_is_mixed_into_a_start_by_its_share(init):
 
 
 def test_noise_in_noise_is_refused():
-    with pytest.raises(SettingsError, match=r"--init is 'noise' already, but --init-noise is 0\.5: drop one"):
+    with pytest.raises(SettingsError, match=r"init is 'noise' already, but init_noise is 0\.5: drop one"):
         Settings(init="noise", init_noise=0.5)

@@ -15,7 +15,8 @@ from conftest import PlannedRun, smooth_image, tiny_weights, written_tests
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.writing import to_pil
-from impasto.jobs.stylization import Stylization, load_network
+from impasto.jobs.network import load_network
+from impasto.jobs.stylization import Stylization
 from impasto.network import weight_files, weights
 from impasto.network.engines.choice import choose_device, make_engine
 from impasto.network.engines.native import NativeEngine
@@ -32,22 +33,22 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "objective": (
         "test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont",
         "test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy",
-        "test_normalized_style_parts_are_the_share_of_the_photos_distance_that_is_left",
+        "test_normalized_style_parts_are_the_share_of_the_contents_distance_that_is_left",
     ),
-    "strength": ("test_strength_0_returns_the_photo_and_more_strength_leaves_it_further_behind",),
-    "content_weight": ("test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it",),
-    "style_weight": ("test_more_content_weight_stays_nearer_to_the_photo_and_more_style_weight_leaves_it",),
+    "strength": ("test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind",),
+    "content_weight": ("test_more_content_weight_stays_nearer_to_the_content_and_more_style_weight_leaves_it",),
+    "style_weight": ("test_more_content_weight_stays_nearer_to_the_content_and_more_style_weight_leaves_it",),
     "style_weights": ("test_style_weights_shift_the_picture_from_one_painting_to_the_other",),
     "content_layers": ("test_a_content_layer_that_is_named_is_kept_and_others_less",),
     "style_layers": ("test_a_style_layer_that_is_named_gets_near_the_painting_and_others_less",),
     "content_layer_weights": ("test_a_content_layer_of_more_weight_is_kept_better",),
     "layer_weights": ("test_a_style_layer_of_more_weight_gets_nearer_to_the_painting",),
-    "color": ("test_the_painting_colours_the_picture_unless_the_photos_colours_are_kept_or_matched",),
+    "color": ("test_the_style_colours_the_picture_unless_the_contents_colours_are_kept_or_matched",),
     "style_loss": ("test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure",),
     "content_loss": ("test_each_content_loss_keeps_what_its_name_says",),
     "style_scale": ("test_larger_strokes_come_from_a_larger_painting",),
     "mask": (
-        "test_each_region_takes_its_own_style_and_what_has_none_keeps_the_photo",
+        "test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content",
         "test_rest_is_the_region_that_the_other_masks_leave",
     ),
     "style_mask": ("test_only_the_white_part_of_a_painting_counts", "test_all_of_a_painting_may_count_beside_a_part"),
@@ -69,7 +70,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "test_automatic_scales_never_make_a_picture_too_small_for_its_layers",
     ),
     "step_ratio": ("test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_enough",),
-    "detail": ("test_the_photo_enlarged_with_its_detail_is_the_photo",),
+    "detail": ("test_the_content_enlarged_with_its_detail_is_the_content",),
     "negligible": (
         "test_only_the_deepest_layers_are_left_out_and_only_below_the_share",
         "test_it_is_the_objective_where_layers_stay_and_holds_what_was_measured_of_those_that_do_not",
@@ -77,7 +78,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
     ),
     "init": (
         "test_each_start_is_what_its_name_says",
-        "test_histogram_has_exactly_the_photos_pixels_and_none_of_its_shapes",
+        "test_histogram_has_exactly_the_contents_pixels_and_none_of_its_shapes",
         "test_a_run_starts_from_the_image_it_is_given",
     ),
     "init_noise": ("test_white_noise_is_mixed_into_a_start_by_its_share",),
@@ -301,7 +302,7 @@ def test_a_weights_file_is_what_the_network_is_made_of(tmp_path):
     network = load_network(Settings(weights=str(path), device="cpu"))
     theirs = (VGG19(them, padding=Padding.REPLICATE) for them in (inverted, embedded))
     seen, wanted, usual = (eye.features(PHOTO, [SHALLOW])[SHALLOW] for eye in (network.engine, *theirs))
-    assert network.origin.source == str(path)
+    assert network.source == str(path)
     torch.testing.assert_close(seen, wanted, rtol=1e-4, atol=1e-4)
     assert (seen - usual).abs().max() > 0.1
 
@@ -443,13 +444,13 @@ def test_settings_that_exclude_each_other_are_refused_by_name(knobs, fault):
 @pytest.mark.parametrize(
     ("knobs", "fault"),
     [
-        ({"style_weights": (1, 2)}, "--style-weights has 2 values for 1 styles: give one per style"),
-        ({"mask": ("left.png", "rest")}, "--mask has 2 values for 1 styles: give one per style"),
-        ({"style_mask": ("left.png", "all")}, "--style-mask has 2 values for 1 styles: give one per style"),
-        ({"mask_erosion": True}, "--mask-erosion is set but there is no --mask: give one per style"),
-        ({"scratch": "photo.png"}, "--scratch is 'photo.png', which is no folder"),
-        ({"scales": 4}, "--scales is 4, which makes the coarsest picture 8×6 px"),
-        ({"epochs": 1, "steps_per_epoch": 1, "scales": 2}, "--scales is 2 but the run has 1 steps"),
+        ({"style_weights": (1, 2)}, "style_weights has 2 values for 1 styles: give one per style"),
+        ({"mask": ("left.png", "rest")}, "mask has 2 values for 1 styles: give one per style"),
+        ({"style_mask": ("left.png", "all")}, "style_mask has 2 values for 1 styles: give one per style"),
+        ({"mask_erosion": True}, "mask_erosion is set but there is no mask: give one per style"),
+        ({"scratch": "photo.png"}, "scratch is 'photo.png', which is no folder"),
+        ({"scales": 4}, "scales is 4, which makes the coarsest picture 8×6 px"),
+        ({"epochs": 1, "steps_per_epoch": 1, "scales": 2}, "scales is 2 but the run has 1 steps"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

@@ -7,8 +7,8 @@ from conftest import tiny_weights
 from impasto.images.size import resize
 from impasto.losses.moments import from_mean_and_covariance, gram
 from impasto.network.vgg import VGG19
-from impasto.objective import colour_mode
 from impasto.objective.colour_matching import grey_like
+from impasto.objective.colour_mode import colour_mode
 from impasto.report import metrics as measures
 from impasto.settings.choices import Color
 from impasto.settings.settings import Settings
@@ -139,7 +139,7 @@ def test_colour_distance_is_the_closed_form_where_covariances_commute():
 
 def test_style_and_structure_are_measured_on_lightness_where_only_that_is_painted():
     kept = KNOBS.model_copy(update={"color": Color.KEEP})
-    tinted = colour_mode.make(Color.KEEP, CONTENT, [STYLE]).picture(grey_like(STYLE, CONTENT))
+    tinted = colour_mode(Color.KEEP, CONTENT, [STYLE]).picture(grey_like(STYLE, CONTENT))
     assert measure(CONTENT, settings=kept)["style"]["mean_optimised"] == pytest.approx(0, abs=1e-3)
     assert measure(tinted, settings=kept)["style"]["mean_optimised"] > 0.8
     assert measure(tinted)["style"]["mean_optimised"] < 0.5

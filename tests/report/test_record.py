@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from test_metrics import KNOBS, TINY, noise
 
+from conftest import plan_of
 from impasto.errors import ImageError, ImpastoError
 from impasto.report import metrics as measures
 from impasto.report import record as report
@@ -33,7 +34,7 @@ def record(
     recorder = Recorder(
         noise(1, size), [noise(n, (30, 50)) for n in range(2, 2 + styles)], settings=settings, network=TINY
     )
-    recorder.observe(Started((coarse, size), (12, 8), "cpu"))
+    recorder.observe(Started(plan_of((coarse, 12), (size, 8)), "cpu"))
     for n in range(1, 21):
         scale, shape = (1, coarse) if n <= 12 else (2, size)
         parts = {name: value / n for name, value in losses.items()}
@@ -59,7 +60,7 @@ def test_json_round_trips_and_holds_no_nan():
 
 def test_a_report_before_the_end_is_refused():
     recorder = Recorder(noise(1), [noise(2)], settings=KNOBS, network=TINY)
-    recorder.observe(Started(((40, 48),), (20,), "cpu"))
+    recorder.observe(Started(plan_of(((40, 48), 20)), "cpu"))
     with pytest.raises(ImpastoError, match="not finished"):
         recorder.report()
 

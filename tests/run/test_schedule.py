@@ -9,7 +9,7 @@ from impasto.errors import SettingsError
 from impasto.images.colour import oklab
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.objective.targets import MeasuredTargets
+from impasto.objective.stylization import MeasuredTargets
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.settings.schedule import Schedule, ScheduledChange
 from impasto.settings.settings import Settings

@@ -17,7 +17,7 @@ from PIL import Image
 
 import conftest
 from impasto.images import pillow, reading
-from impasto.jobs.stylization import stylize
+from impasto.jobs.functions import stylize
 from impasto.network import weights
 from impasto.network.engines.native_library import why_not
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impasto.cli import knobs
 from impasto.cli.terminal import duration, tell, tell_json
@@ -26,7 +26,7 @@ def plan(
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto.images import reading
     from impasto.images.size import fit
-    from impasto.jobs.stylization import load_network
+    from impasto.jobs.network import load_network
     from impasto.run.plan import Shapes, plan_run
 
     image = reading.load(Path(content), max_pixels=settings.max_pixels)
@@ -34,26 +34,29 @@ def plan(
     styles = max(1, len(settings.style_weights))
     planned = plan_run(settings, Shapes(fit(image.size, settings.size), styles), engine)
     if json:
-        tell_json(_described(planned, str(engine.name)))
+        _tell_as_json(planned, str(engine.name))
     else:
         _tell(planned, str(engine.name))
 
 
-def _described(plan: RunPlan, engine: str) -> dict[str, Any]:
-    """A plan for JSON."""
+def _tell_as_json(plan: RunPlan, engine: str) -> None:
     memory = plan.memory
-    return {
-        "size": {"width": plan.size[1], "height": plan.size[0]},
-        "scales": [{"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in plan.scales],
-        "engine": engine,
-        "tile": memory.tile,
-        "history": memory.history,
-        "peak_bytes": memory.peak,
-        "budget_bytes": memory.budget,
-        "disk_bytes": memory.disk,
-        "scratch": None if memory.folder is None else str(memory.folder),
-        "seconds": round(plan.seconds, 1),
-    }
+    tell_json(
+        {
+            "size": {"width": plan.size[1], "height": plan.size[0]},
+            "scales": [
+                {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in plan.scales
+            ],
+            "engine": engine,
+            "tile": memory.tile,
+            "history": memory.history,
+            "peak_bytes": memory.peak,
+            "budget_bytes": memory.budget,
+            "disk_bytes": memory.disk,
+            "scratch": None if memory.folder is None else str(memory.folder),
+            "seconds": round(plan.seconds, 1),
+        }
+    )
 
 
 def _tell(plan: RunPlan, engine: str) -> None:

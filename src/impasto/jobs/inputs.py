@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,8 +18,11 @@ from torch import Tensor
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.reading import SourceImage
-from impasto.images.size import resize, size_of
+from impasto.images.size import Size, fit, resize, size_of
+from impasto.jobs.recipe import InputFile
+from impasto.objective.inputs import Inputs
 from impasto.settings.settings import Settings
+from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
 
 Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | SourceImage
@@ -25,6 +30,71 @@ Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | SourceImage
 
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
+
+
+Opener = Callable[[str], SourceImage]
+"""A way to open the files that settings name, such as one that opens each file once for many jobs."""
+
+
+@dataclass(frozen=True)
+class StylizationInputs:
+    """The images of a stylization: content, styles, masks (None for a word that stands for no file) and the start."""
+
+    content: SourceImage
+    styles: tuple[SourceImage, ...]
+    masks: tuple[SourceImage | None, ...] = ()
+    style_masks: tuple[SourceImage | None, ...] = ()
+    init: SourceImage | None = None
+
+    @classmethod
+    def open(
+        cls, content: Source, styles: Sequence[Source], settings: Settings, opened: Opener | None = None
+    ) -> StylizationInputs:
+        """The images given and those that settings name; raises `SettingsError` or `ImageError`."""
+        opened = opened or partial(open_image, settings=settings)
+        _check_counts(settings, styles)
+        return cls(
+            open_image(content, settings),
+            tuple(open_style(style, settings) for style in styles),
+            open_masks(settings.mask, "mask", "rest", len(styles), opened),
+            open_masks(settings.style_mask, "style_mask", "all", len(styles), opened),
+            opened(settings.init) if settings.init_is_image else None,
+        )
+
+    def canvas_size(self, longest: int) -> Size:
+        """Height and width of the content when its longest side is `longest`."""
+        return fit(self.content.size, longest)
+
+    def all_masks(self) -> list[SourceImage]:
+        """The masks that are images, those of the canvas first."""
+        return [mask for mask in (*self.masks, *self.style_masks) if mask is not None]
+
+    def tensors(self) -> Inputs:
+        """The same as tensors, with the region of each style."""
+        return Inputs(
+            self.content.pixels,
+            tuple(style.pixels for style in self.styles),
+            style_regions(self.masks),
+            [None if mask is None else whiteness(mask) for mask in self.style_masks],
+            None if self.init is None else self.init.pixels,
+        )
+
+    def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
+        """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""
+        return None if self.content.alpha is None else resize(self.content.alpha, size_of(picture), scratch)
+
+    def with_paths(self, settings: Settings) -> dict[str, Any]:
+        """Settings as JSON has them, with the absolute paths of the files that they name."""
+        found = settings.model_dump(mode="json")
+        for knob, images in (("mask", self.masks), ("style_mask", self.style_masks)):
+            given = zip(images, found[knob], strict=True)
+            found[knob] = [name if image is None else image.path for image, name in given]
+        return found | ({} if self.init is None else {"init": self.init.path})
+
+
+def input_file(image: SourceImage) -> InputFile:
+    """What a recipe says of an image."""
+    return InputFile(image.name, image.path, image.sha256)
 
 
 def open_image(source: Source, settings: Settings) -> SourceImage:
@@ -43,6 +113,11 @@ def open_style(style: Source, settings: Settings) -> SourceImage:
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = reading.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
+
+
+def is_swatch(style: Source) -> bool:
+    """Whether a style is painted on the spot, at a size that depends on the run's."""
+    return isinstance(style, str) and not Path(style).exists() and style in swatches.names()
 
 
 def open_masks(
@@ -78,3 +153,17 @@ def _visible(style: SourceImage) -> SourceImage:
     if style.alpha is not None and not style.alpha.any():
         raise ImageError(f"The style {style.name!r} is transparent all over, so it shows no manner", "use another")
     return style
+
+
+def _check_counts(settings: Settings, styles: Sequence[Source]) -> None:
+    if not styles:
+        raise SettingsError("No style was given", "name at least one painting or swatch")
+    if (given := len(settings.style_weights)) and given != len(styles):
+        raise SettingsError(
+            f"`style_weights` has {given} values for {len(styles)} styles",
+            "give one per style",
+            knob="style_weights",
+            value=settings.style_weights,
+        )
+    if settings.mask_erosion and not (settings.mask or settings.style_mask):
+        raise SettingsError("`mask_erosion` is set but there is no `mask`", "give one per style", knob="mask_erosion")

@@ -52,10 +52,10 @@ def _pairs(job: Stylization, recipe: Recipe) -> Iterator[tuple[str, SourceImage,
     """Each input's role, the input and what the recipe says of it."""
     yield "content", job.content, recipe.content
     yield from (("style", mine, wanted) for mine, wanted in zip(job.styles, recipe.styles, strict=True))
-    if job.init is not None and recipe.init is not None:
-        yield "init", job.init, recipe.init
-    mine = [mask for mask in (*job.masks, *job.style_masks) if mask is not None]
-    yield from (("mask", mask, wanted) for mask, wanted in zip(mine, recipe.masks, strict=True))
+    if job.inputs.init is not None and recipe.init is not None:
+        yield "init", job.inputs.init, recipe.init
+    masks = zip(job.inputs.all_masks(), recipe.masks, strict=True)
+    yield from (("mask", mask, wanted) for mask, wanted in masks)
 
 
 def _recorded(file: InputFile) -> str:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from functools import cache, partial
-from pathlib import Path
 
 from impasto.errors import DivergedError
 from impasto.images.reading import SourceImage
 from impasto.images.size import Size
-from impasto.jobs.inputs import Source, open_image, open_style
-from impasto.jobs.stylization import Network, Stylization, load_network
-from impasto.objective.targets import MeasuredTargets
+from impasto.jobs.inputs import Source, is_swatch, open_image, open_style
+from impasto.jobs.network import Network, load_network
+from impasto.jobs.stylization import Stylization
+from impasto.objective.stylization import MeasuredTargets
 from impasto.run.events import Event
 from impasto.run.plan import measure_speed
 from impasto.settings import roles
 from impasto.settings.grid import Cell
-from impasto.settings.knob import Affects
 from impasto.settings.settings import Settings
-from impasto.swatches import catalogue as swatches
 
-NETWORK_KNOBS = roles.affecting(Affects.NETWORK)
-TARGET_KNOBS = roles.affecting(Affects.NETWORK, Affects.TARGETS)
+NETWORK_KNOBS = roles.affecting(roles.Affects.NETWORK)
+TARGET_KNOBS = roles.affecting(roles.Affects.NETWORK, roles.Affects.TARGETS)
 """What a network is made from, and what targets depend on."""
 
 Values = tuple[object, ...]
@@ -34,7 +32,7 @@ class Sweep:
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
         image = open_image(content, strictest)
-        opened = [style if _is_swatch(style) else open_style(style, strictest) for style in styles]
+        opened = [style if is_swatch(style) else open_style(style, strictest) for style in styles]
         named = cache(partial(open_image, settings=strictest))  # what `init` and `mask` name
         sized: dict[int, list[SourceImage]] = {}
         networks: dict[Values, Network] = {}
@@ -94,8 +92,3 @@ class Sweep:
 
 def _values(settings: Settings, knobs: Sequence[str]) -> Values:
     return tuple(getattr(settings, knob) for knob in knobs)
-
-
-def _is_swatch(style: Source) -> bool:
-    """Whether it is painted on the spot, at a size that depends on the run's."""
-    return isinstance(style, str) and not Path(style).exists() and style in swatches.names()

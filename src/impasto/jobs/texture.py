@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
-import PIL.Image
 from torch import Tensor
 
-from impasto.errors import SettingsError
-from impasto.images import writing
 from impasto.jobs.inputs import Source, open_style
 from impasto.jobs.memory import within_memory
-from impasto.jobs.stylization import load_network
+from impasto.jobs.network import load_network
 from impasto.network.tiles import stride
 from impasto.objective.periodic import periodic_canvas
 from impasto.objective.texture import TextureProblem
-from impasto.run.events import Event, Finished
-from impasto.run.plan import Shapes, plan_run
-from impasto.run.scales import plan_scales
+from impasto.run.events import Event
+from impasto.run.plan import Shapes, plan_run, scales_of
 from impasto.run.stylizer import Stylizer
 from impasto.settings.settings import Settings
 from impasto.settings.texture import texture_settings
@@ -35,12 +31,12 @@ class Texture:
         self.size = (size[1], size[0])
         self.seamless = seamless
         settings = texture_settings(settings, self.size)
-        scales = plan_scales(settings, self.size)
+        self.style = open_style(style, settings)
         shapes = Shapes(self.size, styles=1)
         if seamless:
             halo = periodic_canvas(self.size, settings.style_layers).halo
-            shapes = Shapes(self.size, styles=1, halo=halo, grid=stride(settings.style_layers))
-        self.style = open_style(style, settings)
+            shapes = replace(shapes, halo=halo, grid=stride(settings.style_layers))
+        scales = scales_of(settings, shapes)
         self.network = load_network(settings)
         self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
         self.settings = settings
@@ -64,17 +60,3 @@ class Texture:
 
     def alpha(self, picture: Tensor) -> None:
         """None: a texture is opaque."""
-
-
-def synthesize(
-    style: Source, size: tuple[int, int], *, seamless: bool = False, settings: Settings | None = None, **knobs: Any
-) -> PIL.Image.Image:
-    """A texture of (w, h) pixels in the manner of a style image or swatch, RGB, 8 bits; `seamless` ones tile.
-
-    Knobs are fields of `Settings`; those that need a content image don't matter. Raises `ImpastoError`.
-    """
-    if settings is not None and knobs:
-        raise SettingsError("Both settings and knobs were given", "use settings.model_copy or knobs alone")
-    *_, last = Texture(style, size, settings or Settings(**knobs), seamless=seamless).events()
-    assert isinstance(last, Finished), "the last event has the picture"
-    return writing.to_pil(last.picture)

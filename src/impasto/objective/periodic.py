@@ -65,6 +65,22 @@ class PeriodicCanvas:
         return evaluate_canvas
 
 
+@dataclass(frozen=True)
+class TextureTransform:
+    """Canvases as images: themselves, with their surroundings where they are periodic."""
+
+    periodic: PeriodicCanvas | None
+    scratch: Scratch
+
+    def wrap(self, evaluate: Evaluate) -> Evaluate:
+        """See `CanvasTransform`."""
+        return evaluate if self.periodic is None else self.periodic.wrap(evaluate, self.scratch)
+
+    def picture(self, canvas: Tensor) -> Tensor:
+        """See `CanvasTransform`."""
+        return self.scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()
+
+
 def periodic_canvas(size: Size, layers: Iterable[str]) -> PeriodicCanvas:
     """The periodic canvas of (h, w) pixels for losses at `layers`; raises `SettingsError` for odd sizes."""
     layers = tuple(layers)

@@ -14,11 +14,13 @@ from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, StylizationTransform
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
-from impasto.objective.targets import Comparison, MeasuredTargets, Targets, measure_targets
+from impasto.objective.targets import Comparison, Targets, measure_targets
 from impasto.objective.weights import loss_weights, target_fraction
-from impasto.settings.choices import ObjectiveName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
+
+MeasuredTargets = dict[tuple[str, Size, int | None], Targets]
+"""Targets that were measured, by colour mode, the canvas's size and the tile, which may follow free memory."""
 
 
 class StylizationProblem:
@@ -72,7 +74,7 @@ class StylizationProblem:
             self._targets,
             loss_weights(self.settings, size, self.size),
             size,
-            normalized=self.settings.objective is ObjectiveName.NORMALIZED,
+            normalized=self.settings.normalized,
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
@@ -140,7 +142,7 @@ class StylizationProblem:
         """
         s, share = self.settings, self.settings.detail
         if share == "auto":
-            from_content = s.objective is ObjectiveName.NORMALIZED and s.init == "content"
+            from_content = s.normalized and s.init == "content"
             share = 1 - target_fraction(s.strength) if from_content else 0.0
         if not share:
             return None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.images.size import Size, size_of
+from impasto.images.size import size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.objective.content import ContentLoss, ContentTarget, content_comparison
 from impasto.objective.statistics import Statistic, Statistics, extract_statistics, in_order
 from impasto.objective.style import StyleLoss, StyleTarget, style_loss
-from impasto.settings.choices import Color, ContentLossName, StyleLossName
+from impasto.settings.choices import ContentLossName, StyleLossName
 from impasto.storage.scratch import MEMORY, Scratch
 
 
@@ -49,10 +49,6 @@ class Targets:
     content_loss: ContentLoss
     content: ContentTarget
     variation: float
-
-
-MeasuredTargets = dict[tuple[Color, Size, int | None], Targets]
-"""Targets that were measured, by colour mode, the canvas's size and the tile, which may follow free memory."""
 
 
 @torch.no_grad()

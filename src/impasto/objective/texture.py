@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor
 
 from impasto.images.size import Size, fit, resize, size_of
 from impasto.network.engine import Engine
 from impasto.network.layers import smallest_side
-from impasto.objective.colour_mode import ColourMode
-from impasto.objective.evaluation import Evaluate
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.objective import make_objective
-from impasto.objective.periodic import PeriodicCanvas, enlarged, periodic_canvas
+from impasto.objective.periodic import TextureTransform, enlarged, periodic_canvas
 from impasto.objective.problem import ScaleProblem
 from impasto.objective.targets import Comparison, measure_targets
 from impasto.objective.weights import LossWeights, style_layer_weights
-from impasto.settings.choices import ObjectiveName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
-
-
-@dataclass(frozen=True)
-class TextureTransform:
-    """Canvases as images: themselves, with their surroundings where they are periodic."""
-
-    mode: ColourMode
-    periodic: PeriodicCanvas | None
-    scratch: Scratch
-
-    def wrap(self, evaluate: Evaluate) -> Evaluate:
-        """See `CanvasTransform`."""
-        return evaluate if self.periodic is None else self.periodic.wrap(evaluate, self.scratch)
-
-    def picture(self, canvas: Tensor) -> Tensor:
-        """See `CanvasTransform`."""
-        return self.mode.picture(canvas, self.scratch)
 
 
 class TextureProblem:
@@ -61,7 +41,6 @@ class TextureProblem:
         self.style, self.settings, self.engine, self.size, self.seamless = style, settings, engine, size, seamless
         self.tile, self.spare, self.scratch = tile, spare, scratch
         self.device = engine.device
-        self._mode = ColourMode(style, (style,))
 
     def first_canvas(self, size: Size) -> Tensor:
         """See `Problem`: noise in the style's colours."""
@@ -87,7 +66,7 @@ class TextureProblem:
             targets,
             weights,
             size_of(start),
-            normalized=s.objective is ObjectiveName.NORMALIZED,
+            normalized=s.normalized,
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
@@ -97,7 +76,7 @@ class TextureProblem:
     def transform(self, size: Size) -> TextureTransform:
         """See `Problem`."""
         periodic = periodic_canvas(size, self.settings.style_layers) if self.seamless else None
-        return TextureTransform(self._mode, periodic, self.scratch)
+        return TextureTransform(periodic, self.scratch)
 
     def change(self, settings: Settings) -> bool:
         """See `Problem`; whatever may change, the canvas is of the same kind."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from impasto.images.size import Size
-from impasto.settings.choices import ObjectiveName
 from impasto.settings.settings import Settings
 
 CONTENT_RANGE = 5.0
@@ -33,7 +32,7 @@ def loss_weights(settings: Settings, size: Size, final: Size) -> LossWeights:
     """The weights of a run's losses at `size` on the way to the `final` size."""
     s = settings
     content, style = layer_weights(s.content_layers, s.content_layer_weights), style_layer_weights(s)
-    if s.objective is ObjectiveName.NORMALIZED:
+    if s.normalized:
         alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
         return LossWeights(alpha, s.style_weight, content, style, s.tv_weight, target_fraction(s.strength))
     # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the

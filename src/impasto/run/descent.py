@@ -126,9 +126,9 @@ class Descent:
         """Go on from the best iterate."""
         self.canvas = self.best.canvas
 
-    def forget_optimizer(self, fresh: Optimizer) -> None:
+    def forget_optimizer(self) -> None:
         """Let go of what the optimiser has learnt, which takes memory and isn't needed any more."""
-        self.optimizer = fresh
+        self.optimizer = self.optimizer.reset()
 
     def state(self, seconds: float, pruning: State | None, schedule: list[dict[str, Any]]) -> RunState:
         """All of it, `seconds` after the run began, with what is known beside it of pruned layers and the schedule."""

@@ -15,7 +15,7 @@ from impasto.images.size import Size
 from impasto.network.engine import Engine
 from impasto.network.stages import evaluation_pixels
 from impasto.run.memory import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
-from impasto.run.scales import Scale, plan_scales
+from impasto.run.scales import Scale, check_styles, plan_scales
 from impasto.settings.settings import Settings
 
 PROBE = 128
@@ -27,7 +27,7 @@ MEASURING = 0.5
 
 @dataclass(frozen=True)
 class Shapes:
-    """The canvas's final size, what the network is given of it, and the number of styles that are measured.
+    """The canvas's final size, the number of style images, and what the network is given of the canvas.
 
     A periodic canvas is given with `halo` pixels around it, and at every scale its sides are multiples of `grid`.
     """
@@ -90,28 +90,37 @@ class RunPlan:
         return settings.model_copy(update=found)
 
 
+def scales_of(settings: Settings, shapes: Shapes, styles: Sequence[tuple[str, Size]] = ()) -> tuple[Scale, ...]:
+    """The scales of a run, which need no network.
+
+    Raises `SettingsError` for what can't be painted, such as `styles`, a name and (h, w) each, that are too thin.
+    """
+    scales = plan_scales(settings, shapes.canvas)
+    check_styles(settings, scales, styles)
+    return tuple(replace(scale, size=shapes.on_grid(scale.size)) for scale in scales)
+
+
 def plan_run(
     settings: Settings,
     shapes: Shapes,
     engine: Engine,
     *,
-    scales: Sequence[Scale] | None = None,
+    scales: tuple[Scale, ...] | None = None,
     speed: float | None = None,
 ) -> RunPlan:
     """The plan of a run on this engine, by the memory that is free now; takes a fraction of a second.
 
-    `scales` are what `plan_scales` gives and `speed` what `measure_speed` does, where they are known. Raises
+    `scales` are what `scales_of` gives and `speed` what `measure_speed` does, where they are known. Raises
     `SettingsError` where the canvas is too small for its layers, or can't be fitted into memory.
     """
-    scales = plan_scales(settings, shapes.canvas) if scales is None else scales
-    scales = [replace(scale, size=shapes.on_grid(scale.size)) for scale in scales]
+    scales = scales_of(settings, shapes) if scales is None else scales
     memory = fit_into_memory(settings, shapes.network_size(shapes.canvas), engine.cost, available(settings, engine))
     seconds_per_pixel = measure_speed(engine, settings.layers) if speed is None else speed
     pixels = partial(evaluation_pixels, layers=settings.layers, side=memory.tile, spare=memory.spare, cost=engine.cost)
     a_step = [seconds_per_pixel * pixels(shapes.network_size(scale.size)) for scale in scales]
     measured = MEASURING * (1 + shapes.styles * settings.style_scale**2)
     return RunPlan(
-        tuple(scales),
+        scales,
         memory,
         tuple(scale.steps * seconds for scale, seconds in zip(scales, a_step, strict=True)),
         tuple(measured * seconds for seconds in a_step),

@@ -17,7 +17,6 @@ from impasto.objective.layer_pruning import LayerPruning
 from impasto.objective.problem import Problem, ScaleProblem
 from impasto.run.descent import Descent, check_state
 from impasto.run.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
-from impasto.run.optimizers.base import Optimizer, State
 from impasto.run.optimizers.choice import make_optimizer
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
@@ -53,11 +52,8 @@ class Stylizer:
         or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
-        s, per_epoch = self.settings, self.settings.steps_per_epoch
-        fresh = make_optimizer(
-            s.optimizer, learning_rate=s.learning_rate, history=plan.memory.history, scratch=problem.scratch
-        )
-        descent, pruning = self._begin(problem, plan, fresh, resume), None if resume is None else resume.pruning
+        per_epoch = self.settings.steps_per_epoch
+        descent, pruning = self._begin(problem, plan, resume), None if resume is None else resume.pruning
         del resume  # or its tensors would take memory until the end
         yield Started(plan, str(problem.device))
 
@@ -74,13 +70,15 @@ class Stylizer:
                 del canvas
             yield from self._descend(descent, problem, scale.size, sum(plan.steps[:number]), pruning, began)
             yield ScaleDone(number, descent.picture(descent.canvas))
-        descent.forget_optimizer(fresh)
+        descent.forget_optimizer()
         best = descent.best
         seconds = time.perf_counter() - began
         yield Finished(descent.picture(best.canvas), best.loss, best.parts, descent.step, seconds)
 
-    def _begin(self, problem: Problem, plan: RunPlan, optimizer: Optimizer, resume: RunState | None) -> Descent:
+    def _begin(self, problem: Problem, plan: RunPlan, resume: RunState | None) -> Descent:
         """Where the run begins, or goes on."""
+        s, history = self.settings, plan.memory.history
+        optimizer = make_optimizer(s.optimizer, learning_rate=s.learning_rate, history=history, scratch=problem.scratch)
         if resume is None:
             first = plan.scales[0].size
             picture = problem.transform(first).picture
@@ -96,7 +94,7 @@ class Stylizer:
         return descent
 
     def _descend(
-        self, descent: Descent, problem: Problem, size: Size, last: int, pruning: State | None, began: float
+        self, descent: Descent, problem: Problem, size: Size, last: int, pruning: dict[str, Any] | None, began: float
     ) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
         per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible

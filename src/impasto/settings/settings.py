@@ -265,6 +265,11 @@ class Settings(BaseModel):
         return self
 
     @property
+    def normalized(self) -> bool:
+        """Whether losses are divided by what they measure on the pair of images."""
+        return self.objective is ObjectiveName.NORMALIZED
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The content layers, then the style layers."""
         return (*self.content_layers, *self.style_layers)
