@@ -22,7 +22,7 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
     Knobs are fields of `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`. Raises `ImpastoError`.
     """
     job = Stylization(content, styles, _settings(settings, knobs))
-    last = _last(job.events())
+    last = _finished(job.events())
     return to_pil(last.picture, job.alpha(last.picture))
 
 
@@ -33,7 +33,7 @@ def synthesize(
 
     Knobs are fields of `Settings`; those that need a content image don't matter. Raises `ImpastoError`.
     """
-    return to_pil(_last(Texture(style, size, _settings(settings, knobs), seamless=seamless).events()).picture)
+    return to_pil(_finished(Texture(style, size, _settings(settings, knobs), seamless=seamless).events()).picture)
 
 
 def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
@@ -42,7 +42,6 @@ def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
     return settings or Settings(**knobs)
 
 
-def _last(events: Iterable[Event]) -> Finished:
-    *_, last = events
-    assert isinstance(last, Finished), "the last event has the picture"
-    return last
+def _finished(events: Iterable[Event]) -> Finished:
+    """The last event; the ones before it, which have pictures, aren't kept."""
+    return next(event for event in events if isinstance(event, Finished))
