@@ -51,7 +51,7 @@ def run(folder: Path, size: int, steps: int, every: float | None) -> dict[str, o
         began = time.perf_counter()
         for event in painting.events():
             recorder.observe(event)
-            checkpointer.see(event)
+            checkpointer.observe(event)
             if checkpointer.spent > spent:
                 saves, spent = saves + 1, checkpointer.spent
                 megabytes = max(megabytes, (folder / "run" / STATE).stat().st_size / 1e6)

@@ -15,6 +15,7 @@ import torch
 
 from conftest import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
+from impasto.cli.app import SUMMARIES, app
 from impasto.cli.progress import share_done
 from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
@@ -579,6 +580,27 @@ def test_help_and_version_answer_without_loading_torch(arguments):
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert answer.stderr.strip() == ""
     assert answer.stdout
+
+
+def test_the_list_of_commands_has_the_first_sentence_of_each_ones_help_and_loads_none():
+    code = (
+        "import sys, impasto.cli; impasto.cli.main(['--help']);"
+        "sys.exit(' '.join(sorted(name for name in sys.modules if name.startswith('impasto.cli.'))))"
+    )
+    command, wide = [sys.executable, "-c", code], os.environ | {"COLUMNS": "200"}
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=wide)
+    assert answer.stderr.split() == [f"impasto.cli.{name}" for name in ("app", "spelling", "terminal")]
+    for name, summary in SUMMARIES.items():
+        assert re.search(rf"\b{name} +{re.escape(summary)} ", answer.stdout)
+        assert " ".join(str(app[name].help).split()).startswith(summary)
+    assert list(SUMMARIES) == [name for name in app if not name.startswith("-")]
+
+
+def test_a_command_loads_no_other_one():
+    code = "import sys, impasto.cli; impasto.cli.main(['plan', '--help']); sys.exit(' '.join(sys.modules))"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert {name for name in SUMMARIES if f"impasto.cli.{name}" in answer.stderr.split()} == {"plan"}
 
 
 def test_help_shows_every_knob_with_its_default_and_range():

@@ -52,7 +52,7 @@ class Desk:
             self.clock.now += seconds
             self.step += 1
             state = RunState(self.step, scale, 0, self.clock.now, CANVAS, None, {})
-            self.checkpointer.see(
+            self.checkpointer.observe(
                 Stepped(self.step, 1, scale, (4, 4), 1.0, {}, self.clock.now, lambda: CANVAS, lambda s=state: s)
             )
 
@@ -88,8 +88,8 @@ def test_an_interval_that_was_asked_for_is_kept_however_long_saving_takes(tmp_pa
 def test_events_without_a_state_are_none_of_its_business(tmp_path, monkeypatch):
     desk = Desk(tmp_path / "run", monkeypatch)
     with desk.checkpointer:
-        desk.checkpointer.see(EpochDone(1, CANVAS))
-        desk.checkpointer.see(Stepped(1, 1, 1, (4, 4), 1.0, {}, 0.0, lambda: CANVAS))
+        desk.checkpointer.observe(EpochDone(1, CANVAS))
+        desk.checkpointer.observe(Stepped(1, 1, 1, (4, 4), 1.0, {}, 0.0, lambda: CANVAS))
         assert not desk.checkpointer.save()
     assert not (tmp_path / "run").exists()
 

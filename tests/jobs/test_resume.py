@@ -528,7 +528,7 @@ def test_from_python_a_checkpointer_saves_and_a_stylization_goes_on():
         resume = checkpoint.read(folder / STATE).state if (folder / STATE).exists() else None
         with Checkpointer(folder, painting.recipe(), record=dict, shell={}, every=0, warn=pytest.fail) as checkpointer:
             for event in painting.events(resume):
-                checkpointer.see(event)
+                checkpointer.observe(event)
                 if isinstance(event, Finished):
                     checkpointer.discard()
                     return event.picture

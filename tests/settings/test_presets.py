@@ -149,7 +149,10 @@ def test_a_saved_preset_finds_its_files_from_any_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["sketch", "--size", "64"], "The preset 'sketch' comes with impasto: choose another name, or --overwrite."),
+        (
+            ["sketch", "--size", "64"],
+            "The preset 'sketch' comes with impasto: choose another name, or set --overwrite.",
+        ),
         (["night", "--size", "64"], "The preset 'night' is in "),
         (["a/b", "--size", "64"], "The preset's name is 'a/b': use letters, digits, - and _ only."),
         (["new"], "No setting is given for the preset 'new': name at least one, such as --size 768."),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from impasto.errors import SettingsError
 from impasto.swatches import catalogue as swatches
+from impasto.swatches.registry import SWATCHES
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def fingerprint(picture):
 
 def test_there_are_at_least_eight_and_each_says_what_it_shows():
     assert len(swatches.names()) >= 8
-    for name, swatch in swatches.SWATCHES.items():
+    for name, swatch in SWATCHES.items():
         assert name == swatch.name == name.lower()
         assert swatch.title.endswith(".")
 

@@ -3,43 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Parameter
+from attrs import evolve
+from cyclopts import App, CycloptsError, Group, Parameter
 
-from impasto.cli.bench import bench
-from impasto.cli.demo import demo
-from impasto.cli.doctor import doctor
-from impasto.cli.paint import paint
-from impasto.cli.plan import plan
-from impasto.cli.presets import presets
-from impasto.cli.recipes import inspect, rerun
-from impasto.cli.reconstruct import reconstruct
-from impasto.cli.resume import resume
 from impasto.cli.spelling import spelled
-from impasto.cli.swatches import swatches
-from impasto.cli.sweep import sweep
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
-from impasto.cli.texture import texture
-from impasto.cli.weights import weights
 from impasto.errors import ImpastoError, SettingsError
 from impasto.storage import process
 
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+SUMMARIES = {
+    "paint": "Paint a photo in the manner of one or more paintings.",
+    "sweep": "Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.",
+    "resume": "Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened.",
+    "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",
+    "reconstruct": "Paint a picture from noise by what one layer knows of its content, or layers up to one of its "
+    "style.",
+    "plan": "Show how a photo would be painted: sizes, tiles, memory and time, without painting it.",
+    "presets": "List the named starting points, show one, or save one of your own.",
+    "swatches": "List the bundled styles, or write them as pictures.",
+    "weights": "List, verify, download or convert VGG19's weights.",
+    "inspect": "Show how a picture was painted: settings, inputs, weights and versions.",
+    "rerun": "Paint a picture again from its own recipe, the same to the bit on the same machine and versions.",
+    "demo": "Paint a photograph from scikit-image in a bundled style, in under 3 minutes on 2 cores.",
+    "doctor": "Check versions, devices, weights and the cache, and paint something tiny; exit code 1 if something is "
+    "broken.",
+    "bench": "Measure the speed of this machine: a matrix product, and a step of each engine; in under a minute.",
+}
+"""The first sentence of each command's own help, for the list of all commands, which loads none of them."""
+
+
+def list_commands(console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+    """Print a panel of commands, with their summaries where cyclopts knows no help as they aren't loaded."""
+    from cyclopts.help import InlineText
+    from cyclopts.help.formatters import DefaultFormatter
+
+    entries = [
+        entry.copy(description=InlineText.from_format(SUMMARIES[name], format="plaintext"))
+        if (name := " ".join(entry.positive_names)) in SUMMARIES
+        else entry
+        for entry in panel.entries
+    ]
+    DefaultFormatter()(console, options, panel.copy(entries=entries))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("impasto")
+
 
 app = App(
     name="impasto",
     help="Paint a photo in the manner of a painting, by neural style transfer.\n\n"
     "Try: impasto paint photo.jpg watercolour",
-    version=lambda: version("impasto"),
+    version=_version,
     default_parameter=Parameter(negative="", show_default=False),
     help_format="plaintext",  # markdown costs a tenth of the start
+    group_commands=evolve(Group.create_default_commands(), help_formatter=list_commands),
     suppress_keyboard_interrupt=False,
 )
-app.command(paint, usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-app.command(sweep, usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
-for command in (resume, texture, reconstruct, plan, presets, swatches, weights, inspect, rerun, demo, doctor, bench):
-    app.command(command)
+# By the names of their modules: cyclopts loads one when its command is called.
+app.command("impasto.cli.paint:paint", usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
+app.command("impasto.cli.sweep:sweep", usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
+for path in (
+    *("resume:resume", "texture:texture", "reconstruct:reconstruct", "plan:plan", "presets:presets"),
+    *("swatches:swatches", "weights:weights", "recipes:inspect", "recipes:rerun"),
+    *("demo:demo", "doctor:doctor", "bench:bench"),
+):
+    app.command(f"impasto.cli.{path}")
 
 
 @process.owned()

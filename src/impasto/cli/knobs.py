@@ -163,5 +163,17 @@ Preset = Annotated[
         help="A starting point that all else beats: a name from 'impasto presets', or a TOML file.",
     ),
 ]
+Sheet = Annotated[
+    Path | None,
+    Parameter(
+        ("--output", "-o"),
+        metavar="SHEET",
+        group=OUTPUT,
+        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp. Default: a .png beside the photo.",
+    ),
+]
+Keep = Annotated[
+    Path | None, Parameter(metavar="FOLDER", group=OUTPUT, help="Also write every picture, with its recipe.")
+]
 Flags = Annotated[Knobs | None, Parameter(name="*")]
 """What commands that take settings have in common, each with its help."""

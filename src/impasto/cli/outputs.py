@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.settings import roles
 from impasto.settings.settings import Settings
-from impasto.storage.files import quoted
+from impasto.storage.files import quoted, reason
 
 if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
+    from impasto.settings.grid import Cell
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -108,6 +110,28 @@ class Outputs:
         }
 
 
+class SheetOutputs:
+    """The files of a sheet: their names, and the checks that they can be written, made before the work."""
+
+    def __init__(self, sheet: Path, cells: Sequence[Cell], folder: Path | None, overwrite: bool) -> None:
+        self.sheet, self.folder, self.overwrite = sheet, folder, overwrite
+        self.pictures: list[Path] = []
+        if folder is not None:
+            digits = len(str(len(cells)))
+            names = [f"{n:0{digits}}_{_file_name(cell.labels)}.png" for n, cell in enumerate(cells, start=1)]
+            self.pictures = [folder / name for name in names]
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Raise `SettingsError` or `ImageError` for whatever can be known to fail later; makes the folder."""
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)})", "choose another") from None
+        everything = Outputs(self.sheet, dict(enumerate(self.pictures)), overwrite=self.overwrite)
+        everything.check(Settings(), inputs)
+
+
 def recalled(noted: Mapping[str, Any], folder: Path) -> Outputs:
     """The outputs of the run in that folder, which may have moved together with them; what is there is replaced.
 
@@ -184,6 +208,17 @@ def parse_epochs(text: str | None, epochs: int) -> tuple[int, ...]:
     return tuple(chosen)
 
 
+def default_sheet(content: str, styles: Sequence[str], what: str) -> Path:
+    """CONTENT_STYLE_sweep.png and the like, beside the content."""
+    names = [Path(name).stem for name in (content, "+".join(Path(style).stem for style in styles)) if name]
+    return Path(content).with_name("_".join([*names, what]) + ".png")
+
+
+def _file_name(labels: Sequence[str]) -> str:
+    """'content-weight-0.05_size-256': whatever a file's name may hold anywhere."""
+    return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip("-.")[:60] for label in labels)
+
+
 def _same(path: Path, other: Path) -> bool:
     try:
         return os.path.samefile(path, other)  # noqa: PTH121 - hard links too, which resolve() can't see
@@ -193,6 +228,8 @@ def _same(path: Path, other: Path) -> bool:
 
 def _check_file(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise ImageError(f"{quoted(path)} already exists", "choose another name or allow overwriting")
+        raise ImageError(
+            f"{quoted(path)} already exists", "choose another name, or set `overwrite`", knob="overwrite", value=False
+        )
     if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise ImageError(f"{quoted(path)} can't be written", "choose a file in a folder where you may write")

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from impasto.cli import knobs
-from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
+from impasto.cli.outputs import SheetOutputs, default_sheet
+from impasto.cli.sheets import paint_sheet
 from impasto.cli.spelling import flag
 from impasto.errors import SettingsError
 from impasto.settings import grid
@@ -24,8 +25,8 @@ def reconstruct(
     layers: Annotated[
         str, Parameter(metavar="A,B,…", help="Content: each of these alone. Style: up to each of these.")
     ] = ",".join(LAYERS),
-    output: Sheet = None,
-    keep: Keep = None,
+    output: knobs.Sheet = None,
+    keep: knobs.Keep = None,
     overwrite: knobs.Overwrite = False,
     json: knobs.AsJson = False,
     quiet: knobs.Quiet = False,
@@ -47,5 +48,5 @@ def reconstruct(
         return knobs.settle(*given, knobs.Layer(OWN | changes, flag("layers")))
 
     cells = grid.reconstructions(names, settle, ("content", "style") if of == "both" else (of,))
-    files = Files(output or default_sheet(image, (), "reconstruction"), cells, keep, overwrite)
+    files = SheetOutputs(output or default_sheet(image, (), "reconstruction"), cells, keep, overwrite)
     return paint_sheet(image, [image], cells, files, config, as_json=json, quiet=quiet)

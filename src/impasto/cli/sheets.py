@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, cast
 
-from cyclopts import Parameter
-
-from impasto.cli import outputs
-from impasto.cli.knobs import OUTPUT
+from impasto.cli.outputs import SheetOutputs, inputs
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.cli.weights import fetch_if_missing
-from impasto.errors import DivergedError, ImpastoError
+from impasto.errors import DivergedError
 from impasto.run.events import Finished
 from impasto.settings.grid import Cell
-from impasto.settings.settings import Settings
-from impasto.storage.files import quoted, reason
 from impasto.storage.process import Interruption
 
 if TYPE_CHECKING:
@@ -28,31 +22,12 @@ if TYPE_CHECKING:
 
     from impasto.jobs.sweep import Sweep
 
-Sheet = Annotated[
-    Path | None,
-    Parameter(
-        ("--output", "-o"),
-        metavar="SHEET",
-        group=OUTPUT,
-        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp. Default: a .png beside the photo.",
-    ),
-]
-Keep = Annotated[
-    Path | None, Parameter(metavar="FOLDER", group=OUTPUT, help="Also write every picture, with its recipe.")
-]
-
-
-def default_sheet(content: str, styles: Sequence[str], what: str) -> Path:
-    """CONTENT_STYLE_sweep.png and the like, beside the content."""
-    names = [Path(name).stem for name in (content, "+".join(Path(style).stem for style in styles)) if name]
-    return Path(content).with_name("_".join([*names, what]) + ".png")
-
 
 def paint_sheet(
     content: str,
     styles: Sequence[str],
     cells: Sequence[Cell],
-    files: Files,
+    files: SheetOutputs,
     config: Path | None,
     *,
     as_json: bool,
@@ -60,39 +35,12 @@ def paint_sheet(
 ) -> int:
     """Check everything, paint the cells, write what `files` names, and return the exit code."""
     if Path(content).exists():  # if not, that is the first thing to say, and Sweep says it
-        files.check([path for cell in cells for path in outputs.inputs([content, *styles], cell.settings, config)])
+        files.check([path for cell in cells for path in inputs([content, *styles], cell.settings, config)])
     for source in sorted({cell.settings.weights for cell in cells}):
         fetch_if_missing(source, quiet=quiet)
     from impasto.jobs.sweep import Sweep
 
     return _run(Sweep(content, styles, cells), files, as_json=as_json, quiet=quiet)
-
-
-class Files:
-    """The files of a sheet: their names, and the checks that they can be written, made before the work."""
-
-    def __init__(self, sheet: Path, cells: Sequence[Cell], folder: Path | None, overwrite: bool) -> None:
-        self.sheet, self.folder, self.overwrite = sheet, folder, overwrite
-        self.pictures: list[Path] = []
-        if folder is not None:
-            digits = len(str(len(cells)))
-            names = [f"{n:0{digits}}_{_file_name(cell.labels)}.png" for n, cell in enumerate(cells, start=1)]
-            self.pictures = [folder / name for name in names]
-
-    def check(self, inputs: Sequence[Path]) -> None:
-        """Raise `SettingsError` or `ImageError` for whatever can be known to fail later; makes the folder."""
-        if self.folder is not None:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)})", "choose another") from None
-        everything = outputs.Outputs(self.sheet, dict(enumerate(self.pictures)), overwrite=self.overwrite)
-        everything.check(Settings(), inputs)
-
-
-def _file_name(labels: Sequence[str]) -> str:
-    """'content-weight-0.05_size-256': whatever a file's name may hold anywhere."""
-    return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip("-.")[:60] for label in labels)
 
 
 @dataclass(frozen=True)
@@ -104,7 +52,7 @@ class Result:
     loss: float | None = None
 
 
-def _run(sweep: Sweep, files: Files, *, as_json: bool, quiet: bool) -> int:
+def _run(sweep: Sweep, files: SheetOutputs, *, as_json: bool, quiet: bool) -> int:
     """Paint the cells, write what `files` names, say where it is, and return the exit code.
 
     The first Ctrl-C (SIGTERM) leaves a sheet of what is done and returns 130 (143).
@@ -137,7 +85,7 @@ def _run(sweep: Sweep, files: Files, *, as_json: bool, quiet: bool) -> int:
     return 0
 
 
-def _keep(sweep: Sweep, files: Files, number: int, result: Result) -> None:
+def _keep(sweep: Sweep, files: SheetOutputs, number: int, result: Result) -> None:
     """Write the picture of a cell if asked to; only a finished one carries its recipe."""
     if not files.pictures:
         return
@@ -159,7 +107,7 @@ def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:
     return f"{len(results)}/{len(sweep.cells)}  {what}: {duration(result.seconds)}{rest}."
 
 
-def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> None:
+def _write_sheet(sweep: Sweep, files: SheetOutputs, results: Mapping[int, Result]) -> None:
     from impasto.images import reading, writing
     from impasto.report.contact_sheet import LabelledImage, draw, in_rows
 
@@ -179,7 +127,7 @@ def _write_sheet(sweep: Sweep, files: Files, results: Mapping[int, Result]) -> N
     writing.save(files.sheet, reading.load(draw(rows, title)).pixels, overwrite=files.overwrite)
 
 
-def _tell(sweep: Sweep, files: Files, results: Mapping[int, Result], *, as_json: bool) -> None:
+def _tell(sweep: Sweep, files: SheetOutputs, results: Mapping[int, Result], *, as_json: bool) -> None:
     if not as_json:
         for path in (files.sheet, *(files.pictures[n] for n in sorted(results) if files.pictures)):
             tell(str(path))

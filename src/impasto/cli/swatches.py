@@ -26,7 +26,8 @@ def swatches(
 ) -> None:
     """List the bundled styles, or write them as pictures."""
     from impasto.images import reading, writing
-    from impasto.swatches import catalogue as bundled
+    from impasto.swatches import catalogue
+    from impasto.swatches.registry import SWATCHES
 
     if write is None and output is not None:
         raise SettingsError("`output` is given without `write`", "name the swatch to write", knob="output")
@@ -34,16 +35,16 @@ def swatches(
         for name, given in (("size", size is not None), ("overwrite", overwrite)):
             if given:
                 raise SettingsError(f"`{name}` is given without `write` or `sheet`", "say what to write", knob=name)
-        width = max(map(len, bundled.SWATCHES))
-        for swatch in bundled.SWATCHES.values():
+        width = max(map(len, SWATCHES))
+        for swatch in SWATCHES.values():
             tell(f"{swatch.name:<{width}}  {swatch.title}")
         return
     jobs = []
     if write is not None:
         side = 512 if size is None else size
-        jobs.append((output or Path(f"{write}.png"), lambda: bundled.paint(write, (side, side))))
+        jobs.append((output or Path(f"{write}.png"), lambda: catalogue.paint(write, (side, side))))
     if sheet is not None:
-        jobs.append((sheet, lambda: bundled.sheet(256 if size is None else size)))
+        jobs.append((sheet, lambda: catalogue.sheet(256 if size is None else size)))
     for path, _ in jobs:
         writing.check_writable(path, overwrite)
     for path, painted in jobs:

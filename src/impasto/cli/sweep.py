@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import knobs
-from impasto.cli.sheets import Files, Keep, Sheet, default_sheet, paint_sheet
+from impasto.cli.outputs import SheetOutputs, default_sheet
+from impasto.cli.sheets import paint_sheet
 from impasto.cli.spelling import flag
 from impasto.errors import SettingsError
 from impasto.settings import grid
@@ -30,8 +31,8 @@ def sweep(
             "Once or twice: the first goes across, the second down.",
         ),
     ],
-    output: Sheet = None,
-    keep: Keep = None,
+    output: knobs.Sheet = None,
+    keep: knobs.Keep = None,
     overwrite: knobs.Overwrite = False,
     json: knobs.AsJson = False,
     quiet: knobs.Quiet = False,
@@ -45,7 +46,7 @@ def sweep(
     """
     cells = _cells([grid.parse_axis(text) for text in vary], flags or {}, config, preset)
     sheet = output or default_sheet(content, style, "sweep")
-    files = Files(sheet, cells, keep, overwrite)
+    files = SheetOutputs(sheet, cells, keep, overwrite)
     return paint_sheet(content, style, cells, files, config, as_json=json, quiet=quiet)
 
 

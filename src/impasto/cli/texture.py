@@ -13,7 +13,7 @@ from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.outputs import Outputs, inputs
 from impasto.cli.progress import following
-from impasto.cli.running import Progress, tell_result
+from impasto.cli.result import Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import SettingsError
 from impasto.settings.texture import texture_settings
@@ -69,20 +69,19 @@ def texture(
 def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
     """Make the texture, write it, say where it is, and return the exit code; the first Ctrl-C saves what there is."""
     from impasto.images import writing
-    from impasto.images.size import resize
 
     so_far = Progress()
     with Interruption() as interruption:
         with following(epochs=made.settings.epochs, quiet=quiet) as show:
             for event in made.events():
-                so_far.see(event)
+                so_far.observe(event)
                 if interruption.signal is not None:
                     break
                 show(event)
         picture = so_far.picture()
         if picture is None:
             return interruption.code
-        full = resize(picture, so_far.size, made.scratch)
+        full = so_far.at_full_size(picture, made.scratch)
         writing.save(files.picture, full, overwrite=files.overwrite)
     tell_result(so_far, files, made.settings, as_json=as_json, quiet=quiet)
     return 0 if so_far.finished else interruption.code

@@ -71,7 +71,7 @@ class Checkpointer:
         with contextlib.suppress(OSError):
             self._lock.release()
 
-    def see(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """Takes note of an event, and saves where it is time."""
         if isinstance(event, Stepped) and event.state is not None:
             self._state = event.state

@@ -87,8 +87,9 @@ class Stylization:
 
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again, with the knobs that were changed so far."""
-        # The scratch folder is one of this machine, of which no pixel depends.
-        settings = self.inputs.with_paths(self.settings) | {"weights": self.network.source, "scratch": "auto"}
+        settings = self.inputs.with_paths(self.settings)
+        settings["weights"] = self.network.source
+        settings["scratch"] = "auto"  # the folder is one of this machine, and no pixel depends on it
         init = self.inputs.init
         return Recipe(
             version=version("impasto"),

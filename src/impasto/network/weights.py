@@ -158,7 +158,7 @@ def convert(source: str, destination: str | Path, *, overwrite: bool = False) ->
         data = weight_files.as_safetensors(weights.tensors, about)
         write_atomically(path, lambda file: file.write(data), overwrite=overwrite)
     except FileExistsError:
-        cure = "choose another name, or allow overwriting it"
+        cure = "choose another name, or set `overwrite`"
         raise WeightsError(f"{path} exists already", cure, knob="destination", value=str(path)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         failure = f"{path} could not be written ({reason(error)})"

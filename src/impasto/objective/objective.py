@@ -71,8 +71,16 @@ class Objective:
         """The same objective without the terms that need one of these layers."""
         terms = [term for term in self.terms if not set(term.layers) & set(layers)]
         local = [term for term in self.local_terms if not set(term.layers) & set(layers)]
-        memory = {"tile": self.tile, "spare": self.spare, "scratch": self.scratch}
-        return Objective(self.engine, terms, local, self.alpha, self.beta, **memory)
+        return Objective(
+            self.engine,
+            terms,
+            local,
+            self.alpha,
+            self.beta,
+            tile=self.tile,
+            spare=self.spare,
+            scratch=self.scratch,
+        )
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""

@@ -86,8 +86,10 @@ class RunPlan:
 
     def settled(self, settings: Settings, engine: Engine) -> Settings:
         """`settings` with what they leave open as it is planned, so that they paint the same with other memory free."""
-        found = {"engine": engine.name, "tile": self.memory.tile or 0, "history": self.memory.history or "auto"}
-        return settings.model_copy(update=found)
+        memory = self.memory
+        return settings.model_copy(
+            update={"engine": engine.name, "tile": memory.tile or 0, "history": memory.history or "auto"}
+        )
 
 
 def scales_of(settings: Settings, shapes: Shapes, styles: Sequence[tuple[str, Size]] = ()) -> tuple[Scale, ...]:

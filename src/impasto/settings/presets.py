@@ -103,7 +103,7 @@ def save(name: str, knobs: Mapping[str, Any], description: str = "", *, overwrit
     if name in known and not overwrite:
         whose = "comes with impasto" if known[name].parent == BUNDLED else f"is in {quoted(known[name])} already"
         raise SettingsError(
-            f"The preset {name!r} {whose}", "choose another name, or `overwrite`", knob="name", value=name
+            f"The preset {name!r} {whose}", "choose another name, or set `overwrite`", knob="name", value=name
         )
     text = to_toml({DESCRIPTION: description} | dict(knobs))
     try:

@@ -33,7 +33,8 @@ History = values.auto_or_number("a number from 1 to 200", lambda n: 1 <= n <= 20
 class Settings(BaseModel):
     """A frozen, checked set of knobs; raises `SettingsError`, which has one sentence per fault."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    # The validator is made with the first settings: `impasto paint --help` needs none.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
     size: int = knob(512, Roles(Group.PICTURE), "Longest side of the output, in pixels.", ge=16, le=65536)
     objective: ObjectiveName = knob(
