@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization as Stylization
     from impasto.jobs.texture import Texture as Texture
     from impasto.network.vgg import VGG19 as VGG19
-    from impasto.run.stylizer import Stylizer as Stylizer
     from impasto.settings.settings import Settings as Settings
 
 _HOMES = {
@@ -29,7 +28,6 @@ _HOMES = {
     "Stylization": "jobs.stylization",
     "stylize": "jobs.functions",
     "Settings": "settings.settings",
-    "Stylizer": "run.stylizer",
     "Texture": "jobs.texture",
     "synthesize": "jobs.functions",
     "VGG19": "network.vgg",

@@ -10,7 +10,7 @@ from impasto.network.stages import evaluation_pixels, kept_bytes, split_into_sta
 from impasto.network.tiles import halo, split_into_tiles
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import extract_statistics
-from impasto.objective.style import style_loss
+from impasto.objective.style import make_style_loss
 from impasto.objective.weights import LossWeights
 from impasto.settings.choices import ContentLossName, Padding, Pooling, StyleLossName
 
@@ -116,7 +116,7 @@ def test_the_whole_images_evaluation_equals_plain_autograd():
 @pytest.mark.parametrize("layers", [("relu2_2",), ("relu4_1",), ("pool3", "conv1_2"), ("relu5_1", "pool3")])
 def test_targets_measured_in_tiles_equal_the_whole_images(layers):
     network, image = engine(), smooth_image(170, 233)
-    statistics = style_loss(StyleLossName.GRAM, layers).statistics((170, 233), None)
+    statistics = make_style_loss(StyleLossName.GRAM, layers).statistics((170, 233), None)
     sums, features = extract_statistics(network, image, list(statistics.values()), layers)
     tiled_sums, tiled_features = extract_statistics(network, image, list(statistics.values()), layers, tile=64)
     for name in layers:

@@ -8,7 +8,7 @@ from impasto.network.layers import poolings_before
 from impasto.network.tiles import halo
 from impasto.network.vgg import VGG19
 from impasto.objective.evaluation import Evaluation
-from impasto.objective.periodic import PeriodicCanvas, enlarged, on_the_grid, periodic_canvas
+from impasto.objective.periodic import PeriodicCanvas, enlarge_periodic, on_the_grid, periodic_canvas
 from impasto.settings.choices import Pooling
 from impasto.storage.scratch import Scratch
 
@@ -86,6 +86,6 @@ def test_a_canvas_is_enlarged_as_a_wall_of_copies_would_be(size, wanted):
     canvas = smooth_image(*size).clamp(0.1, 0.9)
     wall = resize(canvas.repeat(1, 1, 3, 3), (3 * wanted[0], 3 * wanted[1]))
     middle = wall[..., wanted[0] : 2 * wanted[0], wanted[1] : 2 * wanted[1]]
-    torch.testing.assert_close(enlarged(canvas, wanted), middle)
+    torch.testing.assert_close(enlarge_periodic(canvas, wanted), middle)
     assert (resize(canvas, wanted) - middle).abs().max() > 0.05
-    assert enlarged(canvas, size) is canvas
+    assert enlarge_periodic(canvas, size) is canvas

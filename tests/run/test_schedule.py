@@ -54,7 +54,7 @@ def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_
     assert not schedule.apply(4)
     assert schedule.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
     knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
-    assert schedule.changes == schedule.plan == (ScheduledChange(3, knobs),)
+    assert schedule.changes == schedule.all_changes == (ScheduledChange(3, knobs),)
 
 
 def test_what_was_changed_back_before_the_next_step_was_not_changed():
@@ -62,7 +62,7 @@ def test_what_was_changed_back_before_the_next_step_was_not_changed():
     schedule.request({"strength": 0.7})
     schedule.request({"strength": 0.5})
     assert not schedule.apply(3)
-    assert schedule.plan == ()
+    assert schedule.all_changes == ()
 
 
 def test_a_record_goes_on_with_what_was_done_and_waits_with_what_was_asked_for_and_planned():
@@ -126,15 +126,15 @@ def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint
     steps = {2: weights[0], 3: weights[1] | {"color": "keep"}, 5: weights[2]}
     job = new_run(**way)
     whole = run(job, lambda event: steps.get(event.step) if isinstance(event, Stepped) else None, tmp_path)
-    assert [change.after for change in job.stylizer.schedule.plan] == [2, 3, 5]
-    again = run(new_run(job.stylizer.schedule.plan, **way), lambda event: None)
+    assert [change.after for change in job.stylizer.schedule.all_changes] == [2, 3, 5]
+    again = run(new_run(job.stylizer.schedule.all_changes, **way), lambda event: None)
     assert told(again) == told(whole)
     for saved in (2, 3, 4, 5):  # who goes on from there asks for what came later
         later = {step: knobs for step, knobs in steps.items() if step > saved}
         resumed, state = new_run(**way), checkpoint.read(tmp_path / str(saved)).state
         events = run(resumed, lambda e, at=later: at.get(e.step) if isinstance(e, Stepped) else None, resume=state)
         assert told(events[-1:]) == told(whole[-1:])
-        assert resumed.stylizer.schedule.plan == job.stylizer.schedule.plan
+        assert resumed.stylizer.schedule.all_changes == job.stylizer.schedule.all_changes
 
 
 @pytest.mark.parametrize("event_type", [Started, EpochDone, ScaleDone])
@@ -152,8 +152,8 @@ def test_it_does_not_matter_at_which_event_after_a_step_the_knobs_change(event_t
 
     job = new_run()
     whole = run(job, once)
-    assert job.stylizer.schedule.plan == (ScheduledChange(step, knobs),)
-    assert told(run(new_run(job.stylizer.schedule.plan), lambda event: None)) == told(whole)
+    assert job.stylizer.schedule.all_changes == (ScheduledChange(step, knobs),)
+    assert told(run(new_run(job.stylizer.schedule.all_changes), lambda event: None)) == told(whole)
 
 
 @pytest.mark.parametrize("when", [Started, ScaleDone])
@@ -193,8 +193,8 @@ def test_a_changed_run_that_had_to_take_steps_again_is_repeated_too(knobs, tmp_p
 
     first = job()
     whole = run(first, lambda event: knobs if isinstance(event, Restarted) else None, tmp_path)
-    assert first.stylizer.schedule.plan == (ScheduledChange(3, knobs),)
-    assert told(run(job(first.stylizer.schedule.plan), lambda event: None)[-4:]) == told(whole[-4:])
+    assert first.stylizer.schedule.all_changes == (ScheduledChange(3, knobs),)
+    assert told(run(job(first.stylizer.schedule.all_changes), lambda event: None)[-4:]) == told(whole[-4:])
     for saved in (3, 4, 5):
         state = checkpoint.read(tmp_path / str(saved)).state
         assert state.restarts == 1

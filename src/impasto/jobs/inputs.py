@@ -48,17 +48,17 @@ class StylizationInputs:
 
     @classmethod
     def open(
-        cls, content: Source, styles: Sequence[Source], settings: Settings, opened: Opener | None = None
+        cls, content: Source, styles: Sequence[Source], settings: Settings, opener: Opener | None = None
     ) -> StylizationInputs:
         """The images given and those that settings name; raises `SettingsError` or `ImageError`."""
-        opened = opened or partial(open_image, settings=settings)
+        opener = opener or partial(open_image, settings=settings)
         _check_counts(settings, styles)
         return cls(
             open_image(content, settings),
             tuple(open_style(style, settings) for style in styles),
-            open_masks(settings.mask, "mask", "rest", len(styles), opened),
-            open_masks(settings.style_mask, "style_mask", "all", len(styles), opened),
-            opened(settings.init) if settings.init_is_image else None,
+            open_masks(settings.mask, "mask", "rest", len(styles), opener),
+            open_masks(settings.style_mask, "style_mask", "all", len(styles), opener),
+            opener(settings.init) if settings.init_is_image else None,
         )
 
     def canvas_size(self, longest: int) -> Size:
@@ -121,14 +121,14 @@ def is_swatch(style: Source) -> bool:
 
 
 def open_masks(
-    files: Sequence[str], knob: str, word: str, styles: int, opened: Callable[[str], SourceImage]
+    files: Sequence[str], knob: str, word: str, styles: int, opener: Opener
 ) -> tuple[SourceImage | None, ...]:
     """The images of masks, None for the `word` that stands for no file; raises `SettingsError` or `ImageError`."""
     if files and len(files) != styles:
         raise SettingsError(
             f"`{knob}` has {len(files)} values for {styles} styles", "give one per style", knob=knob, value=files
         )
-    return tuple(None if file == word else opened(file) for file in files)
+    return tuple(None if file == word else opener(file) for file in files)
 
 
 def whiteness(mask: SourceImage) -> Tensor:

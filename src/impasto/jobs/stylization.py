@@ -28,7 +28,7 @@ class Stylization:
     """One job: its inputs, settings, network and plan, all checked and loaded; iterate over `events()` to run it.
 
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
-    which the files that settings name are `opened`. `schedule` are changes of knobs to make on the way.
+    which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Stylization:
         network: Network | None = None,
         speed: float | None = None,
         schedule: Sequence[ScheduledChange] = (),
-        opened: Opener | None = None,
+        opener: Opener | None = None,
     ) -> None:
-        self.inputs = StylizationInputs.open(content, styles, settings, opened)
+        self.inputs = StylizationInputs.open(content, styles, settings, opener)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = Shapes(self.inputs.canvas_size(settings.size), len(self.styles))
         # What can't be painted is refused before the network is loaded.
@@ -51,30 +51,27 @@ class Stylization:
         self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed)
         self.settings = self.plan.settled(settings, self.network.engine)
         self.scratch = Scratch(self.plan.memory.folder)
-        self.schedule = tuple(schedule)
-        self.stylizer = Stylizer(self.settings, self.schedule)  # of the run that goes on, or is to begin
-        self._begun = False
-        self.measured: MeasuredTargets | None = None  # targets of other jobs, see StylizationProblem
+        self.stylizer = Stylizer(self.settings, schedule)
 
-    def events(self, resume: RunState | None = None) -> Iterator[Event]:
-        """The run's events, see `Stylizer.run`; raises `ImpastoError` too where memory runs out all the same."""
-        if self._begun:
-            self.stylizer = Stylizer(self.settings, self.schedule)
-        self._begun = True
+    def events(self, resume: RunState | None = None, measured: MeasuredTargets | None = None) -> Iterator[Event]:
+        """The run's events, see `Stylizer.run`; raises `ImpastoError` too where memory runs out all the same.
+
+        Jobs that differ in nothing that targets depend on may share those that were `measured`.
+        """
         memory = self.plan.memory
-        problem = StylizationProblem(
-            self.inputs.tensors(),
-            self.settings,
-            self.network.engine,
-            self.plan.size,
-            tile=memory.tile,
-            spare=memory.spare,
-            scratch=self.scratch,
-            measured=self.measured,
-        )
-        events = self.stylizer.run(problem, self.plan, resume)
-        del resume, problem  # or their tensors would take memory until the end
         with within_memory(self.plan):
+            problem = StylizationProblem(
+                self.inputs.tensors(),
+                self.settings,
+                self.network.engine,
+                self.plan.size,
+                tile=memory.tile,
+                spare=memory.spare,
+                scratch=self.scratch,
+                measured=measured,
+            )
+            events = self.stylizer.run(problem, self.plan, resume)
+            del resume, problem  # or their tensors would take memory until the end
             yield from events
 
     def change(self, **knobs: Any) -> None:
@@ -102,5 +99,5 @@ class Stylization:
             torch=torch.__version__,
             threads=torch.get_num_threads(),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            schedule=self.stylizer.schedule.plan,
+            schedule=self.stylizer.schedule.all_changes,
         )

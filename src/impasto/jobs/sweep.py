@@ -27,7 +27,7 @@ Values = tuple[object, ...]
 
 
 class Sweep:
-    """The stylizations of a grid, all checked and loaded before the first is begun; raises `ImpastoError`."""
+    """The stylizations of a grid, all checked, loaded and planned before the first is begun; raises `ImpastoError`."""
 
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
@@ -49,7 +49,7 @@ class Sweep:
             if timed not in speeds:
                 speeds[timed] = measure_speed(network.engine, settings.layers)
             self.stylizations.append(
-                Stylization(image, sized[settings.size], settings, network=network, speed=speeds[timed], opened=named)
+                Stylization(image, sized[settings.size], settings, network=network, speed=speeds[timed], opener=named)
             )
         self.together: dict[Values, list[int]] = {}
         for number, cell in enumerate(cells):
@@ -82,9 +82,8 @@ class Sweep:
             measured: MeasuredTargets = {}
             for number in numbers:
                 stylization = self.stylizations[number]
-                stylization.measured = measured
                 try:
-                    for event in stylization.events():
+                    for event in stylization.events(measured=measured):
                         yield number, event
                 except DivergedError as error:
                     yield number, error

@@ -45,17 +45,17 @@ class Texture:
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""
         memory = self.plan.memory
-        problem = TextureProblem(
-            self.style.pixels,
-            self.settings,
-            self.network.engine,
-            self.size,
-            seamless=self.seamless,
-            tile=memory.tile,
-            spare=memory.spare,
-            scratch=self.scratch,
-        )
         with within_memory(self.plan):
+            problem = TextureProblem(
+                self.style.pixels,
+                self.settings,
+                self.network.engine,
+                self.size,
+                seamless=self.seamless,
+                tile=memory.tile,
+                spare=memory.spare,
+                scratch=self.scratch,
+            )
             yield from Stylizer(self.settings).run(problem, self.plan)
 
     def alpha(self, picture: Tensor) -> None:

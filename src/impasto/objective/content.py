@@ -16,8 +16,7 @@ from impasto.losses.gatys import content_loss
 from impasto.network.stages import TileActivations
 from impasto.objective.regions import SAMPLES, places_in, samples_at
 from impasto.objective.statistics import Statistic
-from impasto.objective.style import TINY, compare_all
-from impasto.objective.terms import Kind, LocalTerm, LossTerm
+from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, compare_with
 from impasto.settings.choices import ContentLossName
 from impasto.storage.scratch import Scratch
 
@@ -28,7 +27,7 @@ class ContentTarget:
 
     features: Mapping[str, Tensor] = field(default_factory=dict)
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
-    start: Mapping[str, Tensor] = field(default_factory=dict)
+    of_content: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class ContentLoss(Protocol):
@@ -119,8 +118,8 @@ class SimilarityContent:
         if not weights:
             return
         statistics = tuple(target.statistics[layer] for layer in weights)
-        samples = [target.start[layer] for layer in weights]
-        compare = partial(compare_all, self._loss.compare, self._loss.prepare(samples, list(weights.values())))
+        samples = [target.of_content[layer] for layer in weights]
+        compare = partial(compare_with, self._loss.compare, self._loss.prepare(samples, list(weights.values())))
         unit = self._unit(samples, compare) if normalized else 1.0
         yield LossTerm(Kind.CONTENT, f"content/{self.name}", statistics, compare, unit=unit)
 
@@ -131,7 +130,7 @@ class SimilarityContent:
         return max(compare(shuffled).item(), TINY)
 
 
-def content_comparison(name: ContentLossName, layers: Sequence[str], *, seed: int = 0) -> ContentLoss:
+def make_content_loss(name: ContentLossName, layers: Sequence[str], *, seed: int = 0) -> ContentLoss:
     """The content loss of that name on these layers; `seed` draws places."""
     return SimilarityContent(name, layers, seed=seed) if name.joint else FeatureContent(layers)
 

@@ -13,7 +13,7 @@ from impasto.objective.objective import Objective
 
 
 class LayerPruning:
-    """An objective without the deepest layers that hold less than `share` of the loss together.
+    """An objective without the deepest layers that hold less than `threshold`, a share of the loss, together.
 
     The first evaluation and every `EVERY`th after it are whole and decide anew; in between, what was left out counts
     as it was measured last and has no gradient. A step without relu5_1 costs a fifth less, at coarse scales more.
@@ -21,9 +21,9 @@ class LayerPruning:
 
     EVERY = 20
 
-    def __init__(self, objective: Objective, share: float, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, objective: Objective, threshold: float, state: Mapping[str, Any] | None = None) -> None:
         self.objective = objective
-        self.share = share
+        self.threshold = threshold
         state = state or {"evaluations": 0, "held": {}}
         self._evaluations: int = state["evaluations"]
         self._held: dict[str, float] = dict(state["held"])
@@ -35,7 +35,7 @@ class LayerPruning:
 
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and the gradient of those that weren't left out, at a canvas (1, 3, h, w)."""
-        if not self.share:
+        if not self.threshold:
             return self.objective.evaluate(canvas)
         whole = self._evaluations % self.EVERY == 0
         self._evaluations += 1
@@ -43,7 +43,7 @@ class LayerPruning:
             now = self._pruned.evaluate(canvas)
             return Evaluation(now.loss + sum(self._held.values()), now.parts | self._held, now.gradient)
         now = self.objective.evaluate(canvas)
-        left_out = negligible_layers(now.parts, self.objective.layers_of, self.share)
+        left_out = negligible_layers(now.parts, self.objective.layers_of, self.threshold)
         self._held = {name: part for name, part in now.parts.items() if self.objective.layers_of(name) & left_out}
         self._pruned = self.objective.without(left_out)
         return now
@@ -52,8 +52,8 @@ class LayerPruning:
         return {layer for name in parts for layer in self.objective.layers_of(name)}
 
 
-def negligible_layers(parts: Mapping[str, float], layers_of: Callable[[str], set[str]], share: float) -> set[str]:
-    """The deepest layers whose parts of the loss together are less than `share` of all.
+def negligible_layers(parts: Mapping[str, float], layers_of: Callable[[str], set[str]], threshold: float) -> set[str]:
+    """The deepest layers whose parts of the loss together are less than a share `threshold` of all.
 
     None of them is followed by a layer that stays: only so is there a part of the network that needn't run.
     """
@@ -61,7 +61,7 @@ def negligible_layers(parts: Mapping[str, float], layers_of: Callable[[str], set
     found: set[str] = set()
     for layer in layers:
         tried = found | {layer}
-        if sum(part for name, part in parts.items() if layers_of(name) & tried) >= share * sum(parts.values()):
+        if sum(part for name, part in parts.items() if layers_of(name) & tried) >= threshold * sum(parts.values()):
             break
         found = tried
     return found

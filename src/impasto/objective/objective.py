@@ -16,9 +16,8 @@ from impasto.network.stages import TileActivations, TiledNetwork, split_into_sta
 from impasto.network.tiles import Window
 from impasto.objective.evaluation import Evaluation
 from impasto.objective.statistics import Statistics, add, in_order, measure_tile
-from impasto.objective.style import TINY
 from impasto.objective.targets import Targets
-from impasto.objective.terms import Kind, LocalTerm, LossTerm
+from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm
 from impasto.objective.weights import LossWeights
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -83,7 +82,7 @@ class Objective:
         )
 
     def score(self, canvas: Tensor) -> Score:
-        """The loss of a canvas (1, 3, h, w) in [0, 1], seen whole, differentiable to its pixels."""
+        """The loss of a canvas (1, 3, h, w) in [0, 1], in one pass and differentiable: for checks and experiments."""
         (stage,) = split_into_stages(size_of(canvas), self.layers)
         activations = TileActivations(stage, stage.tiles[0], canvas, self.engine.features(canvas, self.layers))
         statistics = measure_tile(self._statistics, activations)
@@ -123,6 +122,7 @@ class Objective:
 
     def _local_losses(self, activations: TileActivations) -> dict[str, Tensor]:
         """A tile's part of the losses that are themselves sums over positions, in their units, by name."""
+        # By layer, whatever order the settings name them in: so gradients are always added up in the same order.
         mine = [term for term in self.local_terms if term.is_in(activations)]
         order = {name: number for number, name in enumerate(activations.stage.layers)}
         mine.sort(key=lambda term: len(order) if term.layer is None else order[term.layer])
@@ -133,6 +133,7 @@ class Objective:
         return [name for kind in Kind for name in self._weights(kind)]
 
     def _weights(self, kind: Kind) -> dict[str, float]:
+        """The weight of each part; terms of several regions share a name, and their layer's weight."""
         return {term.name: term.weight for term in self._everything if term.kind is kind}
 
     def _weigh(self, losses: Mapping[str, Tensor]) -> Score:

@@ -65,22 +65,6 @@ class PeriodicCanvas:
         return evaluate_canvas
 
 
-@dataclass(frozen=True)
-class TextureTransform:
-    """Canvases as images: themselves, with their surroundings where they are periodic."""
-
-    periodic: PeriodicCanvas | None
-    scratch: Scratch
-
-    def wrap(self, evaluate: Evaluate) -> Evaluate:
-        """See `CanvasTransform`."""
-        return evaluate if self.periodic is None else self.periodic.wrap(evaluate, self.scratch)
-
-    def picture(self, canvas: Tensor) -> Tensor:
-        """See `CanvasTransform`."""
-        return self.scratch.map(lambda x: x.clamp(0, 1), canvas.detach()).cpu()
-
-
 def periodic_canvas(size: Size, layers: Iterable[str]) -> PeriodicCanvas:
     """The periodic canvas of (h, w) pixels for losses at `layers`; raises `SettingsError` for odd sizes."""
     layers = tuple(layers)
@@ -114,7 +98,7 @@ def surrounded(canvas: Tensor, by: Size, scratch: Scratch = MEMORY) -> Tensor:
     return whole
 
 
-def enlarged(canvas: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
+def enlarge_periodic(canvas: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
     """A canvas (n, c, h, w) resized to (n, c, *size) as a wall of copies would be, so that its borders still fit."""
     sides = size_of(canvas)
     if sides == size:

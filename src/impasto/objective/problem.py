@@ -61,6 +61,6 @@ class Problem(Protocol):
         """Take up changed settings; whether they make the canvas one of another kind."""
         ...
 
-    def canvas(self, picture: Tensor) -> Tensor:
+    def canvas_from(self, picture: Tensor) -> Tensor:
         """A canvas that shows a picture (1, 3, h, w), by the settings as they are now."""
         ...

@@ -13,7 +13,7 @@ from impasto.network.tiles import Tile, halo, stride
 from impasto.objective.statistics import Statistic
 
 SAMPLES = 1024
-"""Places at which losses of hypercolumns look: as many as in STROTSS (Kolkin et al. 2019)."""
+"""Places at which losses of hypercolumns sample: as many as in STROTSS (Kolkin et al. 2019)."""
 
 
 def resized_mask(mask: Tensor, size: Size) -> Tensor:

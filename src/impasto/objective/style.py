@@ -15,24 +15,21 @@ from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
 from impasto.network.tiles import Tile
 from impasto.objective.regions import guide, places_in, samples_at
 from impasto.objective.statistics import Statistic
-from impasto.objective.terms import Kind, LossTerm
+from impasto.objective.terms import TINY, Kind, LossTerm, compare_with
 from impasto.settings.choices import StyleLossName
-
-TINY = 1e-12
-"""Least measure that a loss is divided by, for images in which a layer sees nothing at all."""
 
 
 @dataclass(frozen=True)
 class StyleTarget:
     """What the styles ask for in one region of the canvas, by layer.
 
-    `statistics` are what is measured there, `start` their values for the content image, to measure distances from, and
-    `goal` their blended values for the styles. `share` is the region's weight among all.
+    `statistics` are what is measured there, `of_content` their values for the content image, to measure distances from,
+    and `of_styles` their blended values for the styles. `share` is the region's weight among all.
     """
 
     statistics: Mapping[str, Statistic]
-    start: Mapping[str, Tensor]
-    goal: Mapping[str, Tensor]
+    of_content: Mapping[str, Tensor]
+    of_styles: Mapping[str, Tensor]
     share: float = 1.0
 
 
@@ -94,19 +91,19 @@ class LayerwiseStyle:
         for layer, weight in weights.items():
             loss = self._loss(layer)
             for target in targets:
-                start, goal = target.start[layer], target.goal[layer]
-                wanted = goal if fraction == 1 else loss.interpolate(start, goal, fraction)
+                content, style = target.of_content[layer], target.of_styles[layer]
+                wanted = style if fraction == 1 else loss.interpolate(content, style, fraction)
                 compare = partial(_compare_one, loss.compare, loss.prepare(wanted))
-                unit = self._unit(layer, start, goal) if normalized else 1.0
+                unit = self._unit(layer, content, style) if normalized else 1.0
                 yield LossTerm(
                     Kind.STYLE, f"style/{layer}", (target.statistics[layer],), compare, weight, target.share, unit
                 )
 
-    def _unit(self, layer: str, start: Tensor, goal: Tensor) -> float:
+    def _unit(self, layer: str, content: Tensor, style: Tensor) -> float:
         """The content's distance to the style, above a hundredth of what no features at all would have."""
         loss = self._loss(layer)
-        target = loss.prepare(goal)
-        distance, size = (loss.compare(value, target).item() for value in (start, torch.zeros_like(start)))
+        target = loss.prepare(style)
+        distance, size = (loss.compare(value, target).item() for value in (content, torch.zeros_like(content)))
         return max(distance, 1e-2 * size, TINY)
 
 
@@ -134,20 +131,20 @@ class HypercolumnStyle:
             return
         for target in targets:
             statistics = tuple(target.statistics[layer] for layer in weights)
-            compare = partial(compare_all, self._loss.compare, self._prepared(target, weights, fraction))
+            compare = partial(compare_with, self._loss.compare, self._prepared(target, weights, fraction))
             unit = 1.0
             if normalized:
-                start = [target.start[layer] for layer in weights]
-                unit = max(self._loss.compare(start, self._prepared(target, weights, 1.0)).item(), TINY)
+                content = [target.of_content[layer] for layer in weights]
+                unit = max(self._loss.compare(content, self._prepared(target, weights, 1.0)).item(), TINY)
             yield LossTerm(Kind.STYLE, f"style/{self.name}", statistics, compare, share=target.share, unit=unit)
 
     def _prepared(self, target: StyleTarget, weights: Mapping[str, float], fraction: float) -> Any:
         shares = [1 - fraction, fraction]
-        samples = [self._loss.blend([target.start[layer], target.goal[layer]], shares) for layer in weights]
+        samples = [self._loss.blend([target.of_content[layer], target.of_styles[layer]], shares) for layer in weights]
         return self._loss.prepare(samples, list(weights.values()))
 
 
-def style_loss(name: StyleLossName, layers: Sequence[str], *, erode: bool = False, seed: int = 0) -> StyleLoss:
+def make_style_loss(name: StyleLossName, layers: Sequence[str], *, erode: bool = False, seed: int = 0) -> StyleLoss:
     """The style loss of that name on these layers; `seed` draws places and directions, `erode` shrinks masks."""
     if name.joint:
         return HypercolumnStyle(name, layers, seed=seed)
@@ -156,8 +153,3 @@ def style_loss(name: StyleLossName, layers: Sequence[str], *, erode: bool = Fals
 
 def _compare_one(compare: Callable[[Tensor, Any], Tensor], target: Any, values: Sequence[Tensor]) -> Tensor:
     return compare(values[0], target)
-
-
-def compare_all(compare: Callable[[Sequence[Tensor], Any], Tensor], target: Any, values: Sequence[Tensor]) -> Tensor:
-    """`compare(values, target)`, with what is known first in front."""
-    return compare(values, target)

@@ -11,10 +11,11 @@ from impasto.network.engine import Engine
 from impasto.network.layers import smallest_side
 from impasto.objective.colour_mode import colour_mode
 from impasto.objective.initial_canvas import initial_canvas
-from impasto.objective.inputs import Inputs, StylizationTransform
+from impasto.objective.inputs import Inputs
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
 from impasto.objective.targets import Comparison, Targets, measure_targets
+from impasto.objective.transforms import StylizationTransform
 from impasto.objective.weights import loss_weights, target_fraction
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
@@ -27,7 +28,7 @@ class StylizationProblem:
     """Content and styles as a `Problem`, for a canvas whose final size is `size`.
 
     `tile` and `spare` are the plan's. Problems that differ in nothing that targets depend on may share those that were
-    `measured`.
+    `measured`. A problem goes by its settings as a run changes them.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class StylizationProblem:
         """See `Problem`."""
         content = resize(self.mode.content, size, self.scratch)
         start = initial_canvas(self.settings, content, self.mode.styles[0], self.inputs.init, self.scratch)
-        return self.canvas(start)
+        return self.canvas_from(start)
 
     def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
         """See `Problem`; some of the content's detail that the coarser canvas couldn't hold is added."""
@@ -97,7 +98,7 @@ class StylizationProblem:
         self._transform = self._targets = None
         return True
 
-    def canvas(self, picture: Tensor) -> Tensor:
+    def canvas_from(self, picture: Tensor) -> Tensor:
         """See `Problem`."""
         return self.mode.canvas(picture, self.scratch).to(self.device)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from impasto.images.size import size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
-from impasto.objective.content import ContentLoss, ContentTarget, content_comparison
+from impasto.objective.content import ContentLoss, ContentTarget, make_content_loss
 from impasto.objective.statistics import Statistic, Statistics, extract_statistics, in_order
-from impasto.objective.style import StyleLoss, StyleTarget, style_loss
+from impasto.objective.style import StyleLoss, StyleTarget, make_style_loss
 from impasto.settings.choices import ContentLossName, StyleLossName
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -69,12 +69,13 @@ def measure_targets(
     every style has its region, and shares weight those. `scratch` is where the content's features are kept.
     """
     c, size = comparison, size_of(content)
-    style = style_loss(c.style_loss, c.style_layers, erode=c.erode, seed=c.seed)
+    style = make_style_loss(c.style_loss, c.style_layers, erode=c.erode, seed=c.seed)
     regions = [style.statistics(size, mask) for mask in c.masks or (None,)]
-    kept = content_comparison(c.content_loss, c.content_layers, seed=c.seed)
-    samples = kept.statistics(size)
+    content_loss = make_content_loss(c.content_loss, c.content_layers, seed=c.seed)
+    samples = content_loss.statistics(size)
     everything = in_order([*(s for region in regions for s in region.values()), *samples.values()])
-    start, features = extract_statistics(engine, content, everything, kept.features(), tile=tile, scratch=scratch)
+    features_of = content_loss.features()
+    of_content, features = extract_statistics(engine, content, everything, features_of, tile=tile, scratch=scratch)
     measured: list[dict[str, Tensor]] = []
     for number, image in enumerate(styles):
         mask = c.style_masks[number] if c.style_masks else None
@@ -82,16 +83,16 @@ def measure_targets(
         found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
         measured.append(_by_layer(theirs, found))
     shares = shares or [1.0] * len(measured)
-    goals = [
+    of_styles = [
         {layer: style.blend(layer, [values[layer] for values in group], weights) for layer in c.style_layers}
         for group, weights in _groups(measured, shares, masked=bool(c.masks))
     ]
     targets = tuple(
-        StyleTarget(region, _by_layer(region, start), goal, share)
-        for region, goal, share in zip(regions, goals, _region_shares(c.masks, shares), strict=True)
+        StyleTarget(region, _by_layer(region, of_content), goal, share)
+        for region, goal, share in zip(regions, of_styles, _region_shares(c.masks, shares), strict=True)
     )
-    content_target = ContentTarget(features, samples, _by_layer(samples, start))
-    return Targets(style, targets, kept, content_target, variation(content, scratch))
+    content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
+    return Targets(style, targets, content_loss, content_target, variation(content, scratch))
 
 
 def _by_layer(statistics: dict[str, Statistic], values: Statistics) -> dict[str, Tensor]:

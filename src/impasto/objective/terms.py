@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from torch import Tensor
 
 from impasto.network.stages import TileActivations
 from impasto.objective.statistics import Statistic, Statistics
+
+TINY = 1e-12
+"""Least measure that a loss is divided by, for images in which no feature of a layer is above zero."""
 
 
 class Kind(StrEnum):
@@ -74,3 +78,8 @@ class LocalTerm:
     def loss(self, activations: TileActivations) -> Tensor:
         """A tile's part of the loss in its unit."""
         return self.measure(activations) / self.unit
+
+
+def compare_with(compare: Callable[[Sequence[Tensor], Any], Tensor], target: Any, values: Sequence[Tensor]) -> Tensor:
+    """`compare(values, target)`, with what is known first in front."""
+    return compare(values, target)

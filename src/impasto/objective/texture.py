@@ -11,9 +11,10 @@ from impasto.network.engine import Engine
 from impasto.network.layers import smallest_side
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.objective import make_objective
-from impasto.objective.periodic import TextureTransform, enlarged, periodic_canvas
+from impasto.objective.periodic import enlarge_periodic, periodic_canvas
 from impasto.objective.problem import ScaleProblem
-from impasto.objective.targets import Comparison, measure_targets
+from impasto.objective.targets import Comparison, Targets, measure_targets
+from impasto.objective.transforms import PeriodicTransform
 from impasto.objective.weights import LossWeights, style_layer_weights
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
@@ -41,6 +42,7 @@ class TextureProblem:
         self.style, self.settings, self.engine, self.size, self.seamless = style, settings, engine, size, seamless
         self.tile, self.spare, self.scratch = tile, spare, scratch
         self.device = engine.device
+        self._measured: tuple[Size, Targets] | None = None  # of the scale that is worked on
 
     def first_canvas(self, size: Size) -> Tensor:
         """See `Problem`: noise in the style's colours."""
@@ -49,41 +51,46 @@ class TextureProblem:
 
     def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
         """See `Problem`."""
-        return enlarged(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
+        return enlarge_periodic(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
 
     def at(self, size: Size) -> ScaleProblem:
-        """See `Problem`: noise of this size sets the units of losses; a mask keeps a canvas's copies from counting."""
-        s, transform, start = self.settings, self.transform(size), self.first_canvas(size)
-        comparison = Comparison(s.style_layers, style_loss=s.style_loss, seed=s.seed)
-        if (periodic := transform.periodic) is not None:
-            comparison = replace(comparison, masks=[periodic.interior().to(start)])
-            start = periodic.surrounded(start, self.scratch)
-        style = self.style_at(size).to(self.device)
-        targets = measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
-        weights = LossWeights(alpha=0.0, beta=s.style_weight, style=style_layer_weights(s))
+        """See `Problem`."""
+        transform = self.transform(size)
+        if self._measured is None or self._measured[0] != size:
+            self._measured = size, self._measure(size, transform)
         objective = make_objective(
             self.engine,
-            targets,
-            weights,
-            size_of(start),
-            normalized=s.normalized,
+            self._measured[1],
+            LossWeights(alpha=0.0, beta=self.settings.style_weight, style=style_layer_weights(self.settings)),
+            size if transform.periodic is None else transform.periodic.surrounded_size,
+            normalized=self.settings.normalized,
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
         )
         return ScaleProblem(objective, transform)
 
-    def transform(self, size: Size) -> TextureTransform:
+    def _measure(self, size: Size, transform: PeriodicTransform) -> Targets:
+        """Noise of this size sets the units of losses; a mask keeps a periodic canvas's copies from counting."""
+        s, start = self.settings, self.first_canvas(size)
+        comparison = Comparison(s.style_layers, style_loss=s.style_loss, seed=s.seed)
+        if (periodic := transform.periodic) is not None:
+            comparison = replace(comparison, masks=[periodic.interior().to(start)])
+            start = periodic.surrounded(start, self.scratch)
+        style = self.style_at(size).to(self.device)
+        return measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
+
+    def transform(self, size: Size) -> PeriodicTransform:
         """See `Problem`."""
         periodic = periodic_canvas(size, self.settings.style_layers) if self.seamless else None
-        return TextureTransform(periodic, self.scratch)
+        return PeriodicTransform(periodic, self.scratch)
 
     def change(self, settings: Settings) -> bool:
         """See `Problem`; whatever may change, the canvas is of the same kind."""
         self.settings = settings
         return False
 
-    def canvas(self, picture: Tensor) -> Tensor:
+    def canvas_from(self, picture: Tensor) -> Tensor:
         """See `Problem`."""
         return picture.to(self.device)
 

@@ -54,6 +54,6 @@ def layer_weights(layers: Sequence[str], weights: Sequence[float]) -> dict[str, 
 def target_fraction(strength: float) -> float:
     """How far from the content's statistics to the styles' the targets of a strength lie: 0, .44, .75, .94, 1.
 
-    Steep at first, so that the middle of the strength's range is a painting and its end the last bit of one.
+    Steep at first, so that the middle of the strength's range takes most of the style and its end the last bit.
     """
     return 1 - (1 - strength) ** 2

@@ -126,7 +126,7 @@ def measure_pictures(
     statistics, features = extract_statistics(engine, mode.image(result), grams, structure_layers, tile=tile)
 
     def closed(layer: str) -> float | None:
-        three = (statistics[target.statistics[layer]], target.start[layer], target.goal[layer])
+        three = (statistics[target.statistics[layer]], target.of_content[layer], target.of_styles[layer])
         return style_closed(*(averaged(sums)[:, :-1, :-1] for sums in three))
 
     def kept(image: Tensor, found: dict[str, Tensor]) -> dict[str, float | None]:

@@ -12,19 +12,20 @@ from torch import Tensor
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.size import size_of
 from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.layer_pruning import LayerPruning
 from impasto.run.optimizers.base import Optimizer, State
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
 from impasto.storage.scratch import MEMORY, Scratch
 
-Picture = Callable[[Tensor], Tensor]
+MakePicture = Callable[[Tensor], Tensor]
 """What makes a copy of a canvas that an event may own, (1, 3, h, w) in [0, 1]."""
 
 
 class BestIterate:
-    """The canvas of least loss seen so far at one scale; refuses evaluations that aren't finite."""
+    """The canvas of least loss so far at one scale; refuses evaluations that aren't finite."""
 
-    def __init__(self, canvas: Tensor, picture: Picture, scratch: Scratch = MEMORY) -> None:
+    def __init__(self, canvas: Tensor, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
         self.canvas = canvas
         self.loss = math.inf
         self.parts: dict[str, float] = {}
@@ -73,13 +74,27 @@ class BestIterate:
 
 
 class Descent:
-    """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first."""
+    """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first.
 
-    def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: Picture, scratch: Scratch = MEMORY) -> None:
+    `pruning` is the objective with its negligible layers left out, None between two scales.
+    """
+
+    def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
         self.canvas, self.optimizer, self.picture = canvas, optimizer, picture
         self._scratch = scratch
         self.best = BestIterate(canvas, picture, scratch)
+        self.pruning: LayerPruning | None = None
         self.scale = self.step = self.restarts = 0
+
+    @classmethod
+    def from_state(
+        cls, state: RunState, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY
+    ) -> Descent:
+        """A descent that is where `state` was taken, by an optimiser of the same kind."""
+        found = cls(state.canvas, optimizer.load_state(state.optimizer), picture, scratch)
+        found.best.load_state(state.best)
+        found.scale, found.step, found.restarts = state.scale, state.step, state.restarts
+        return found
 
     @property
     def steps_taken(self) -> int:
@@ -101,17 +116,22 @@ class Descent:
         self.canvas = self.best.canvas
         self.optimizer = self.optimizer.with_shorter_steps()
 
-    def begin_scale(self, scale: int, canvas: Tensor, picture: Picture) -> None:
+    def begin_scale(self, scale: int, canvas: Tensor, picture: MakePicture) -> None:
         """Go on at another scale, from this canvas."""
         self.scale, self.canvas, self.picture = scale, canvas, picture
+        self.pruning = None
         self.change_objective()
+
+    def descend_by(self, pruning: LayerPruning) -> None:
+        """Take up the objective of the next steps, with its negligible layers left out."""
+        self.pruning = pruning
 
     def change_objective(self) -> None:
         """Go on towards another objective: nothing is known of it yet."""
         self.optimizer = self.optimizer.at_scale(size_of(self.canvas))
         self.best = BestIterate(self.canvas, self.picture, self._scratch)
 
-    def change_canvas(self, canvas: Tensor, picture: Picture) -> None:
+    def change_canvas(self, canvas: Tensor, picture: MakePicture) -> None:
         """Go on with another kind of canvas, and another way to make pictures of it."""
         self.canvas, self.picture = canvas, picture
         self.optimizer = self.optimizer.reset()
@@ -127,11 +147,11 @@ class Descent:
         self.canvas = self.best.canvas
 
     def forget_optimizer(self) -> None:
-        """Let go of what the optimiser has learnt, which takes memory and isn't needed any more."""
+        """Drop what the optimiser has learnt, which takes memory and isn't needed any more."""
         self.optimizer = self.optimizer.reset()
 
-    def state(self, seconds: float, pruning: State | None, schedule: list[dict[str, Any]]) -> RunState:
-        """All of it, `seconds` after the run began, with what is known beside it of pruned layers and the schedule."""
+    def state(self, seconds: float, schedule: list[dict[str, Any]]) -> RunState:
+        """All of it, `seconds` after the run began, with the schedule of changed knobs."""
         return RunState(
             self.step,
             self.scale,
@@ -140,29 +160,21 @@ class Descent:
             self.canvas,
             self.best.state(),
             self.optimizer.state(),
-            pruning,
+            None if self.pruning is None else self.pruning.state(),
             schedule,
         )
-
-    def load_state(self, state: RunState, picture: Picture) -> None:
-        """Be where `state` was taken."""
-        self.canvas, self.picture = state.canvas, picture
-        self.optimizer = self.optimizer.load_state(state.optimizer)
-        self.scale, self.step, self.restarts = state.scale, state.step, state.restarts
-        self.best = BestIterate(state.canvas, picture, self._scratch)
-        self.best.load_state(state.best)
 
 
 def check_state(state: RunState, plan: RunPlan) -> None:
     """Raise `SettingsError` for a state that isn't one of a run with this plan."""
-    first_steps = [0, *accumulate(plan.steps)]
+    before = [0, *accumulate(plan.steps)]  # steps before each scale, and all of them
     size = size_of(state.canvas)
     if not 1 <= state.scale <= len(plan.scales) or plan.scales[state.scale - 1].size != size:
         raise SettingsError(
             f"The state is of a canvas of {size[1]}×{size[0]} px at scale {state.scale}, which this run doesn't have",
             "go on with the inputs and settings that it began with",
         )
-    if not first_steps[state.scale - 1] < state.step <= first_steps[state.scale]:
+    if not before[state.scale - 1] <= state.step <= before[state.scale] or state.step == 0:
         raise SettingsError(
             f"The state is of step {state.step}, which isn't one of scale {state.scale} in this run",
             "go on with the settings that it began with",

@@ -15,7 +15,7 @@ COARSEST = 128
 """Longest side in pixels that automatic scales don't go below."""
 
 MOST_ENLARGED = 4
-"""How much larger than the coarsest canvas a style image may be made so that its layers see something."""
+"""How much larger than the coarsest canvas a style image may be made so that its layers have a position."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from impasto.errors import DivergedError
@@ -20,7 +21,7 @@ from impasto.run.events import EpochDone, Event, Finished, Restarted, ScaleDone,
 from impasto.run.optimizers.choice import make_optimizer
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
-from impasto.settings.schedule import Schedule, ScheduledChange
+from impasto.settings.schedule import Schedule, ScheduledChange, difference
 from impasto.settings.settings import Settings
 
 MOST_RESTARTS = 3
@@ -28,17 +29,18 @@ MOST_RESTARTS = 3
 
 
 class Stylizer:
-    """Runs a problem by descending on the pixels, from a coarse canvas to the final size.
+    """Runs a problem, a stylization or a texture, by descending on the pixels from a coarse canvas to the final size.
 
-    `schedule` are changes of knobs to make on the way.
+    `planned` are changes of knobs to make on the way. `schedule` has what was changed in the run that goes on.
     """
 
-    def __init__(self, settings: Settings, schedule: Sequence[ScheduledChange] = ()) -> None:
+    def __init__(self, settings: Settings, planned: Sequence[ScheduledChange] = ()) -> None:
         self.settings = settings
-        self.schedule = Schedule(settings, schedule)
+        self.planned = tuple(planned)
+        self.schedule = Schedule(settings, self.planned)
 
     def change(self, **knobs: Any) -> None:
-        """Change knobs between two events: the run goes on from its canvas with them.
+        """Change knobs between two events, or before a run: it goes on from its canvas with them.
 
         Raises `SettingsError` for knobs that can't change while a run goes on, or values that aren't allowed.
         """
@@ -52,13 +54,16 @@ class Stylizer:
         or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
-        per_epoch = self.settings.steps_per_epoch
-        descent, pruning = self._begin(problem, plan, resume), None if resume is None else resume.pruning
+        per_epoch, pruning = self.settings.steps_per_epoch, None if resume is None else resume.pruning
+        self._begin_schedule(resume)
+        problem.change(self.schedule.settings)
+        descent = self._begin(problem, plan, resume)
         del resume  # or its tensors would take memory until the end
         yield Started(plan, str(problem.device))
 
-        if descent.step and descent.step % per_epoch == 0:  # the state was saved before this was told
-            yield EpochDone(descent.step // per_epoch, descent.picture(descent.canvas))
+        before = [0, *accumulate(plan.steps)]  # steps before each scale
+        if descent.step % per_epoch == 0 and descent.step > before[max(0, descent.scale - 1)]:
+            yield EpochDone(descent.step // per_epoch, descent.picture(descent.canvas))  # the state was saved before it
         for number, scale in enumerate(plan.scales, start=1):
             if number < descent.scale:
                 continue
@@ -68,12 +73,23 @@ class Stylizer:
                 descent.begin_scale(number, canvas, problem.transform(scale.size).picture)
                 pruning = None
                 del canvas
-            yield from self._descend(descent, problem, scale.size, sum(plan.steps[:number]), pruning, began)
+            yield from self._descend(descent, problem, scale.size, before[number], pruning, began)
             yield ScaleDone(number, descent.picture(descent.canvas))
         descent.forget_optimizer()
         best = descent.best
         seconds = time.perf_counter() - began
         yield Finished(descent.picture(best.canvas), best.loss, best.parts, descent.step, seconds)
+
+    def _begin_schedule(self, resume: RunState | None) -> None:
+        """The schedule of a new run, or of the one that `resume` was taken of, with what was requested already."""
+        requested = difference(self.schedule.settings, self.schedule.requested)
+        if resume is None:
+            self.schedule = Schedule(self.settings, self.planned)
+        else:
+            changes = [ScheduledChange(**change) for change in resume.schedule]
+            self.schedule = Schedule(self.settings, changes, resume.steps_taken)
+        if requested:
+            self.schedule.request(requested)
 
     def _begin(self, problem: Problem, plan: RunPlan, resume: RunState | None) -> Descent:
         """Where the run begins, or goes on."""
@@ -81,31 +97,22 @@ class Stylizer:
         optimizer = make_optimizer(s.optimizer, learning_rate=s.learning_rate, history=history, scratch=problem.scratch)
         if resume is None:
             first = plan.scales[0].size
-            picture = problem.transform(first).picture
-            return Descent(problem.first_canvas(first), optimizer, picture, problem.scratch)
-        changes = [ScheduledChange(**change) for change in resume.schedule]
-        self.schedule = Schedule(self.settings, changes, resume.steps_taken)
+            return Descent(problem.first_canvas(first), optimizer, problem.transform(first).picture, problem.scratch)
         check_state(resume, plan)
-        problem.change(self.schedule.settings)
         state = resume.to(problem.device)
-        picture = problem.transform(size_of(state.canvas)).picture
-        descent = Descent(state.canvas, optimizer, picture, problem.scratch)
-        descent.load_state(state, picture)
-        return descent
+        return Descent.from_state(state, optimizer, problem.transform(size_of(state.canvas)).picture, problem.scratch)
 
     def _descend(
         self, descent: Descent, problem: Problem, size: Size, last: int, pruning: dict[str, Any] | None, began: float
     ) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
         per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible
-        scale = problem.at(size)
-        pruned = LayerPruning(scale.objective, negligible, pruning)
-        evaluate = _stack(descent, scale, pruned.evaluate)
+        current = problem.at(size)
+        evaluate = _stack(descent, current, LayerPruning(current.objective, negligible, pruning))
         while descent.step < last:
             if self._apply_changes(descent, problem):
-                scale = problem.at(size)
-                pruned = LayerPruning(scale.objective, negligible)
-                evaluate = _stack(descent, scale, pruned.evaluate)
+                current = problem.at(size)
+                evaluate = _stack(descent, current, LayerPruning(current.objective, negligible))
             try:
                 now = descent.advance(evaluate)
             except DivergedError:
@@ -115,8 +122,7 @@ class Stylizer:
                 yield Restarted(descent.step + 1, descent.restarts, MOST_RESTARTS)
                 continue
             epoch, seconds = math.ceil(descent.step / per_epoch), time.perf_counter() - began
-            shot = partial(descent.picture, descent.canvas)
-            state = partial(self._state, descent, pruned, seconds)
+            shot, state = partial(descent.picture, descent.canvas), partial(self._state, descent, seconds)
             yield Stepped(descent.step, epoch, descent.scale, size, now.loss, now.parts, seconds, shot, state)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
             if descent.step == epoch * per_epoch:
@@ -125,28 +131,25 @@ class Stylizer:
             evaluate(descent.canvas)
         descent.end_scale()
         if negligible:  # what was left out is part of the result
-            descent.measure_again(scale.transform.wrap(scale.objective.evaluate))
+            descent.measure_again(current.transform.wrap(current.objective.evaluate))
 
     def _apply_changes(self, descent: Descent, problem: Problem) -> bool:
         """Go on from the canvas by what was asked for since the last step; whether that is something new."""
         if not self.schedule.apply(descent.steps_taken):
             return False
         if problem.change(self.schedule.settings):
-            canvas = problem.canvas(descent.picture(descent.canvas))
+            canvas = problem.canvas_from(descent.picture(descent.canvas))
             descent.change_canvas(canvas, problem.transform(size_of(canvas)).picture)
         else:
             descent.change_objective()
         return True
 
-    def _state(self, descent: Descent, pruned: LayerPruning, seconds: float) -> RunState:
+    def _state(self, descent: Descent, seconds: float) -> RunState:
         """All that the rest of the run depends on."""
-        record = [asdict(change) for change in self.schedule.record(descent.steps_taken)]
-        return descent.state(seconds, pruned.state(), record)
+        return descent.state(seconds, [asdict(change) for change in self.schedule.record(descent.steps_taken)])
 
 
-def _stack(descent: Descent, scale: ScaleProblem, evaluate: Evaluate) -> Evaluate:
-    """What the optimiser is given: best iterate ∘ canvas transform (regions, colour mode, period) ∘ an objective.
-
-    The objective is the scale's, with its negligible layers pruned.
-    """
-    return descent.best.wrap(scale.transform.wrap(evaluate))
+def _stack(descent: Descent, current: ScaleProblem, pruning: LayerPruning) -> Evaluate:
+    """What the optimiser is given: best iterate ∘ canvas transform (regions, colours, period) ∘ pruned objective."""
+    descent.descend_by(pruning)
+    return descent.best.wrap(current.transform.wrap(pruning.evaluate))

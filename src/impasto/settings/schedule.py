@@ -62,7 +62,7 @@ class Schedule:
         return True
 
     @property
-    def plan(self) -> tuple[ScheduledChange, ...]:
+    def all_changes(self) -> tuple[ScheduledChange, ...]:
         """What another run has to change to become the same."""
         return (*self.changes, *self.planned)
 
