@@ -224,3 +224,30 @@ def test_other_weights_than_the_recipes_are_refused(photo, brush):
 def test_a_picture_without_a_recipe_is_refused_in_a_sentence(note):
     with pytest.raises(ImageError, match=r"cat\.jpg carries no impasto recipe"):
         Recipe.from_json(note, "cat.jpg")
+
+
+def test_knobs_changed_before_the_run_count_from_its_first_step_and_stand_in_the_recipe(photo, brush):
+    job = Stylization(photo, [brush], Settings(**QUICK))
+    job.change(strength=0.9)
+    early = finish(job).picture
+    assert job.recipe().schedule == (ScheduledChange(0, {"strength": 0.9}),)
+    assert finish(from_recipe(job.recipe())).picture.equal(early)
+    assert not finish(Stylization(photo, [brush], Settings(**QUICK))).picture.equal(early)
+
+
+def test_a_whole_job_in_one_call_keeps_no_canvases_of_its_steps(photo, brush, monkeypatch):
+    alive: list[weakref.ref] = []
+    most = []
+    events = Stylization.events
+
+    def watched(self):
+        for event in events(self):
+            if isinstance(event, Stepped):
+                alive.append(weakref.ref(event))
+                most.append(sum(ref() is not None for ref in alive))
+            yield event
+
+    monkeypatch.setattr(Stylization, "events", watched)
+    stylize(photo, brush, **QUICK | {"steps_per_epoch": 12})
+    assert len(most) == 12
+    assert max(most) <= 2

@@ -75,7 +75,7 @@ def test_a_record_goes_on_with_what_was_done_and_waits_with_what_was_asked_for_a
     assert again.settings == first.settings == Settings(strength=0.1)
     assert [again.apply(step) for step in (5, 6, 9)] == [True, False, True]
     assert again.settings == Settings(strength=0.1, content_weight=4.0, tv_weight=0.5)
-    assert again.plan == record
+    assert again.all_changes == record
 
 
 @pytest.mark.parametrize("plan", [{"size": 64}, {"strength": 2}, {"layer_weights": [1.0]}])
@@ -221,3 +221,61 @@ def test_a_run_that_stops_between_a_restart_and_its_step_keeps_what_it_was_chang
     changes = [lambda e: {"tv_weight": 0.5} if isinstance(e, Started) else None, lambda e: None]
     for state, when in zip(states, changes, strict=True):
         assert told(run(new_run(**way), when, resume=state)[-1:]) == told([event])
+
+
+def test_what_is_asked_for_before_a_run_or_a_resumed_one_holds_from_its_first_step_on(tmp_path):
+    early = new_run()
+    early.change(strength=0.9)
+    assert told(run(early, lambda event: None)[-1:]) == told(
+        run(new_run((ScheduledChange(0, {"strength": 0.9}),)), lambda event: None)[-1:]
+    )
+    whole = run(new_run(), at_step(2, {"strength": 0.9}), tmp_path)
+    resumed = new_run()
+    resumed.change(strength=0.9)
+    assert told(run(resumed, lambda event: None, resume=checkpoint.read(tmp_path / "2").state)[-1:]) == told(whole[-1:])
+
+
+def test_a_second_run_begins_with_the_settings_and_not_with_what_the_first_was_changed_to():
+    job = new_run()
+    run(job, at_step(2, {"strength": 0.9, "color": "keep"}))
+    assert told(run(job, lambda event: None)) == told(run(new_run(), lambda event: None))
+    job.change(strength=0.9)
+    again = run(job, lambda event: None)
+    assert [change.after for change in job.stylizer.schedule.all_changes] == [0]
+    assert not torch.equal(again[-1].picture, run(new_run(), lambda event: None)[-1].picture)
+
+
+def test_a_state_taken_after_a_change_and_a_restart_is_of_the_layers_pruned_now():
+    way = {"scales": 1, "negligible": 0.3, "steps_per_epoch": 6}
+    job = planned(settings(**way), engine=Faulty("image", [FIRST_STEP + 3]))
+    last, saved = None, None
+    for event in job.events():
+        if isinstance(event, Stepped):
+            last = event.state
+            if event.step == 3:
+                job.change(layer_weights=[1.0, 1.0, 1.0, 1.0, 50.0])
+        if isinstance(event, Restarted):
+            assert last is not None
+            saved = last()
+    assert saved is not None
+    assert isinstance(event, Finished)
+    assert told(run(new_run(**way), lambda e: None, resume=saved)[-1:]) == told([event])
+
+
+def test_a_state_taken_before_the_first_step_of_a_scale_goes_on_from_there():
+    """Step 5 is the second scale's first: its fault is told before it is taken again."""
+    measuring_and_steps = FIRST_STEP + 4 + 1 + 2  # at the end of a scale its last canvas is evaluated too
+    job = planned(settings(), engine=Faulty("image", [measuring_and_steps]))
+    last, saved = None, None
+    for event in job.events():
+        if isinstance(event, Stepped):
+            last = event.state
+        if isinstance(event, Restarted):
+            assert last is not None
+            assert event.step == 5
+            saved = last()
+    assert saved is not None
+    assert isinstance(event, Finished)
+    again = run(new_run(), lambda e: None, resume=saved)
+    assert [type(e).__name__ for e in again] == ["Started", "Stepped", "Stepped", "EpochDone", "ScaleDone", "Finished"]
+    assert told(again[-1:]) == told([event])

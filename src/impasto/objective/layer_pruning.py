@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +44,9 @@ class LayerPruning:
             now = self._pruned.evaluate(canvas)
             return Evaluation(now.loss + sum(self._held.values()), now.parts | self._held, now.gradient)
         now = self.objective.evaluate(canvas)
+        if not math.isfinite(now.loss):  # nothing to decide by: the next evaluation is whole again
+            self._evaluations -= 1
+            return now
         left_out = negligible_layers(now.parts, self.objective.layers_of, self.threshold)
         self._held = {name: part for name, part in now.parts.items() if self.objective.layers_of(name) & left_out}
         self._pruned = self.objective.without(left_out)

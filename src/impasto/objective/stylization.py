@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
-from impasto.images.size import Size, fit, resize, size_of
+from impasto.images.size import Size, resize, size_of
 from impasto.network.engine import Engine
-from impasto.network.layers import smallest_side
 from impasto.objective.colour_mode import colour_mode
 from impasto.objective.initial_canvas import initial_canvas
-from impasto.objective.inputs import Inputs
+from impasto.objective.inputs import Inputs, style_at
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
 from impasto.objective.targets import Comparison, Targets, measure_targets
@@ -150,22 +147,3 @@ class StylizationProblem:
         fine, low = (resize(self.mode.content, at, self.scratch) for at in (size, coarse))
         detail = self.scratch.map(lambda f, c: share * (f - c), fine, resize(low, size, self.scratch))
         return self.mode.canvas_of_detail(detail)
-
-
-def style_at(size: Size, style: Tensor, settings: Settings, scratch: Scratch) -> Tensor:
-    """A style image for a canvas of `size`: strokes keep their size relative to the canvas.
-
-    One that is larger than the canvas is measured in tiles, or, by losses that can't be, as far as its middle. None is
-    made so small that a layer would have no position.
-    """
-    whole, full = max(size), size_of(style)
-    longest = max(1, round(settings.style_scale * whole))
-    least = smallest_side(settings.style_layers or ["relu1_1"])
-    if min(fit(full, longest)) < least:
-        longest = math.ceil(least * max(full) / min(full))
-    resized = resize(style, fit(full, longest), scratch)
-    if longest <= whole or settings.style_loss.additive:
-        return resized
-    h, w = size_of(resized)
-    top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
-    return resized[..., top : top + whole, left : left + whole]
