@@ -70,10 +70,10 @@ def mean_and_covariance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     return mean, averaged(statistics)[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
 
 
-def mean_and_covariance_of_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """μ (d,) and Σ (d, d) of rows (n, d), with n and not n − 1 for the divisor."""
+def mean_and_covariance_of_rows(x: Tensor, *, unbiased: bool = False) -> tuple[Tensor, Tensor]:
+    """μ (d,) and Σ (d, d) of rows (n, d), with n for the divisor, or `unbiased` with n − 1."""
     mean = x.mean(dim=0)
-    return mean, gram((x - mean).T[None])[0] / len(x)
+    return mean, gram((x - mean).T[None])[0] / (len(x) - 1 if unbiased else len(x))
 
 
 def mean_and_variance(statistics: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import resize, size_of
+from impasto.losses.moments import mean_and_covariance_of_rows
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -46,9 +47,9 @@ def _white(content: Tensor, style: Tensor, generator: torch.Generator, scratch: 
 def _in_the_styles_colours(content: Tensor, style: Tensor, generator: torch.Generator, scratch: Scratch) -> Tensor:
     """Noise with the mean and covariance of the style's colours."""
     noise = _normal(content, generator, scratch)
-    colours = style.flatten(2)[0]
-    covariance = torch.cov(colours) + 1e-6 * torch.eye(3).to(colours)
-    root, mean = torch.linalg.cholesky(covariance).to(content), colours.mean(dim=1).view(1, 3, 1, 1).to(content)
+    mean, covariance = mean_and_covariance_of_rows(style.flatten(2)[0].T, unbiased=True)
+    root = torch.linalg.cholesky(covariance + 1e-6 * torch.eye(3).to(covariance)).to(content)
+    mean = mean.view(1, 3, 1, 1).to(content)
     for rows in scratch.windows(content.shape[-2], content[..., 0, :].numel() * content.element_size()):
         mixed = torch.einsum("ij,njhw->nihw", root, noise[..., rows, :])
         noise[..., rows, :] = (mean + mixed).clamp(0, 1)
