@@ -1,13 +1,16 @@
 """A tiled evaluation is the whole image's: loss, parts and gradient, with halos from the network's geometry."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from conftest import objective_of, smooth_image, tiny_weights
 from impasto.errors import SettingsError
-from impasto.network.stages import evaluation_pixels, kept_bytes, split_into_stages
-from impasto.network.tiles import halo, split_into_tiles
+from impasto.network.layers import CHANNELS, poolings_before
+from impasto.network.stages import Stage, evaluation_pixels, kept_bytes, number_kept, split_into_stages
+from impasto.network.tiles import Tile, halo, split_into_tiles
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import extract_statistics
 from impasto.objective.style import make_style_loss
@@ -87,7 +90,7 @@ def test_tiles_whose_activations_are_kept_are_computed_once_with_the_same_result
     content, style = smooth_image(*size, seed=1), [smooth_image(200, 150, seed=2)]
     layers = tuple({**GATYS, "relu4_2": 1.0})
     stages = split_into_stages(size, layers, tile)
-    everything = sum(kept_bytes(stage, t, network.cost) for stage in stages for t in stage.tiles)
+    everything = int(sum(kept_bytes(stage, network.cost) for stage in stages))
     once = sum(len(stage.tiles) for stage in stages)
     found, passes, work = [], [], []
     for spare in (0, everything // 3, everything):
@@ -106,7 +109,7 @@ def test_tiles_whose_activations_are_kept_are_computed_once_with_the_same_result
 def test_the_whole_images_evaluation_equals_plain_autograd():
     whole, _ = objectives(engine(), (64, 80), 48)
     canvas = smooth_image(64, 80, seed=3).requires_grad_()
-    score = whole.sinterior(canvas)
+    score = whole.score(canvas)
     (gradient,) = torch.autograd.grad(score.total, canvas)
     found = whole.evaluate(canvas.detach())
     assert found.loss == pytest.approx(score.total.item(), rel=1e-12)
@@ -194,6 +197,61 @@ def test_an_image_that_fits_is_one_tile_that_sees_everything():
     (tile,) = split_into_tiles((90, 100), GATYS, 100)
     assert tile.interior == tile.padded
     assert (tile.interior.bottom, tile.interior.right) == (90, 100)
+
+
+SHAPES = [((100, 100), 48), ((1, 999), 64), ((513, 77), 100), ((160, 160), 16), ((333, 250), 96), ((90, 100), 100)]
+
+
+@pytest.mark.parametrize(("size", "side"), SHAPES)
+def test_a_grids_sums_are_those_of_its_tiles(size, side):
+    grid = split_into_tiles(size, GATYS, side)
+    tiles = list(grid)
+    assert grid.pixels == (size[0] * size[1], sum(tile.padded.pixels for tile in tiles))
+    assert grid.most_padded_pixels == max(tile.padded.pixels for tile in tiles)
+    for count in range(len(tiles) + 1):
+        last = tiles[len(tiles) - count :]
+        expected = sum(tile.interior.pixels for tile in last), sum(tile.padded.pixels for tile in last)
+        assert grid.pixels_of_last(count) == expected
+
+
+def test_a_grid_is_a_sequence_of_tiles_row_by_row():
+    grid = split_into_tiles((333, 250), GATYS, 96)
+    tiles = [grid[i] for i in range(len(grid))]
+    corners = [(tile.interior.top, tile.interior.left) for tile in tiles]
+    assert len(tiles) == 4 * 3
+    assert corners == sorted(corners)
+    assert list(grid) == tiles
+    assert list(reversed(grid)) == tiles[::-1]
+    assert (grid[-1], grid[2:-1:3]) == (tiles[-1], tuple(tiles[2:-1:3]))
+    with pytest.raises(IndexError):
+        grid[len(grid)]
+
+
+def kept_of(stage: Stage, tile: Tile) -> float:
+    """Bytes of a tile's input, of its interior's features, and of what the engine keeps: counted layer by layer."""
+    channels = 3 if stage.below is None else CHANNELS[stage.below] / 4 ** poolings_before(stage.below)
+    found = 4 * channels * tile.padded.pixels
+    for layer in stage.computed:
+        engines = VGG19.cost.kept(layer.kind) * tile.padded.pixels
+        features = 4 * tile.interior.pixels if layer.name in stage.requested else 0
+        found += (engines + features) * layer.channels / 4 ** poolings_before(layer.name)
+    return found
+
+
+@pytest.mark.parametrize("layers", [tuple(GATYS), ("relu1_1", "relu2_2"), ("relu3_1", "pool5")])
+@pytest.mark.parametrize(("size", "side"), SHAPES)
+def test_as_many_tiles_are_kept_and_computed_once_as_the_spare_bytes_hold(size, side, layers):
+    stages, cost = split_into_stages(size, layers, side), VGG19.cost
+    backwards = [(stage, tile) for stage in reversed(stages) for tile in reversed(stage.tiles)]
+    assert sum(kept_bytes(stage, cost) for stage in stages) == sum(kept_of(*each) for each in backwards)
+    spare, work = 0.0, [evaluation_pixels(size, layers, side, 0, cost)]
+    for number, (stage, tile) in enumerate(backwards[1:], 2):
+        spare += kept_of(stage, tile)
+        assert number_kept(stages, math.ceil(spare) - 1, cost) == number - 1
+        assert number_kept(stages, math.ceil(spare), cost) == number
+        work.append(evaluation_pixels(size, layers, side, math.ceil(spare), cost))
+    assert work == sorted(work, reverse=True)
+    assert len(set(work)) == len(backwards)
 
 
 def test_real_weights_in_float32_agree_within_1e_5(real):

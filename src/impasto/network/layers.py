@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 _BLOCKS = ((1, 2, 3, 64), (2, 2, 64, 128), (3, 4, 128, 256), (4, 4, 256, 512), (5, 4, 512, 512))
@@ -57,15 +58,24 @@ ORDER: dict[str, int] = {layer.name: position for position, layer in enumerate((
 CHANNELS: dict[str, int] = {layer.name: layer.channels for layer in (*LAYERS, *CLASSIFIER_LAYERS)}
 """How many channels each layer puts out."""
 
+_POOLINGS: dict[str, int] = dict(
+    zip(ORDER, accumulate(layer.kind == "pool" for layer in (*LAYERS, *CLASSIFIER_LAYERS)), strict=True)
+)
+
 
 def deepest(layers: Iterable[str]) -> str:
     """The name among `layers` that is computed last."""
     return max(layers, key=ORDER.__getitem__)
 
 
+def layers_up_to(layers: Iterable[str], below: str | None = None) -> tuple[Layer, ...]:
+    """What is computed for the deepest of `layers`, itself included, from the features at `below` (None: the image)."""
+    return LAYERS[0 if below is None else ORDER[below] + 1 : ORDER[deepest(layers)] + 1]
+
+
 def poolings_before(layer: str) -> int:
     """How many poolings a convolutional layer's features have gone through, its own included if it is one."""
-    return sum(other.kind == "pool" for other in LAYERS[: ORDER[layer] + 1])
+    return _POOLINGS[layer]
 
 
 def feature_size(layer: str, size: tuple[int, int]) -> tuple[int, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,15 +16,15 @@ from impasto.images.size import size_of
 from impasto.network.engine import Engine, EngineCost
 from impasto.network.layers import (
     CHANNELS,
-    LAYERS,
     ORDER,
     Layer,
     deepest,
     feature_size,
+    layers_up_to,
     multiply_adds,
     poolings_before,
 )
-from impasto.network.tiles import Tile, cropped, split_into_tiles
+from impasto.network.tiles import Tile, TileGrid, cropped, split_into_tiles
 from impasto.storage.pool import POOL
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -47,13 +48,12 @@ class Stage:
     below: str | None
     layers: tuple[str, ...]
     above: str | None
-    tiles: tuple[Tile, ...]
+    tiles: TileGrid
 
     @property
     def computed(self) -> tuple[Layer, ...]:
         """The network's layers from the first to the deepest that is needed of it."""
-        first = 0 if self.below is None else ORDER[self.below] + 1
-        return LAYERS[first : ORDER[self.above or deepest(self.layers)] + 1]
+        return layers_up_to(self.requested, self.below)
 
     @property
     def requested(self) -> tuple[str, ...]:
@@ -98,46 +98,58 @@ def evaluation_pixels(
     kept = number_kept(stages, spare, cost)
     pixels = 0.0
     for stage, share in zip(reversed(stages), reversed(work), strict=True):
-        for tile in reversed(stage.tiles):
-            pixels += (1.0 if kept > 0 else 1.5) * share * tile.padded.pixels
-            kept -= 1
+        once = min(kept, len(stage.tiles))
+        pixels += share * (1.5 * stage.tiles.pixels.padded - 0.5 * stage.tiles.pixels_of_last(once).padded)
+        kept -= once
     return pixels / sum(work)
 
 
 def number_kept(stages: Sequence[Stage], spare: int, cost: EngineCost) -> int:
     """How many tiles, the last of the forward pass, can be kept in `spare` bytes for the backward one; at least one."""
-    backwards = [(stage, tile) for stage in reversed(stages) for tile in reversed(stage.tiles)]
-    number = 1
-    for stage, tile in backwards[1:]:
-        spare -= kept_bytes(stage, tile, cost)
-        if spare < 0:
+    room, number = spare + kept_bytes(stages[-1], cost, 1), 0  # what the very last one takes is there anyway
+    for stage in reversed(stages):
+        bytes_of_last = partial(kept_bytes, stage, cost)
+        kept = bisect_right(range(1, len(stage.tiles) + 1), room, key=bytes_of_last)
+        number += kept
+        room -= bytes_of_last(kept)
+        if kept < len(stage.tiles):
             break
-        number += 1
-    return number
+    return max(1, number)
 
 
-def kept_bytes(stage: Stage, tile: Tile, cost: EngineCost) -> int:
-    """Bytes in which a tile is kept for the backward pass: its input, its interior's features, and the engine's own."""
-    channels = 3 if stage.below is None else CHANNELS[stage.below] / 4 ** poolings_before(stage.below)
-    found = 4 * channels * tile.padded.pixels
-    for layer in stage.computed:
-        of_engine = cost.kept(layer.kind) * tile.padded.pixels
-        of_features = 4 * tile.interior.pixels if layer.name in stage.requested else 0
-        found += (of_engine + of_features) * layer.channels / 4 ** poolings_before(layer.name)
-    return int(found)
+def kept_bytes(stage: Stage, cost: EngineCost, count: int | None = None) -> float:
+    """Bytes in which a stage's last `count` tiles (None: all of them) are kept for the backward pass.
+
+    That is their inputs, the features of their interiors, and the engine's own.
+    """
+    pixels = stage.tiles.pixels if count is None else stage.tiles.pixels_of_last(count)
+    of_interior, of_padded = _kept_of_pixel(stage.below, stage.requested, cost)
+    return of_interior * pixels.interior + of_padded * pixels.padded
+
+
+@lru_cache(maxsize=64)
+def _kept_of_pixel(below: str | None, requested: tuple[str, ...], cost: EngineCost) -> tuple[float, float]:
+    """Bytes kept of a pixel for being in a tile's interior, and for being in its padded part."""
+    of_padded = 4 * (3 if below is None else CHANNELS[below] / 4 ** poolings_before(below))
+    of_interior = 0.0
+    for layer in layers_up_to(requested, below):
+        values = layer.channels / 4 ** poolings_before(layer.name)
+        of_padded += cost.kept(layer.kind) * values
+        of_interior += 4 * values if layer.name in requested else 0
+    return of_interior, of_padded
 
 
 def pass_bytes(stage: Stage, cost: EngineCost) -> float:
     """Bytes that the largest of a stage's tiles takes forward and backward, gradients and losses included."""
     a_pixel = {layer: 4 * layer.channels / 4 ** poolings_before(layer.name) for layer in stage.computed}
-    pass_cost = cost.whole if all(tile.interior == tile.padded for tile in stage.tiles) else cost.tile
+    pass_cost = cost.whole if len(stage.tiles) == 1 else cost.tile  # one has no halo, several have
     found = (
         pass_cost.activations * sum(size for layer, size in a_pixel.items() if layer.kind != "conv")
         + pass_cost.relus * sum(size for layer, size in a_pixel.items() if layer.kind == "relu")
         + pass_cost.requested * sum(size for layer, size in a_pixel.items() if layer.name in stage.requested)
         + pass_cost.largest * max(a_pixel.values())
     )
-    return found * max(tile.padded.pixels for tile in stage.tiles)
+    return found * stage.tiles.most_padded_pixels
 
 
 @dataclass

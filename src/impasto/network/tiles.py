@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
-from impasto.network.layers import LAYERS, ORDER, deepest, poolings_before
+from impasto.network.layers import deepest, layers_up_to, poolings_before
 from impasto.storage.pool import POOL
 
 
@@ -65,6 +65,84 @@ class Tile:
         return self.interior.pooled(poolings_before(layer)).crop(features)
 
 
+class Span(NamedTuple):
+    """A tile along one axis, in pixels: its interior from `start` to before `end`, and its padded part."""
+
+    start: int
+    end: int
+    padded_start: int
+    padded_end: int
+
+    @property
+    def length(self) -> int:
+        """The interior's height or width."""
+        return self.end - self.start
+
+    @property
+    def padded_length(self) -> int:
+        """The padded tile's height or width."""
+        return self.padded_end - self.padded_start
+
+
+class Pixels(NamedTuple):
+    """How many pixels the interiors of some tiles hold, and how many the network computes for them."""
+
+    interior: int
+    padded: int
+
+
+@dataclass(frozen=True)
+class TileGrid(Sequence[Tile]):
+    """The tiles of an image, row by row: every span of `rows` with every one of `columns`.
+
+    A print has up to a hundred thousand of them, so they are made only when they are asked for, and what is summed
+    over them comes from the sums along both axes.
+    """
+
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        """How many tiles there are."""
+        return len(self.rows) * len(self.columns)
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tile, ...]: ...
+    def __getitem__(self, index: int | slice) -> Tile | tuple[Tile, ...]:
+        """One tile, or several."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(len(self))[index])
+        row, column = divmod(range(len(self))[index], len(self.columns))
+        y, x = self.rows[row], self.columns[column]
+        return Tile(
+            Window(y.start, x.start, y.end, x.end),
+            Window(y.padded_start, x.padded_start, y.padded_end, x.padded_end),
+        )
+
+    @property
+    def pixels(self) -> Pixels:
+        """The pixels of all tiles together."""
+        return Pixels(
+            sum(row.length for row in self.rows) * sum(column.length for column in self.columns),
+            sum(row.padded_length for row in self.rows) * sum(column.padded_length for column in self.columns),
+        )
+
+    @property
+    def most_padded_pixels(self) -> int:
+        """The pixels of the largest padded tile."""
+        return max(row.padded_length for row in self.rows) * max(column.padded_length for column in self.columns)
+
+    def pixels_of_last(self, count: int) -> Pixels:
+        """The pixels of the last `count` tiles together: of whole rows and of a part of the one before them."""
+        whole, rest = divmod(count, len(self.columns))
+        first = len(self.rows) - whole
+        rows = TileGrid(self.rows[first:], self.columns).pixels
+        part = TileGrid(self.rows[max(0, first - 1) : first], self.columns[len(self.columns) - rest :]).pixels
+        return Pixels(rows.interior + part.interior, rows.padded + part.padded)
+
+
 def halo(layers: Iterable[str], below: str | None = None) -> int:
     """Pixels around an interior that its features at `layers` depend on, from those at `below` (None: the pixels).
 
@@ -73,8 +151,7 @@ def halo(layers: Iterable[str], below: str | None = None) -> int:
     that its poolings take the same pixels together as the whole image's.
     """
     layers = tuple(layers)
-    passed = LAYERS[0 if below is None else ORDER[below] + 1 : ORDER[deepest(layers)] + 1]
-    reach = sum(1 << poolings_before(layer.name) for layer in passed if layer.kind == "conv")
+    reach = sum(1 << poolings_before(layer.name) for layer in layers_up_to(layers, below) if layer.kind == "conv")
     return -(-reach // stride(layers)) * stride(layers)
 
 
@@ -85,7 +162,7 @@ def stride(layers: Iterable[str]) -> int:
 
 def split_into_tiles(
     size: tuple[int, int], layers: Iterable[str], side: int | None = None, *, below: str | None = None
-) -> tuple[Tile, ...]:
+) -> TileGrid:
     """Tiles whose interiors cover an image of `size` (h, w) once, at most `side` pixels high and wide.
 
     None, or a side that the image fits in, gives one tile for all of it. Sides are rounded down to the pooling stride,
@@ -94,17 +171,9 @@ def split_into_tiles(
     layers = tuple(layers)
     h, w = size
     if side is None or max(size) <= side or not layers:
-        whole = Window(0, 0, h, w)
-        return (Tile(whole, whole),)
+        return TileGrid((Span(0, h, 0, h),), (Span(0, w, 0, w),))
     step, margin = stride(layers), halo(layers, below)
-    tiles = []
-    for top, bottom in _even_spans(h, side, step):
-        for left, right in _even_spans(w, side, step):
-            padded = Window(
-                max(0, top - margin), max(0, left - margin), min(h, bottom + margin), min(w, right + margin)
-            )
-            tiles.append(Tile(Window(top, left, bottom, right), padded))
-    return tuple(tiles)
+    return TileGrid(_even_spans(h, side, step, margin), _even_spans(w, side, step, margin))
 
 
 def cropped(tile: Tile, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -135,9 +204,14 @@ class _Crop(torch.autograd.Function):
         return whole, None
 
 
-def _even_spans(length: int, side: int, step: int) -> list[tuple[int, int]]:
-    """Spans that cover a length, no longer than `side` rounded down to `step`, with borders on multiples of `step`."""
+def _even_spans(length: int, side: int, step: int, margin: int) -> tuple[Span, ...]:
+    """Spans that cover a length, no longer than `side` rounded down to `step`, with borders on multiples of `step`.
+
+    Each is padded by `margin` pixels as far as the length goes.
+    """
     blocks, most = -(-length // step), max(1, side // step)
     count = -(-blocks // most)
     borders = [blocks * i // count * step for i in range(count)] + [length]
-    return list(pairwise(borders))
+    return tuple(
+        Span(start, end, max(0, start - margin), min(length, end + margin)) for start, end in pairwise(borders)
+    )

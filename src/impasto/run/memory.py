@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,15 +240,15 @@ def network_bytes(size: Size, layers: tuple[str, ...], tile: int | None, cost: E
     kept, most = min(spare, all_kept(size, layers, tile, cost)), 0.0
     for stage in reversed(split_into_stages(size, layers, tile)):
         most = max(most, kept + pass_bytes(stage, cost))
-        kept = max(0, kept - sum(kept_bytes(stage, t, cost) for t in stage.tiles))
+        kept = max(0, kept - kept_bytes(stage, cost))
     return int(most)
 
 
 @lru_cache(maxsize=64)
 def all_kept(size: Size, layers: tuple[str, ...], tile: int | None, cost: EngineCost) -> int:
     """Bytes in which the activations of all tiles of an image (h, w) are kept, but the last one's, there anyway."""
-    kept = [kept_bytes(stage, t, cost) for stage in split_into_stages(size, layers, tile) for t in stage.tiles]
-    return sum(kept[:-1])
+    stages = split_into_stages(size, layers, tile)
+    return ceil(sum(kept_bytes(stage, cost) for stage in stages) - kept_bytes(stages[-1], cost, 1))
 
 
 @lru_cache(maxsize=64)
