@@ -163,7 +163,7 @@ def a_few_rows(
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
     from impasto.objective.weighting import layer_shares
 
-    from impasto.network.stages import evaluation_pixels, split_into_stages
+    from impasto.network.tiled_network import evaluation_pixels, split_into_stages
     from impasto.objective.objective import Objective
     from impasto.objective.targets import LossWeights, measure_targets
 

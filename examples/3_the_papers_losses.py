@@ -4,8 +4,7 @@ import sys
 
 from impasto import VGG19
 from impasto.images.reading import load
-from impasto.losses.gatys import content_loss, style_layer_loss
-from impasto.losses.moments import gram
+from impasto.losses.gatys import content_loss, gram, style_layer_loss
 from impasto.network import weights
 
 photo, painting = (load(path).pixels[..., :128, :128] for path in sys.argv[1:3])

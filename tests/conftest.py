@@ -20,7 +20,7 @@ from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.objective.targets import Comparison, measure_targets
 from impasto.objective.weights import LossWeights
 from impasto.run.events import Event
-from impasto.run.memory import MemoryPlan
+from impasto.run.memory_plan import MemoryPlan
 from impasto.run.plan import RunPlan, Shapes, plan_run
 from impasto.run.scales import Scale
 from impasto.run.state import RunState

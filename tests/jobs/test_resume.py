@@ -215,8 +215,8 @@ def test_two_changed_settings_are_two_sentences_and_what_does_not_change_the_pic
 def test_a_run_keeps_the_tiles_that_it_began_with_whatever_memory_is_free_now(interrupted, monkeypatch):
     whole = uninterrupted("--size", "96")
     interrupted("--size", "96")
-    monkeypatch.setattr("impasto.run.memory.TILE_SIDES", (64,))
-    monkeypatch.setattr("impasto.run.memory.HISTORIES", (2, 1))
+    monkeypatch.setattr("impasto.run.memory_plan.TILE_SIDES", (64,))
+    monkeypatch.setattr("impasto.run.memory_plan.HISTORIES", (2, 1))
     assert main(job("--size", "96", "--resume", "--quiet")) == 0
     assert painted("a.png") == whole
 

@@ -7,7 +7,7 @@ from torch.autograd import gradcheck
 
 from conftest import smooth_image
 from impasto.errors import SettingsError
-from impasto.losses.gatys import content_loss, style_layer_loss, total_loss, total_variation, weighted_sum
+from impasto.losses.gatys import content_loss, gram, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.losses.gaussian import BLUR, gaussian_target, gaussian_w2, interpolate_gram, mean_std_loss, mean_std_target
 from impasto.losses.matching import (
     moment_matching,
@@ -21,7 +21,6 @@ from impasto.losses.moments import (
     channel_moments,
     counted_gram,
     from_mean_and_covariance,
-    gram,
     mean_and_covariance_of_rows,
     moments,
 )

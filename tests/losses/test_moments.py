@@ -6,13 +6,13 @@ import torch
 from torch.autograd import gradcheck
 
 from conftest import smooth_image
+from impasto.losses.gatys import gram
 from impasto.losses.moments import (
     averaged,
     channel_moments,
     counted_gram,
     from_mean_and_covariance,
     from_mean_and_variance,
-    gram,
     mean_and_covariance,
     mean_and_variance,
     mixture,

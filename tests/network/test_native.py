@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from conftest import objective_of, smooth_image, tiny_weights
 from impasto.cli.doctor import _engines
 from impasto.errors import SettingsError
-from impasto.losses.moments import gram
+from impasto.losses.gatys import gram
 from impasto.network import weights
 from impasto.network.engines import native_library
 from impasto.network.engines.choice import can_run, make_engine

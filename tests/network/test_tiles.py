@@ -9,7 +9,7 @@ import torch
 from conftest import objective_of, smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.network.layers import CHANNELS, poolings_before
-from impasto.network.stages import Stage, evaluation_pixels, kept_bytes, number_kept, split_into_stages
+from impasto.network.tiled_network import Stage, evaluation_pixels, kept_bytes, number_kept, split_into_stages
 from impasto.network.tiles import Tile, halo, split_into_tiles
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import extract_statistics

@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from conftest import objective_of, smooth_image
-from impasto.losses.gatys import content_loss, style_layer_loss
-from impasto.losses.moments import gram
+from impasto.losses.gatys import content_loss, gram, style_layer_loss
 from impasto.objective.objective import Objective
 from impasto.objective.weights import LossWeights
 

@@ -1,4 +1,4 @@
-"""What lies between a canvas and the image that the network is given is resized once a scale, not once an evaluation."""
+"""What lies between a canvas and the image for the network is resized once a scale, not once an evaluation."""
 
 from collections import Counter
 

@@ -11,7 +11,7 @@ from test_flags import FLAGS
 
 from conftest import smooth_image, tiny_weights
 from impasto.cli import demo, main
-from impasto.cli.spelling import flag
+from impasto.cli.error_text import flag
 from impasto.images.writing import to_pil
 from impasto.network import weights
 from impasto.settings.settings import Settings

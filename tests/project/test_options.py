@@ -22,7 +22,7 @@ from impasto.network.engines.choice import choose_device, make_engine
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
 from impasto.network.vgg import VGG19
-from impasto.run import memory
+from impasto.run import memory_plan as memory
 from impasto.run.events import EpochDone, Finished, Started, Stepped
 from impasto.settings.choices import Padding
 from impasto.settings.settings import Settings

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from conftest import tiny_weights
 from impasto.images.size import resize
-from impasto.losses.moments import from_mean_and_covariance, gram
+from impasto.losses.gatys import gram
+from impasto.losses.moments import from_mean_and_covariance
 from impasto.network.vgg import VGG19
 from impasto.objective.colour_matching import grey_like
 from impasto.objective.colour_mode import colour_mode

@@ -14,7 +14,8 @@ from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
-from impasto.run import memory, plan
+from impasto.run import memory_plan as memory
+from impasto.run import plan
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.run.state import RunState, tensors_of
 from impasto.run.stylizer import Stylizer

@@ -11,7 +11,7 @@ from conftest import smooth_image
 from impasto.network import weights
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
-from impasto.network.stages import TiledNetwork, split_into_stages
+from impasto.network.tiled_network import TiledNetwork, split_into_stages
 from impasto.storage import pool as allocation
 from impasto.storage.pool import LARGE, POOL, Pool
 from impasto.storage.scratch import Scratch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from impasto.cli.spelling import spelled
+from impasto.cli.error_text import spelled
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.errors import ImpastoError, SettingsError
 from impasto.storage import process

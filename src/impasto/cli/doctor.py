@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import knobs
-from impasto.cli.spelling import spelled
+from impasto.cli.error_text import spelled
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import ImpastoError
 from impasto.settings import roles

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_ori
 
 from cyclopts import Group, Parameter
 
-from impasto.cli.spelling import flag, with_flags
+from impasto.cli.error_text import flag, with_flags
 from impasto.errors import ImpastoError, SettingsError
 from impasto.settings import presets, roles
 from impasto.settings.knob import Group as Section

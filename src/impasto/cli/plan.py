@@ -60,7 +60,7 @@ def _tell_as_json(plan: RunPlan, engine: str) -> None:
 
 
 def _tell(plan: RunPlan, engine: str) -> None:
-    from impasto.run.memory import MEGABYTE
+    from impasto.run.memory_plan import MEGABYTE
 
     memory = plan.memory
     height, width = plan.size

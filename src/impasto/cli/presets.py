@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import knobs
+from impasto.cli.error_text import spelled
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.spelling import spelled
 from impasto.cli.terminal import tell, tell_json
 from impasto.errors import SettingsError
 from impasto.settings import presets as store

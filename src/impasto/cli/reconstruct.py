@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from impasto.cli import knobs
+from impasto.cli.error_text import flag
 from impasto.cli.outputs import SheetOutputs, default_sheet
 from impasto.cli.sheets import paint_sheet
-from impasto.cli.spelling import flag
 from impasto.errors import SettingsError
 from impasto.settings import grid
 from impasto.settings.reconstruction import LAYERS, OWN, USUAL

@@ -22,6 +22,12 @@ def fit(size: Size, longest: int) -> Size:
     return height, width
 
 
+def on_grid(size: Size, step: int) -> Size:
+    """The nearest (h, w) whose sides are multiples of `step`, at least one of it each."""
+    height, width = (max(1, (2 * side + step) // (2 * step)) * step for side in size)
+    return height, width
+
+
 def resize(pixels: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
     """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
     if size_of(pixels) == tuple(size):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.jobs.inputs import Opener, Source, StylizationInputs, input_file
-from impasto.jobs.memory import within_memory
+from impasto.jobs.memory_guard import within_memory
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem

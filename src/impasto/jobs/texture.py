@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from impasto.jobs.inputs import Source, open_style
-from impasto.jobs.memory import within_memory
+from impasto.jobs.memory_guard import within_memory
 from impasto.jobs.network import load_network
 from impasto.network.tiles import stride
 from impasto.objective.periodic import periodic_canvas

@@ -20,6 +20,11 @@ def content_loss(f: Tensor, p: Tensor) -> Tensor:
     return _ContentLoss.apply(f, p)  # pyright: ignore[reportReturnType]
 
 
+def gram(features: Tensor) -> Tensor:
+    """Channel correlations summed over positions, G = F Fᵀ: (n, c, h, w) -> (n, c, c). Gatys et al. 2015, eq. 3."""
+    return _Gram.apply(features.flatten(2))  # pyright: ignore[reportReturnType]
+
+
 def style_layer_loss(g: Tensor, a: Tensor, m: int, m_style: int | None = None) -> Tensor:
     """E = 1/(4 N² M²) Σ (G − A)² of Gram matrices (n, c, c), with N = c. Gatys et al. 2015, eq. 4.
 
@@ -71,3 +76,27 @@ class _ContentLoss(torch.autograd.Function):
         gradient = torch.sub(f, p, out=POOL.beside(f)).mul_(d) if once else (f - p) * d
         to_f, to_p = ctx.needs_input_grad
         return gradient if to_f else None, -gradient if to_p else None
+
+
+class _Gram(torch.autograd.Function):
+    """F Fᵀ, whose gradient (D + Dᵀ) F is one product for any D; autograd by itself makes it two."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(f)
+        return f @ f.mT
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (f,) = ctx.saved_tensors
+        symmetric = d + d.mT
+        if f.stride(1) == 1:  # (h, w, c) in memory: the gradient comes out likewise, and needs no reordering
+            return _product(f.mT, symmetric).mT
+        return _product(symmetric, f)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product (n, i, j), in pooled memory where nobody asks for its own gradient."""
+    if torch.is_grad_enabled():
+        return a @ b
+    return torch.bmm(a, b, out=POOL.like(a, a.shape[0], a.shape[1], b.shape[2]))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.losses.moments import TINY, gram, mean_and_covariance_of_rows
+from impasto.losses.gatys import gram
+from impasto.losses.moments import TINY, mean_and_covariance_of_rows
 
 SMALLEST = 1e-8
 """Squared length, as a share of the mean one, that every vector has at least: one of zeros still has a gradient."""

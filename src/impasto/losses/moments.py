@@ -13,15 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.storage.pool import POOL
+from impasto.losses.gatys import gram
 
 TINY = 1e-12
 """Least count that statistics are divided by, for regions that no position lies in: their moments are 0."""
-
-
-def gram(features: Tensor) -> Tensor:
-    """Channel correlations summed over positions, G = F Fᵀ: (n, c, h, w) -> (n, c, c). Gatys et al. 2015, eq. 3."""
-    return _Gram.apply(features.flatten(2))  # pyright: ignore[reportReturnType]
 
 
 def counted_gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -110,30 +105,6 @@ def _pieces(f: Tensor, w: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _precise(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64  # MPS has no double precision
-
-
-class _Gram(torch.autograd.Function):
-    """F Fᵀ, whose gradient (D + Dᵀ) F is one product for any D; autograd by itself makes it two."""
-
-    @staticmethod
-    def forward(ctx: Any, f: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.save_for_backward(f)
-        return f @ f.mT
-
-    @staticmethod
-    def backward(ctx: Any, d: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (f,) = ctx.saved_tensors
-        symmetric = d + d.mT
-        if f.stride(1) == 1:  # (h, w, c) in memory: the gradient comes out likewise, and needs no reordering
-            return _product(f.mT, symmetric).mT
-        return _product(symmetric, f)
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product (n, i, j), in pooled memory where nobody asks for its own gradient."""
-    if torch.is_grad_enabled():
-        return a @ b
-    return torch.bmm(a, b, out=POOL.like(a, a.shape[0], a.shape[1], b.shape[2]))
 
 
 class _Moments(torch.autograd.Function):

@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.images.size import Size
 from impasto.losses.catalogue import hypercolumn_loss
 from impasto.losses.gatys import content_loss
-from impasto.network.stages import TileActivations
+from impasto.network.tiled_network import TileActivations
 from impasto.objective.regions import SAMPLES, places_in, samples_at
 from impasto.objective.statistics import Statistic
 from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, compare_with

@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.images.size import Size, size_of
 from impasto.losses.gatys import total_loss, total_variation, weighted_sum
 from impasto.network.engine import Engine
-from impasto.network.stages import TileActivations, TiledNetwork, split_into_stages
+from impasto.network.tiled_network import TileActivations, TiledNetwork, split_into_stages
 from impasto.network.tiles import Window
 from impasto.objective.evaluation import Evaluation
 from impasto.objective.statistics import Statistics, add, in_order, measure_tile

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images.size import Size, resize, size_of
+from impasto.images.size import Size, on_grid, resize, size_of
 from impasto.network.tiles import halo, stride
 from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.storage.scratch import MEMORY, Scratch
@@ -83,9 +83,7 @@ def periodic_canvas(size: Size, layers: Iterable[str]) -> PeriodicCanvas:
 
 def on_the_grid(size: Size, layers: Iterable[str]) -> Size:
     """The nearest (h, w) whose sides are multiples of the pooling stride, at least one of it."""
-    step = stride(layers)
-    height, width = (max(1, (2 * side + step) // (2 * step)) * step for side in size)
-    return height, width
+    return on_grid(size, stride(layers))
 
 
 def surrounded(canvas: Tensor, by: Size, scratch: Scratch = MEMORY) -> Tensor:

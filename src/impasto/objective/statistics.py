@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.images.size import size_of
 from impasto.network.engine import Engine
 from impasto.network.layers import ORDER
-from impasto.network.stages import TileActivations, TiledNetwork, allocate_features, split_into_stages
+from impasto.network.tiled_network import TileActivations, TiledNetwork, allocate_features, split_into_stages
 from impasto.network.tiles import Tile
 from impasto.storage.scratch import MEMORY, Scratch
 

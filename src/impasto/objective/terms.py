@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.network.stages import TileActivations
+from impasto.network.tiled_network import TileActivations
 from impasto.objective.statistics import Statistic, Statistics
 
 TINY = 1e-12

@@ -11,10 +11,10 @@ from functools import partial
 
 import torch
 
-from impasto.images.size import Size
+from impasto.images.size import Size, on_grid
 from impasto.network.engine import Engine
-from impasto.network.stages import evaluation_pixels
-from impasto.run.memory import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
+from impasto.network.tiled_network import evaluation_pixels
+from impasto.run.memory_plan import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
 from impasto.run.scales import Scale, check_styles, plan_scales
 from impasto.settings.settings import Settings
 
@@ -40,11 +40,6 @@ class Shapes:
     def network_size(self, size: Size) -> Size:
         """What the network is given of a canvas (h, w)."""
         return size[0] + 2 * self.halo, size[1] + 2 * self.halo
-
-    def on_grid(self, size: Size) -> Size:
-        """The nearest (h, w) whose sides are multiples of the grid, at least one of it."""
-        height, width = (max(1, (2 * side + self.grid) // (2 * self.grid)) * self.grid for side in size)
-        return height, width
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def scales_of(settings: Settings, shapes: Shapes, styles: Sequence[tuple[str, Si
     """
     scales = plan_scales(settings, shapes.canvas)
     check_styles(settings, scales, styles)
-    return tuple(replace(scale, size=shapes.on_grid(scale.size)) for scale in scales)
+    return tuple(replace(scale, size=on_grid(scale.size, shapes.grid)) for scale in scales)
 
 
 def plan_run(

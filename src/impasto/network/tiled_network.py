@@ -213,14 +213,14 @@ class TiledNetwork:
                 self.boundaries.append(boundary)
                 self._trim()
 
-    def backward(self, share: Callable[[TileActivations], Tensor]) -> Tensor:
-        """The gradient to the image of the sum over tiles of `share`, a tile's part of the loss, a scalar."""
+    def backward(self, loss_of_tile: Callable[[TileActivations], Tensor]) -> Tensor:
+        """The gradient to the image of the sum over tiles of `loss_of_tile`, a tile's part of the loss, a scalar."""
         from_above: Tensor | None = None
         for stage, boundary in zip(reversed(self.stages), reversed(self.boundaries), strict=True):
             gradient = zeros_like(boundary, self.scratch)
             for tile in reversed(stage.tiles):
                 activations = self._kept.pop() if self._kept else self._run(stage, tile, boundary, grad=True)
-                loss = share(activations)
+                loss = loss_of_tile(activations)
                 if stage.above is not None and from_above is not None:
                     arrived = self.scratch.read(tile.interior_of(stage.above, from_above))
                     loss = loss + (arrived * activations.features[stage.above]).sum()

@@ -16,7 +16,7 @@ from impasto.errors import SettingsError
 from impasto.images.size import Size
 from impasto.network.engine import EngineCost
 from impasto.network.layers import CHANNELS, feature_size
-from impasto.network.stages import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
+from impasto.network.tiled_network import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
 from impasto.network.tiles import stride
 from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
@@ -210,7 +210,8 @@ def estimate(
         cost.base
         + network_bytes(size, layers, tile, cost)
         + bands
-        + 8 * len(settings.mask) * prod(size)  # masks, and as much again for their guides at the layers
+        # Masks, as much again for their guides at the layers, and what they cover together.
+        + (8 * len(settings.mask) + 4 * bool(settings.mask)) * prod(size)
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
 
@@ -222,7 +223,9 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
     # The content's features; boundary activations, and the gradients to them.
     wholes = [*settings.content_layers, *boundaries, *boundaries]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
-    return features + prod(size) * CANVAS * (CANVASES[settings.optimizer] + 2 * history)
+    # Where masks leave something of the content, it is kept as a canvas.
+    canvases = CANVASES[settings.optimizer] + 2 * history + bool(settings.mask)
+    return features + prod(size) * CANVAS * canvases
 
 
 def file_bytes(settings: Settings, size: Size, tile: int | None, history: int) -> int:

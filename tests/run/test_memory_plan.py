@@ -7,10 +7,10 @@ import pytest
 
 from impasto.errors import SettingsError
 from impasto.network.engines.native import NativeEngine
-from impasto.network.stages import evaluation_pixels
+from impasto.network.tiled_network import evaluation_pixels
 from impasto.network.vgg import VGG19
-from impasto.run import memory
-from impasto.run.memory import (
+from impasto.run import memory_plan as memory
+from impasto.run.memory_plan import (
     MEGABYTE,
     Available,
     canvas_bytes,
@@ -146,7 +146,9 @@ def test_masks_are_in_memory_even_where_canvases_are_in_files():
     size, settings = (4096, 4096), Settings(size=4096)
     masked = settings.model_copy(update={"mask": ("sky.png",)})
     found = [estimate(one, size, 512, 10, NATIVE, in_files=True) for one in (settings, masked)]
-    assert found[1] - found[0] == 8 * 4096 * 4096
+    assert found[1] - found[0] == (8 + 4) * 4096 * 4096
+    files = [file_bytes(one, size, 512, 10) for one in (settings, masked)]
+    assert files[1] - files[0] == 12 * 4096 * 4096  # the content, where it shows
 
 
 def test_the_scratch_folder_is_the_one_given_if_files_can_be_there(tmp_path, monkeypatch):
