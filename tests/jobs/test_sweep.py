@@ -190,10 +190,10 @@ def test_larger_cells_and_more_steps_take_longer():
 def test_a_run_that_diverges_does_not_take_the_others_with_it(monkeypatch):
     real = Stylization.events
 
-    def events(self):
+    def events(self, **given):
         if self.settings.content_weight == 1:
             raise DivergedError("The loss became nan", picture=torch.zeros(1, 3, 36, 48))
-        yield from real(self)
+        yield from real(self, **given)
 
     monkeypatch.setattr(Stylization, "events", events)
     ends = {
@@ -263,10 +263,10 @@ def test_nothing_is_overwritten_without_being_told(capsys):
 def test_an_interruption_leaves_a_sheet_of_what_is_done(capsys, monkeypatch):
     real = Stylization.events
 
-    def events(self):
+    def events(self, **given):
         if self.settings.seed == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        yield from real(self)
+        yield from real(self, **given)
 
     monkeypatch.setattr(Stylization, "events", events)
     arguments = ["--vary", "seed=1,2,3,4", "--keep", "cells", "--json", "--quiet"]

@@ -386,7 +386,15 @@ def test_an_interpolated_gram_target_leaves_the_rest_of_the_distance_and_is_a_gr
     assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()
 
 
-@pytest.mark.skipif(torch.get_num_threads() < 2, reason="one thread adds in one order")
+@pytest.fixture
+def _two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
 def test_the_gradient_of_relaxed_emd_repeats_to_the_bit_where_many_are_matched_with_the_same():
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.rand((1024, 96), generator=generator) for _ in range(2))

@@ -52,7 +52,8 @@ def test_contestants_work_in_turns_in_processes_of_their_own(tmp_path):
     taken = harness.in_turns({name: (str(script), name) for name in "ab"}, 2)
     assert log.read_text(encoding="utf-8") == "ababab"
     assert {name: len(samples) for name, samples in taken.items()} == {"a": 2, "b": 2}
-    assert all(sample.seconds > 0 and 1 < sample.peak < 1000 for samples in taken.values() for sample in samples)
+    # In MB; a child's peak begins with what its parent, these tests, held when it was made.
+    assert all(sample.seconds > 0 and 1 < sample.peak < 10_000 for samples in taken.values() for sample in samples)
 
 
 def test_a_contestant_that_dies_ends_the_benchmark_with_its_code(tmp_path):

@@ -32,9 +32,9 @@ def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():
 @pytest.mark.parametrize(
     ("change", "size", "sentence"),
     [
-        ({"size": 16}, (12, 16), "--size is 16, which makes the picture 16×12 px, but the layers need at least 16"),
-        ({"scales": 4}, (48, 64), "--scales is 4, which makes the coarsest picture 8×6 px"),
-        ({"scales": 2, "epochs": 1, "steps_per_epoch": 1}, (48, 64), "--scales is 2 but the run has 1 steps"),
+        ({"size": 16}, (12, 16), "size is 16, which makes the picture 16×12 px, but the layers need at least 16"),
+        ({"scales": 4}, (48, 64), "scales is 4, which makes the coarsest picture 8×6 px"),
+        ({"scales": 2, "epochs": 1, "steps_per_epoch": 1}, (48, 64), "scales is 2 but the run has 1 steps"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_in_a_sentence(change, size, sentence):

@@ -443,7 +443,7 @@ def test_values_that_are_not_finite_once_cost_a_restart_with_shorter_steps_and_n
     assert finished.steps == 6
     assert finished.picture.isfinite().all()
     assert finished.loss < next(e.loss for e in events if isinstance(e, Stepped))
-    assert [(e.times, e.peak) for e in events if isinstance(e, Restarted)] == [(1, 3)]
+    assert [(e.times, e.most) for e in events if isinstance(e, Restarted)] == [(1, 3)]
     again = [e.step for e in events if isinstance(e, Stepped)]
     assert again == [1, 2, 3, 4, 5, 6]
 
