@@ -28,7 +28,7 @@ QUICK = {"size": 48, "epochs": 1, "steps_per_epoch": 3, "scales": 1, "device": "
 QUICK |= {"style_layers": ("relu1_1", "relu2_1"), "optimizer": "gd"}
 FLAGS = ["--size", "48", "--scales", "1", "--epochs", "1", "--steps-per-epoch", "2", "--device", "cpu"]
 FLAGS += ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2"]
-PHOTO, PAINTING = (to_pil(smooth_image(36, 48, seed=seed)) for seed in (1, 2))
+CONTENT, STYLE = (to_pil(smooth_image(36, 48, seed=seed)) for seed in (1, 2))
 
 VALUES = {
     "objective": "objective=gatys,normalized",
@@ -60,8 +60,8 @@ def _surroundings(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("IMPASTO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
-    PHOTO.save("photo.png")
-    PAINTING.save("brush.png")
+    CONTENT.save("photo.png")
+    STYLE.save("brush.png")
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def results(job: Sweep) -> dict[int, torch.Tensor]:
     return {number: event.picture for number, event in job.events() if isinstance(event, Finished)}
 
 
-def alone(settings: Settings, styles=(PAINTING,)) -> torch.Tensor:
-    *_, last = Stylization(PHOTO, styles, settings).events()
+def alone(settings: Settings, styles=(STYLE,)) -> torch.Tensor:
+    *_, last = Stylization(CONTENT, styles, settings).events()
     assert isinstance(last, Finished)
     return last.picture
 
@@ -107,7 +107,7 @@ def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counte
     beside = {"learning_rate": {"optimizer": "adam"}, "history": {"optimizer": "lbfgs"}}
     beside |= {knob: {"scales": 2} for knob in ("step_ratio", "detail")}
     found = grid(VALUES[knob], **beside.get(knob, {}))
-    pictures = results(Sweep(PHOTO, [PAINTING], found))
+    pictures = results(Sweep(CONTENT, [STYLE], found))
     assert counted["targets"] == (2 if knob in ("scales", "step_ratio", "detail") else 1)
     for number, cell in enumerate(found):
         assert pictures[number].equal(alone(cell.settings))
@@ -127,9 +127,9 @@ def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counte
     ],
 )
 def test_runs_that_need_other_targets_get_them(text, counted):
-    styles = [PAINTING, PHOTO] if "weights" in text else [PAINTING]
+    styles = [STYLE, CONTENT] if "weights" in text else [STYLE]
     found = grid(text, "content-weight=0.1,2")
-    pictures = results(Sweep(PHOTO, styles, found))
+    pictures = results(Sweep(CONTENT, styles, found))
     assert counted["targets"] == 2
     for number, cell in enumerate(found):
         assert pictures[number].equal(alone(cell.settings, styles))
@@ -151,7 +151,7 @@ def test_what_settings_name_is_opened_once_for_all_cells(counted):
 
 
 def test_a_swatch_is_painted_for_the_size_it_serves():
-    job = Sweep(PHOTO, ["dots"], grid("size=48,300"))
+    job = Sweep(CONTENT, ["dots"], grid("size=48,300"))
     assert [p.styles[0].pixels.shape[-1] for p in job.stylizations] == [256, 300]
     assert job.stylizations[0].recipe().styles[0].path is None
 
@@ -159,9 +159,9 @@ def test_a_swatch_is_painted_for_the_size_it_serves():
 def test_all_is_checked_before_anything_is_painted(monkeypatch):
     monkeypatch.setattr(Stylization, "events", lambda self: pytest.fail("painted"))
     with pytest.raises(SettingsError, match="scales is 9, which makes the coarsest picture"):
-        Sweep(PHOTO, [PAINTING], grid("scales=1,9", epochs=9))
+        Sweep(CONTENT, [STYLE], grid("scales=1,9", epochs=9))
     with pytest.raises(SettingsError, match="style_weights has 2 values for 1 styles"):
-        Sweep(PHOTO, [PAINTING], grid("style-weights=1;1,2"))
+        Sweep(CONTENT, [STYLE], grid("style-weights=1;1,2"))
 
 
 def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeypatch):
@@ -171,7 +171,7 @@ def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeyp
     monkeypatch.setattr(plan, "evaluation_pixels", lambda size, **how: 1.0)
     seconds = {}
     for axes in (["content-weight=0.1,1,2"], ["seed=1,2,3"], ["content-weight=0.1,1,2", "seed=1,2"]):
-        job = Sweep(PHOTO, [PAINTING], grid(*axes))
+        job = Sweep(CONTENT, [STYLE], grid(*axes))
         seconds[axes[0][:4] + str(len(axes))] = job.seconds
         assert job.seconds == sum(job.estimates)
     assert len(speeds) == 3  # a network's speed is measured once
@@ -182,7 +182,7 @@ def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeyp
 
 
 def test_larger_cells_and_more_steps_take_longer():
-    estimates = Sweep(PHOTO, [PAINTING], grid("size=32,48", "epochs=1,4")).estimates
+    estimates = Sweep(CONTENT, [STYLE], grid("size=32,48", "epochs=1,4")).estimates
     assert 0 < estimates[0] < estimates[1] < estimates[3]
     assert 2 * estimates[0] < estimates[2] < 4 * estimates[0]
 
@@ -196,9 +196,7 @@ def test_a_run_that_diverges_does_not_take_the_others_with_it(monkeypatch):
         yield from real(self, **given)
 
     monkeypatch.setattr(Stylization, "events", events)
-    ends = {
-        n: e for n, e in Sweep(PHOTO, [PAINTING], grid("content-weight=0.5,1,2")).events() if not hasattr(e, "step")
-    }
+    ends = {n: e for n, e in Sweep(CONTENT, [STYLE], grid("content-weight=0.5,1,2")).events() if not hasattr(e, "step")}
     assert [type(ends[n]).__name__ for n in range(3)] == ["Finished", "DivergedError", "Finished"]
     assert main(["sweep", "photo.png", "brush.png", *FLAGS, "--vary", "content-weight=0.5,1", "--json", "--quiet"]) == 0
 
@@ -296,8 +294,8 @@ def test_a_layers_content_brings_the_picture_back_from_noise_and_its_style_does_
     def settle(changes):
         return Settings(**QUICK | {"init": "noise", "objective": "gatys", "epochs": 40, "optimizer": "lbfgs"} | changes)
 
-    pictures = results(Sweep(PHOTO, [PHOTO], reconstructions(["relu1_1"], settle)))
-    photo = reading.load(PHOTO).pixels
+    pictures = results(Sweep(CONTENT, [CONTENT], reconstructions(["relu1_1"], settle)))
+    photo = reading.load(CONTENT).pixels
     content, style = ((pictures[n] - photo).square().mean().sqrt().item() for n in (0, 1))
     assert content < 0.6 * style
 

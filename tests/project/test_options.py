@@ -114,8 +114,8 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "max_pixels": ("test_any_picture_with_more_pixels_is_refused_and_the_limit_changes_nothing_else",),
 }
 
-PHOTO, PAINTING = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
-DARK, LIGHT = 0.3 * PAINTING, 1 - 0.3 * PAINTING
+CONTENT, STYLE = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
+DARK, LIGHT = 0.3 * STYLE, 1 - 0.3 * STYLE
 SHALLOW, DEEP = "relu1_1", "relu4_2"
 TINY = tiny_weights(dtype=torch.float32)
 EYE = VGG19(TINY, padding=Padding.REPLICATE)
@@ -128,7 +128,7 @@ def settings(**changes) -> Settings:
 def paint(*, network=None, **changes) -> list:
     chosen = settings(**changes)
     network = network or VGG19(TINY, pooling=chosen.pooling, padding=chosen.padding)
-    return list(PlannedRun(chosen, network, PHOTO, [PAINTING]).events())
+    return list(PlannedRun(chosen, network, CONTENT, [STYLE]).events())
 
 
 def result(**changes) -> Tensor:
@@ -142,13 +142,13 @@ def features(image: Tensor, layer: str) -> Tensor:
 
 def from_photo(image: Tensor, layer: str) -> float:
     """Mean squared difference of a layer's features to the photo's, relative to their variance."""
-    photo = features(PHOTO, layer)
+    photo = features(CONTENT, layer)
     return ((features(image, layer) - photo).square().mean() / photo.var()).item()
 
 
 def from_painting(image: Tensor, layer: str) -> float:
     """Squared difference of Gram matrices to the painting's, relative to the photo's."""
-    now, photo, painting = (f @ f.T / f.shape[1] for f in (features(x, layer) for x in (image, PHOTO, PAINTING)))
+    now, photo, painting = (f @ f.T / f.shape[1] for f in (features(x, layer) for x in (image, CONTENT, STYLE)))
     return ((now - painting).square().sum() / (photo - painting).square().sum()).item()
 
 
@@ -227,7 +227,7 @@ def test_each_content_loss_keeps_what_its_name_says():
         result(content_loss=loss, content_weight=1.0, strength=1.0) for loss in ("features", "self-similarity")
     )
     assert from_photo(kept, DEEP) < 0.8 * from_photo(similar, DEEP)
-    off = [(similarities(image) - similarities(PHOTO)).abs().mean().item() for image in (similar, kept)]
+    off = [(similarities(image) - similarities(CONTENT)).abs().mean().item() for image in (similar, kept)]
     assert off[0] < 0.6 * off[1]
 
 
@@ -238,7 +238,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "load", lambda source="embedded": TINY)
     left = np.zeros((48, 64), np.uint8)
     left[:, :32] = 255
-    for name, image in {"photo": PHOTO, "dark": DARK, "light": LIGHT, "both": torch.cat([DARK, LIGHT], 3)}.items():
+    for name, image in {"photo": CONTENT, "dark": DARK, "light": LIGHT, "both": torch.cat([DARK, LIGHT], 3)}.items():
         to_pil(image).save(f"{name}.png")
     PIL.Image.fromarray(left).save("left.png")
     return tmp_path
@@ -270,7 +270,7 @@ def test_all_of_a_painting_may_count_beside_a_part():
 @pytest.mark.usefixtures("files")
 def test_eroded_regions_dont_reach_into_one_another():
     """Which way the left half goes, to rounding, doesn't depend on what is painted on the right."""
-    to_pil(0.25 + 0.5 * PHOTO).save("photo.png")
+    to_pil(0.25 + 0.5 * CONTENT).save("photo.png")
     photo = reading.load("photo.png").pixels
 
     def way(right: str, eroded: bool) -> Tensor:
@@ -288,7 +288,7 @@ def test_average_pooling_is_smoother_from_noise():
     rough = {}
     for pooling in ("max", "average"):
         chosen = settings(init="noise", pooling=pooling, epochs=1, steps_per_epoch=12, size=48)
-        *_, last = PlannedRun(chosen, make_engine(chosen, real), PHOTO, [dots / 255]).events()
+        *_, last = PlannedRun(chosen, make_engine(chosen, real), CONTENT, [dots / 255]).events()
         assert isinstance(last, Finished)
         rough[pooling] = roughness(last.picture)
     assert rough["average"] < 0.8 * rough["max"]
@@ -301,7 +301,7 @@ def test_a_weights_file_is_what_the_network_is_made_of(tmp_path):
     path.write_bytes(weight_files.as_safetensors(inverted.tensors, {"convention": "caffe"}))
     network = load_network(Settings(weights=str(path), device="cpu"))
     theirs = (VGG19(them, padding=Padding.REPLICATE) for them in (inverted, embedded))
-    seen, wanted, usual = (eye.features(PHOTO, [SHALLOW])[SHALLOW] for eye in (network.engine, *theirs))
+    seen, wanted, usual = (eye.features(CONTENT, [SHALLOW])[SHALLOW] for eye in (network.engine, *theirs))
     assert network.source == str(path)
     torch.testing.assert_close(seen, wanted, rtol=1e-4, atol=1e-4)
     assert (seen - usual).abs().max() > 0.1
@@ -310,7 +310,7 @@ def test_a_weights_file_is_what_the_network_is_made_of(tmp_path):
 def test_the_learning_rate_is_how_far_adams_first_step_moves_a_pixel():
     for rate in (0.01, 0.05):
         events = paint(optimizer="adam", learning_rate=rate, epochs=1, steps_per_epoch=1)
-        moved = next((event.picture() - PHOTO).abs() for event in events if isinstance(event, Stepped))
+        moved = next((event.picture() - CONTENT).abs() for event in events if isinstance(event, Stepped))
         assert moved.max().item() == pytest.approx(rate, rel=0.01)
         assert moved.median().item() == pytest.approx(rate, rel=0.01)
 
@@ -362,7 +362,7 @@ def test_bfloat16_paints_nearly_the_same_picture():
         result(network=make_engine(settings(precision=precision), TINY), epochs=1)
         for precision in ("float32", "bfloat16")
     )
-    assert 0 < (exact - coarse).abs().mean() < 0.2 * (exact - PHOTO).abs().mean()
+    assert 0 < (exact - coarse).abs().mean() < 0.2 * (exact - CONTENT).abs().mean()
 
 
 def test_compiling_hands_the_network_to_torch_and_changes_nothing_else(monkeypatch):
@@ -381,7 +381,7 @@ def test_smaller_tiles_take_less_memory():
 
 def test_lbfgs_remembers_as_many_steps_as_it_is_told():
     for history in (2, 5):
-        events = PlannedRun(settings(history=history), VGG19(TINY), PHOTO, [PAINTING]).events()
+        events = PlannedRun(settings(history=history), VGG19(TINY), CONTENT, [STYLE]).events()
         states = (event.state for event in events if isinstance(event, Stepped))
         assert max(len(state().optimizer["pairs"]) for state in states if state is not None) == history
 

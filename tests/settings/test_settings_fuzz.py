@@ -26,7 +26,7 @@ QUICK = {
     "size": 48, "epochs": 1, "steps_per_epoch": 2, "scales": 1, "device": "cpu",
     "style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_2",),
 }  # fmt: skip
-PHOTO = np.random.default_rng(0).integers(0, 256, (36, 48, 3), dtype=np.uint8)
+CONTENT = np.random.default_rng(0).integers(0, 256, (36, 48, 3), dtype=np.uint8)
 BRUSH = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 
 
@@ -170,7 +170,7 @@ def why_not(knobs: dict[str, Any]) -> str | None:
     """Paint one step; the sentence with which it was refused, None where it was done (or it diverged)."""
     try:
         chosen = Settings(**QUICK | companions(knobs))
-        events = Stylization(PHOTO, [BRUSH] * max(1, len(chosen.style_weights)), chosen).events()
+        events = Stylization(CONTENT, [BRUSH] * max(1, len(chosen.style_weights)), chosen).events()
         step = next(event for event in events if isinstance(event, Stepped))
         events.close()  # pyright: ignore[reportAttributeAccessIssue]
     except DivergedError:  # weights from 1e-300 to 1e12 may well leave float32
