@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import plan_of, tiny_weights
+from helpers import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.app import SUMMARIES, app
 from impasto.cli.progress import share_done
@@ -24,6 +24,7 @@ from impasto.images import reading, writing
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
+from impasto.report import figure
 from impasto.run.events import EpochDone, Started, Stepped
 from impasto.settings import presets
 from impasto.settings.settings import Settings
@@ -88,6 +89,7 @@ def _surroundings(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(knobs.PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
+    monkeypatch.setattr(figure, "DPI", 40)
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
 
 
@@ -633,7 +635,7 @@ def test_ctrl_c_in_a_real_process_saves_and_exits_with_130(photo, brush, tmp_pat
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_behind_stdout_is_one_sentence():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "impasto", "weights", "list"]
+        command = [sys.executable, "-m", "impasto", "presets"]
         answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert answer.returncode == 1
     assert answer.stderr == (
@@ -644,7 +646,7 @@ def test_a_full_disk_behind_stdout_is_one_sentence():
 def test_a_reader_that_goes_away_is_no_traceback():
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "impasto", "weights", "list"]
+    command = [sys.executable, "-m", "impasto", "presets"]
     answer = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(write)
     assert (answer.returncode, answer.stderr) == (1, "")

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.cli import main
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights

@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.errors import ImageError
 from impasto.images import bigtiff, decoding, reading, writing
 from impasto.storage.scratch import Scratch

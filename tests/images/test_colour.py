@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.images import colour
 
 CONTENT = smooth_image(40, 56, seed=1)

@@ -25,7 +25,7 @@ from mutations import SAMPLES, damaged
 from PIL import Image, ImageOps
 from reader import PATIENCE, Reader, complaints
 
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.reading import SourceImage, load
 from impasto.jobs.functions import stylize

@@ -3,7 +3,8 @@
     python tests/jobs/kill.py --kills 100 --seed 0            # a child of this process each, with a small network
     python tests/jobs/kill.py --kills 10 --real               # a process of its own each, with VGG19
 
-Each run saves its state after every step, so that about every second kill hits a save. A run that was killed is gone on
+Each run saves its state after every step. Of the children, every second is killed as it is about to sync a file, the
+others at a random moment. A run that was killed is gone on
 with until it is finished, and may be killed again on the way. Exit code 1 if a picture differs, a state is torn, or a
 file is left over; the figures are printed as JSON.
 """
@@ -11,6 +12,7 @@ file is left over; the figures are printed as JSON.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -28,7 +30,7 @@ import PIL.Image
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.cli import main
 from impasto.errors import ImpastoError
 from impasto.jobs import checkpoint
@@ -38,6 +40,9 @@ WAYS = [
     *(["--optimizer", optimizer, "--size", "48"] for optimizer in ("gd", "adam", "lbfgs")),
     *(["--optimizer", optimizer, "--size", "96", "--tile", "64"] for optimizer in ("gd", "adam", "lbfgs")),
 ]
+SYNCS = 32
+"""Of 16 states in a run, with their folders."""
+
 LENGTH = {False: "4", True: "60"}
 """Steps in each of four epochs."""
 
@@ -68,8 +73,8 @@ class Driver:
         """What is typed, but for the way."""
         return ["paint", "photo.png", "brush.png", "-o", "a.png", *USUAL, "--steps-per-epoch", LENGTH[self.real]]
 
-    def begin(self, arguments: list[str]) -> int:
-        """Start impasto; its process id."""
+    def begin(self, arguments: list[str], syncs: int = 0) -> int:
+        """Start impasto, which is to kill itself at its sync of this number, from 1; its process id."""
         log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         if self.real:
             self.process = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=log, stderr=log)
@@ -77,14 +82,17 @@ class Driver:
         elif (child := os.fork()) == 0:
             os.dup2(log, 1)
             os.dup2(log, 2)
+            if syncs:
+                die_at_sync(syncs)
             os._exit(main(arguments))
         os.close(log)
         return child
 
     def run(self, arguments: list[str], most: float | None) -> int | None:
         """Run impasto and kill it at a random moment of its `most` seconds; its exit code, None where it was killed."""
-        child = self.begin(arguments)
-        if most is not None:
+        aimed = most is not None and not self.real and self.random.random() < 0.5
+        child = self.begin(arguments, self.random.randint(1, SYNCS) if aimed else 0)
+        if most is not None and not aimed:
             time.sleep(most * self.random.uniform(*MOMENTS[self.real]))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -131,6 +139,18 @@ class Driver:
         self.counts["kills that hit a write"] += bool(drafts)
 
 
+def die_at_sync(number: int) -> None:
+    """Kill this process at this sync: the file is written, and perhaps not in its place."""
+    sync, left = os.fsync, itertools.count(number - 1, -1)
+
+    def dying(file: int) -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(file)
+
+    os.fsync = dying
+
+
 def picture(name: str) -> bytes | None:
     """Its pixels, None where it isn't there."""
     if not Path(name).exists():
@@ -140,7 +160,7 @@ def picture(name: str) -> bytes | None:
 
 
 def drive(kills: int, seed: int, *, real: bool) -> Driver:
-    """As many kills as asked for, or some more: until one has hit a write, which on a fast disk few do."""
+    """As many kills as asked for, or some more: until one has hit a write, which on a fast disk few of a process do."""
     driver = Driver(real, random.Random(seed))
     usual = {} if real else {"load": lambda source="embedded": tiny_weights(dtype=torch.float32)}
     for name, value in usual.items():
@@ -159,9 +179,8 @@ def drive(kills: int, seed: int, *, real: bool) -> Driver:
             if str(way) not in reference:
                 # In this process, so that children find all that is loaded on the way.
                 paint = [*driver.paint, *way]
-                first = driver.run(paint, None) if real else main(paint)
                 began = time.monotonic()
-                code = first or driver.run([*paint, "--overwrite"], None)
+                code = driver.run(paint, None) if real else main(paint)
                 assert code == 0, Path("log").read_text()
                 seconds = time.monotonic() - began
                 found = {name: picture(name) for name in OUTPUTS}

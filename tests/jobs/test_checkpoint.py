@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from conftest import files_of_at_most, smooth_image
+from helpers import files_of_at_most, smooth_image
 from impasto.errors import ImpastoError
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint

@@ -17,7 +17,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import files_of_at_most, tiny_weights
+from helpers import files_of_at_most, tiny_weights
 from impasto.cli import main, outputs
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading, writing
@@ -132,7 +132,7 @@ def test_a_run_that_was_interrupted_twice_ends_in_the_same_picture_to_the_bit(wa
     assert names() == {"a.png"}
 
 
-@pytest.mark.parametrize("step", range(1, 9))
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
 def test_a_run_goes_on_from_each_step(step, interrupted):
     whole = uninterrupted()
     interrupted(step=step)

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import smooth_image, tiny_weights
+from helpers import smooth_image, tiny_weights
 from impasto.cli import main
 from impasto.errors import DivergedError, ImageError, SettingsError
 from impasto.images import reading

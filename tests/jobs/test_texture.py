@@ -3,7 +3,7 @@ import PIL.Image
 import pytest
 import torch
 
-from conftest import smooth_image, tiny_weights
+from helpers import smooth_image, tiny_weights
 from impasto import synthesize
 from impasto.cli import main
 from impasto.cli.knobs import TextureKnobs

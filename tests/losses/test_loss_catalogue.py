@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from conftest import TINY_CHANNELS, smooth_image
+from helpers import TINY_CHANNELS, smooth_image
 from impasto.losses.catalogue import HypercolumnLoss, LayerLoss, hypercolumn_loss, layer_loss
 from impasto.losses.hypercolumns import cells, hypercolumns, jittered_grid, sample
 from impasto.network.layers import feature_size, poolings_before

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.losses.gatys import gram
 from impasto.losses.moments import (
     averaged,

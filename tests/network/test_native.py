@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from conftest import objective_of, smooth_image, tiny_weights
+from helpers import objective_of, smooth_image, tiny_weights
 from impasto.cli.doctor import _engines
 from impasto.errors import SettingsError
 from impasto.losses.gatys import gram

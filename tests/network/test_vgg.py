@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import smooth_image, tiny_weights
+from helpers import smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.network import weights as weight_sources
 from impasto.network.layers import CHANNELS, LAYERS, feature_size, smallest_side

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.images.colour import oklab
 from impasto.losses.moments import mean_and_covariance, mixture
 from impasto.objective import colour_matching

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import PlannedRun, smooth_image, tiny_weights
+from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.errors import DivergedError
 from impasto.images import colour
 from impasto.images.size import resize

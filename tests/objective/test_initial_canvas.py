@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.errors import SettingsError
 from impasto.objective.initial_canvas import STARTS, initial_canvas
 from impasto.settings.choices import INITS

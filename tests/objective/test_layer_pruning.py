@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from conftest import objective_of, smooth_image, tiny_weights
+from helpers import objective_of, smooth_image, tiny_weights
 from impasto.network.vgg import VGG19
 from impasto.objective.layer_pruning import LayerPruning, negligible_layers
 from impasto.objective.objective import Objective

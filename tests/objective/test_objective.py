@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import objective_of, smooth_image
+from helpers import objective_of, smooth_image
 from impasto.losses.gatys import content_loss, gram, style_layer_loss
 from impasto.objective.objective import Objective
 from impasto.objective.weights import LossWeights

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from conftest import smooth_image, tiny_weights
+from helpers import smooth_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.images.size import resize
 from impasto.network.layers import poolings_before

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from conftest import PlannedRun, smooth_image, tiny_weights
+from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.network.vgg import VGG19
 from impasto.objective import colour_mode, regions, transforms
 from impasto.run.events import EpochDone, Stepped

@@ -69,7 +69,7 @@ def test_the_counted_multiply_adds_are_those_of_the_network():
     import roofline
     from torch.utils.flop_counter import FlopCounterMode
 
-    from conftest import smooth_image
+    from helpers import smooth_image
     from impasto.network import weights
     from impasto.network.vgg import VGG19
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from test_flags import FLAGS
 
-from conftest import smooth_image, tiny_weights
+from helpers import smooth_image, tiny_weights
 from impasto.cli import demo, main
 from impasto.cli.error_text import flag
 from impasto.images.writing import to_pil
 from impasto.network import weights
+from impasto.report import figure
 from impasto.settings.settings import Settings
 
 HOUSE = Path(__file__).parents[2]
@@ -62,6 +63,7 @@ def _surroundings(tmp_path, monkeypatch):
     for knob, value in TINY.items():
         monkeypatch.setenv(f"IMPASTO_{knob.upper()}", value)
     monkeypatch.setenv("IMPASTO_PRESETS", str(tmp_path / "presets"))
+    monkeypatch.setattr(figure, "DPI", 40)
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights(dtype=torch.float32))
     monkeypatch.setattr(demo, "photograph", lambda: Path("photo.jpg"))
     monkeypatch.setattr(demo, "SETTINGS", Settings(**TINY))

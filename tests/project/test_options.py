@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import PlannedRun, smooth_image, tiny_weights, written_tests
+from helpers import PlannedRun, smooth_image, tiny_weights, written_tests
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.writing import to_pil

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.images.size import resize
 from impasto.losses.gatys import gram
 from impasto.losses.moments import from_mean_and_covariance

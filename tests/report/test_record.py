@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import PIL.Image
@@ -9,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from test_metrics import KNOBS, TINY, noise
 
-from conftest import plan_of
+from helpers import plan_of
 from impasto.errors import ImageError, ImpastoError
 from impasto.report import metrics as measures
 from impasto.report import record as report
@@ -113,13 +111,11 @@ def test_table_shows_content_result_and_style():
 @pytest.mark.parametrize(
     ("size", "styles", "losses"),
     [
-        ((32, 48), 1, LOSSES),
-        ((48, 32), 3, {"style/relu1_1": 1.0}),
-        ((48, 16), 1, {"content/relu4_2": 1e-20, "style/relu1_1": 1e20}),
-        ((3, 48), 2, {}),
-        ((48, 2), 8, LOSSES),
+        ((32, 48), 3, {"style/relu1_1": 1.0}),
+        ((3, 48), 2, {"content/relu4_2": 1e-20, "style/relu1_1": 1e20}),
+        ((48, 2), 8, {}),
     ],
-    ids=["landscape", "portrait", "tall", "panorama", "sliver"],
+    ids=["landscape", "panorama", "sliver"],
 )
 def test_every_shape_of_picture_makes_a_figure_whose_pictures_dont_overlap(tmp_path, size, styles, losses):
     settings = Settings(size=48, style_layers=("relu1_1",), content_layers=())
@@ -162,11 +158,6 @@ def test_a_figure_of_unknown_format_or_in_no_folder_is_one_sentence(tmp_path):
         report.save_figure(tmp_path / "run.docx")
     with pytest.raises(ImageError, match="can't be written"):
         report.save_figure(tmp_path / "nowhere" / "run.png")
-
-
-def test_matplotlib_is_imported_only_to_draw():
-    code = "import sys, impasto.report.record; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_large_pictures_are_kept_and_measured_smaller_and_their_sizes_are_told(monkeypatch):

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.objective.evaluation import Evaluation
 from impasto.run.optimizers.adam import Adam
 from impasto.run.optimizers.choice import make_optimizer

@@ -1,10 +1,12 @@
 """Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
 
+import functools
+
 import pytest
 import torch
 from test_stylizer import CONTENT, FIRST_STEP, RECIPE, Faulty, is_up_to, planned, settings, told
 
-from conftest import PlannedRun
+from helpers import PlannedRun
 from impasto.errors import SettingsError
 from impasto.images.colour import oklab
 from impasto.jobs import checkpoint
@@ -93,10 +95,15 @@ def test_what_is_no_record_is_none(after, knobs):
 # Runs
 
 
+@functools.cache
+def unchanged(optimizer: str) -> torch.Tensor:
+    return run(new_run(optimizer=optimizer, size=64), lambda event: None)[-1].picture
+
+
 @pytest.mark.parametrize(
     ("optimizer", "knobs", "step"),
     [
-        *(("lbfgs", knobs, step) for knobs in CHANGES for step in (2, 4)),
+        *(("lbfgs", knobs, 2 + 2 * (at % 2)) for at, knobs in enumerate(CHANGES)),
         *((optimizer, CHANGES[at], 2 * at) for optimizer in ("gd", "adam") for at in (1, 2)),
     ],
     ids=str,
@@ -107,9 +114,8 @@ def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_t
     """Step 4 is the first scale's last: what is asked for then holds from the next scale on."""
     way = {"optimizer": optimizer, "size": 64}
     whole = run(new_run(**way), at_step(step, knobs), tmp_path)
-    plain = run(new_run(**way), lambda event: None)
-    assert not torch.equal(whole[-1].picture, plain[-1].picture)
-    for saved in (step, step + 1, 6):
+    assert not torch.equal(whole[-1].picture, unchanged(optimizer))
+    for saved in (step, step + 1):
         state = checkpoint.read(tmp_path / str(saved)).state
         events = run(new_run(**way), lambda event: None, resume=state)
         assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, saved)])
@@ -134,7 +140,7 @@ def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint
     assert [change.after for change in job.stylizer.schedule.all_changes] == [2, 3, 5]
     again = run(new_run(job.stylizer.schedule.all_changes, **way), lambda event: None)
     assert told(again) == told(whole)
-    for saved in (2, 3, 4, 5):  # who goes on from there asks for what came later
+    for saved in (2, 4):  # who goes on from there asks for what came later
         later = {step: knobs for step, knobs in steps.items() if step > saved}
         resumed, state = new_run(**way), checkpoint.read(tmp_path / str(saved)).state
         events = run(resumed, lambda e, at=later: at.get(e.step) if isinstance(e, Stepped) else None, resume=state)

@@ -1,11 +1,12 @@
+import functools
 from collections.abc import Container
 from dataclasses import replace
 
 import pytest
 import torch
 
-import conftest
-from conftest import PlannedRun, smooth_image, tiny_weights
+import helpers
+from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.colour import oklab
 from impasto.images.size import resize
@@ -46,6 +47,12 @@ def paint(styles=(STYLE,), start=None, **changes) -> list:
 
 def result(*args, **changes) -> torch.Tensor:
     return paint(*args, **changes)[-1].picture
+
+
+@functools.cache
+def usual(**changes) -> torch.Tensor:
+    """The same of a run that others are compared with, which is painted once."""
+    return result(**changes)
 
 
 def objective(chosen: Settings) -> Objective:
@@ -141,7 +148,7 @@ def test_another_seed_gives_another_picture_from_noise():
 def test_every_knob_changes_the_picture(change):
     knobs = {"learning_rate": {"optimizer": "adam"}, "negligible": {"steps_per_epoch": 9}, "history": {"epochs": 5}}
     beside = next((knobs[knob] for knob in change if knob in knobs), {})
-    reference, other = result(**beside), result(**beside | change)
+    reference, other = usual(**beside), result(**beside | change)
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
 
 
@@ -174,9 +181,7 @@ def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tenso
     return last.picture
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"style_loss": "w2"}, {"style_loss": "remd"}, {"size": 96, "tile": 64}], ids=str
-)
+@pytest.mark.parametrize("change", [{}, {"style_loss": "remd"}, {"size": 96, "tile": 64}], ids=str)
 def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content(change):
     dark, light = STYLE * 0.3, 1 - STYLE * 0.3
     masks = [LEFT, 1 - LEFT]
@@ -286,7 +291,7 @@ def in_files(tmp_path, monkeypatch):
         return replace(memory.fit_into_memory(*args), folder=tmp_path, disk=1)
 
     monkeypatch.setattr(Scratch, "BAND", Watched.BAND)
-    monkeypatch.setattr(conftest, "Scratch", Watched)
+    monkeypatch.setattr(helpers, "Scratch", Watched)
     monkeypatch.setattr(plan, "fit_into_memory", fitted)
     return used
 
@@ -324,7 +329,7 @@ def test_a_run_in_files_has_regions_too(in_files, monkeypatch):
 def test_a_run_in_files_is_saved_and_goes_on_in_files(optimizer, in_files, tmp_path):
     way = {"optimizer": optimizer, "size": 96}
     *_, whole = told_and_saved(tmp_path / "state", 5, **way)
-    held, files = Scratch().held, conftest.Scratch(tmp_path)
+    held, files = Scratch().held, helpers.Scratch(tmp_path)
     state = checkpoint.read(tmp_path / "state", files).state
     assert files.held - held >= 2 * state.canvas.nbytes
     assert torch.equal(resumed(state, **way)[-1].picture, whole.picture)
@@ -342,12 +347,12 @@ def told_and_saved(path, step: int, **changes) -> list:
 
 @pytest.mark.parametrize("change", [{"optimizer": "adam"}, {"optimizer": "gd"}, {"history": 5}], ids=str)
 def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
-    chosen = settings(size=192, content_layers=(), epochs=2, steps_per_epoch=10, init="noise", **change)
+    chosen = settings(size=128, content_layers=(), epochs=1, steps_per_epoch=16, init="noise", **change)
     held = Scratch().held
     for event in planned(chosen).events():
         last = event  # as who drives a run keeps it through the next step
-    assert last.steps == 20
-    room = memory.file_bytes(chosen, (144, 192), None, change.get("history", 0))
+    assert last.steps == 16
+    room = memory.file_bytes(chosen, (96, 128), None, change.get("history", 0))
     assert 0.8 * room < in_files[0].peak - held <= room
 
 
@@ -407,8 +412,8 @@ class Faulty(VGG19):
         return {name: f * float("nan") for name, f in found.items()} if self.where == "features" else found
 
 
-FIRST_STEP = 5
-"""The call for the first step: two measure the speed, two the targets."""
+FIRST_STEP = 3
+"""The call for the first step: two measure the targets."""
 
 
 @pytest.mark.parametrize("where", ["image", "features", "gradient"])
@@ -490,7 +495,7 @@ def test_a_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(way, tm
             assert event.state is not None
             checkpoint.write(tmp_path / str(event.step), Checkpoint(RECIPE, event.state(), {}, {}))
     assert [event.plan.memory.tile for event in whole if isinstance(event, Started)] == [64 if "tile" in way else None]
-    for step in range(1, 7):
+    for step in (1, 3, 4, 6):
         events = resumed(checkpoint.read(tmp_path / str(step)).state, **way)
         assert told(events) == told(whole[:1] + [e for e in whole[1:] if not is_up_to(e, step)])
         assert torch.equal(events[-1].picture, whole[-1].picture)

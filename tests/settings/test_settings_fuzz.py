@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from conftest import tiny_weights
+from helpers import tiny_weights
 from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-import conftest
+import helpers
 from impasto.images import pillow, reading
 from impasto.jobs.functions import stylize
 from impasto.network import weights
@@ -178,8 +178,8 @@ def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypa
     A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
     steps of megabytes, with the real one by ±50 MB without a trend over 600 runs.
     """
-    monkeypatch.setattr(conftest, "TINY_CHANNELS", dict.fromkeys("12345", 32))
-    narrow = conftest.tiny_weights(dtype=torch.float32)
+    monkeypatch.setattr(helpers, "TINY_CHANNELS", dict.fromkeys("12345", 32))
+    narrow = helpers.tiny_weights(dtype=torch.float32)
     monkeypatch.setattr(weights, "load", lambda *_: narrow)
     process, resident = psutil.Process(), []
     for _ in range(200):

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from conftest import smooth_image
+from helpers import smooth_image
 from impasto.errors import ImpastoError
 from impasto.images.size import resize
 from impasto.storage import scratch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -121,14 +122,18 @@ def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
     parts = torch.stack([first, mixed + mixed.mT, second]).flatten(1)
     products = parts @ parts.T
 
+    pairs = products.tolist()
+
     def left(at: float) -> float:
-        weights = products.new_tensor([(1 - at) ** 2, at * (1 - at), at**2 - 1])
-        return (weights @ products @ weights).clamp(min=0).sqrt().item()
+        weights = ((1 - at) ** 2, at * (1 - at), at**2 - 1)
+        squared = sum(a * b * pairs[i][j] for i, a in enumerate(weights) for j, b in enumerate(weights))
+        return math.sqrt(max(squared, 0.0))
 
     low, high = 0.0, 1.0
+    asked = (1 - fraction) * left(0.0)
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if left(middle) > (1 - fraction) * left(0.0) else (low, middle)
+        low, high = (middle, high) if left(middle) > asked else (low, middle)
     weights = products.new_tensor([(1 - high) ** 2, high * (1 - high), high**2])
     there = F.pad((weights @ parts).view(first.shape) - torch.diag_embed(blur.expand(first.shape[:2])), (0, 1, 0, 1))
     there[:, -1, -1] = 1

@@ -72,7 +72,7 @@ class Scratch:
 
     def evict(self) -> None:
         """Let go of the memory that all files take up in this process; what is in them stays."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self.folder is not None and hasattr(mmap, "MADV_DONTNEED"):
             for file in list(FILES):
                 file.madvise(mmap.MADV_DONTNEED)
 
