@@ -95,7 +95,7 @@ def measured(side: int, content: str, style: str, steps: int, max_memory: str) -
     clocks, plan = [], None
     for event in Stylization(content, [style], settings).events():
         if isinstance(event, Started):
-            plan = event
+            plan = event.plan.memory
         if isinstance(event, Stepped):
             clocks.append((time.perf_counter(), time.process_time()))
     assert plan is not None

@@ -24,12 +24,12 @@ def paint_ours(photo: str, painting: str, knobs: dict[str, Any], folder: str) ->
     assert isinstance(end, Finished)
     writing.save(Path(folder, "ours.png"), end.picture, overwrite=True)
     done = {"done": time.time(), "cpu": time.process_time()}
-    size, style = started.scales[-1], job.styles[0].pixels
+    size, style = started.plan.size, job.styles[0].pixels
     writing.save(Path(folder, "photo.png"), resize(job.content.pixels, size), overwrite=True)
     longest = round(job.settings.style_scale * max(size))
     seen = resize(style, fit(size_of(style), longest))
     writing.save(Path(folder, "our_painting.png"), seen, overwrite=True)
-    return done | {"size": size, "steps": started.steps, "loss": end.loss, "engine": job.settings.engine}
+    return done | {"size": size, "steps": started.plan.steps, "loss": end.loss, "engine": job.settings.engine}
 
 
 def paint_theirs(photo: str, painting: str, size: list[int], until: float, folder: str) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def one_step(chosen: argparse.Namespace) -> None:
 
         settings = Settings(size=side, scales=1, epochs=1, steps_per_epoch=1, max_memory=chosen.step_memory)
         events = Stylization(content, [style], settings).events()
-        plan = next(event for event in events if isinstance(event, Started))
+        plan = next(event for event in events if isinstance(event, Started)).plan.memory
         seconds = next(event for event in events if isinstance(event, Stepped)).seconds
     unit = 2**20 if sys.platform == "darwin" else 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
@@ -126,10 +126,10 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
     from impasto.images import reading, writing
     from impasto.images.size import resize
-    from impasto.jobs.stylization import fitting
+    from impasto.jobs.memory_guard import within_memory
     from impasto.network import weights
     from impasto.network.engines.choice import make_engine
-    from impasto.run.plan import plan_memory
+    from impasto.run.plan import Shapes, plan_run
     from impasto.settings.settings import Settings
     from impasto.storage.scratch import Scratch
 
@@ -140,16 +140,18 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
             reading.load(path).pixels for path in pictures.prepared(Path(folder), (chosen.photo, chosen.photo))
         )
     network = make_engine(settings, weights.load())
-    plan = plan_memory(settings, network, (side, side))
+    whole_plan = plan_run(settings, Shapes((side, side), 1), network)
     if chosen.quick:
-        plan = replace(plan, tile=256, folder=Path(tempfile.gettempdir()))
+        memory = replace(whole_plan.memory, tile=256, folder=Path(tempfile.gettempdir()))
+        whole_plan = replace(whole_plan, memory=memory)
+    plan = whole_plan.memory
     assert plan.folder is not None, "so much memory is free that nothing needs to be in files: lower --max-memory"
     scratch = Scratch(plan.folder)
     planned = f"--max-memory {chosen.max_memory}: tiles of {plan.tile} px, {plan.peak / 1e6:.0f} MB planned"
     where = f"{side}×{side} px"
     with Part(f"enlarging a photo to {where}", scratch, planned):
         canvas = resize(photo, (side, side), scratch)
-    with fitting(plan):
+    with within_memory(whole_plan):
         a_few_rows(canvas, style, network, settings, plan.tile, chosen.rows, scratch)
     with Part(f"the arithmetic of two steps of {settings.optimizer} at {where}", scratch):
         canvas = two_steps(canvas, settings, plan.history, scratch)
@@ -161,11 +163,10 @@ def a_few_rows(
     canvas: Any, style: Any, network: Any, settings: Any, tile: int | None, rows: int, scratch: "Scratch"
 ) -> None:
     """One evaluation, both passes, of the first rows of tiles of a canvas, and what all of it would take."""
-    from impasto.objective.weighting import layer_shares
-
     from impasto.network.tiled_network import evaluation_pixels, split_into_stages
-    from impasto.objective.objective import Objective
-    from impasto.objective.targets import LossWeights, measure_targets
+    from impasto.objective.objective import make_objective
+    from impasto.objective.targets import Comparison, measure_targets
+    from impasto.objective.weights import loss_weights
 
     layers = (*settings.content_layers, *settings.style_layers)
     whole = (canvas.shape[2], canvas.shape[3])
@@ -175,11 +176,11 @@ def a_few_rows(
     share = evaluation_pixels(whole, layers, tile, 0, network.cost) / evaluation_pixels(
         (h, w), layers, tile, 0, network.cost
     )
-    shares = [layer_shares(names, ()) for names in (settings.content_layers, settings.style_layers)]
-    weighting = LossWeights(settings.content_weight, settings.style_weight, *shares)
+    comparison = Comparison(settings.style_layers, settings.content_layers)
     with Part(f"the targets of {w}×{h} px of it", scratch):
-        targets = measure_targets(network, weighting, strip, [style], tile=tile, scratch=scratch)
-    objective = Objective(network, weighting, targets, tile=tile, scratch=scratch)
+        targets = measure_targets(network, comparison, strip, [style], tile=tile, scratch=scratch)
+    weights = loss_weights(settings, whole, whole)
+    objective = make_objective(network, targets, weights, (h, w), normalized=True, tile=tile, scratch=scratch)
     with Part(f"loss and gradient of {w}×{h} px of it", scratch) as part:
         objective.evaluate(strip)
         part.note = f"all of it: {part.so_far * share / 3600:.2g} h, reckoned by pixels that the network is shown"
@@ -187,8 +188,8 @@ def a_few_rows(
 
 def two_steps(canvas: Any, settings: Any, history: int, scratch: "Scratch") -> Any:
     """The canvas after two steps of the optimiser on a bowl around grey, which needs no network."""
-    from impasto.run import optimizers
-    from impasto.run.optimizers import Evaluation
+    from impasto.objective.evaluation import Evaluation
+    from impasto.run.optimizers.choice import make_optimizer
 
     def bowl(x: Any) -> Evaluation:
         return Evaluation(scratch.sum(lambda part: (part - 0.5).square().sum() / 2, x), {}, scratch.map(grey, x))
@@ -196,7 +197,7 @@ def two_steps(canvas: Any, settings: Any, history: int, scratch: "Scratch") -> A
     def grey(x: Any) -> Any:
         return x - 0.5
 
-    optimizer = optimizers.make(settings.optimizer, history=history, scratch=scratch)
+    optimizer = make_optimizer(settings.optimizer, history=history, scratch=scratch)
     for _ in range(2):
         canvas, _ = optimizer.step(canvas, bowl)
     return canvas

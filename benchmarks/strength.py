@@ -77,7 +77,7 @@ def closed(photo: str, painting: str, size: int, steps: int, strength: float, ke
         keep.mkdir(parents=True, exist_ok=True)
         writing.save(keep / f"{Path(photo).stem}_{size}_{strength:g}.jpg", end.picture, overwrite=True)
     styles = [style.pixels for style in job.styles]
-    found = measure_pictures(job.network, job.settings, job.content.pixels, styles, end.picture)
+    found = measure_pictures(job.network.engine, job.settings, job.content.pixels, styles, end.picture)
     return found["style"]["mean_optimised"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 # A thread for each of pytest's processes, which doesn't spin while it waits: before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+MAY_BE_MISSING = ("this processor lacks", "THE CRITIC IS NOT TRIED", "ncnn is only there", "ZZUF IS NOT INSTALLED")
+"""Why a test may be skipped where every promise is to be kept: these make none."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-promises", action="store_true", help="fail where a test that holds a promise is skipped")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a failure of a skip, if asked to."""
+    report = yield
+    if report.skipped and item.config.getoption("--keep-promises") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(reason.removeprefix("Skipped: ").startswith(allowed) for allowed in MAY_BE_MISSING):
+            report.outcome, report.longrepr = "failed", f"skipped, though it holds a promise: {reason}"
+    return report
 
 
 def pytest_collection_finish() -> None:
@@ -36,3 +56,11 @@ def real() -> VGG19:
     from impasto.network.vgg import VGG19
 
     return VGG19(weights.load())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where impasto keeps what it keeps for its user: not among that user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield

@@ -3,8 +3,8 @@
     python tests/jobs/kill.py --kills 100 --seed 0            # a child of this process each, with a small network
     python tests/jobs/kill.py --kills 10 --real               # a process of its own each, with VGG19
 
-Each run saves its state after every step. Of the children, every second is killed as it is about to sync a file, the
-others at a random moment. A run that was killed is gone on
+Each run saves its state after every step. Every second is killed as it is about to sync a file, the others at a random
+moment. A run that was killed is gone on
 with until it is finished, and may be killed again on the way. Exit code 1 if a picture differs, a state is torn, or a
 file is left over; the figures are printed as JSON.
 """
@@ -40,8 +40,8 @@ WAYS = [
     *(["--optimizer", optimizer, "--size", "48"] for optimizer in ("gd", "adam", "lbfgs")),
     *(["--optimizer", optimizer, "--size", "96", "--tile", "64"] for optimizer in ("gd", "adam", "lbfgs")),
 ]
-SYNCS = 32
-"""Of 16 states in a run, with their folders."""
+SYNCS = {False: 32, True: 480}
+"""Of the states in a run, one a step, with their folders."""
 
 LENGTH = {False: "4", True: "60"}
 """Steps in each of four epochs."""
@@ -77,7 +77,8 @@ class Driver:
         """Start impasto, which is to kill itself at its sync of this number, from 1; its process id."""
         log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         if self.real:
-            self.process = subprocess.Popen([sys.executable, "-m", "impasto", *arguments], stdout=log, stderr=log)
+            program = ["-c", DYING, str(syncs)] if syncs else ["-m", "impasto"]
+            self.process = subprocess.Popen([sys.executable, *program, *arguments], stdout=log, stderr=log)
             child = self.process.pid
         elif (child := os.fork()) == 0:
             os.dup2(log, 1)
@@ -90,8 +91,8 @@ class Driver:
 
     def run(self, arguments: list[str], most: float | None) -> int | None:
         """Run impasto and kill it at a random moment of its `most` seconds; its exit code, None where it was killed."""
-        aimed = most is not None and not self.real and self.random.random() < 0.5
-        child = self.begin(arguments, self.random.randint(1, SYNCS) if aimed else 0)
+        aimed = most is not None and self.random.random() < 0.5
+        child = self.begin(arguments, self.random.randint(1, SYNCS[self.real]) if aimed else 0)
         if most is not None and not aimed:
             time.sleep(most * self.random.uniform(*MOMENTS[self.real]))
             os.kill(child, signal.SIGKILL)
@@ -137,6 +138,16 @@ class Driver:
                 self.faults.append(f"torn: {error}")
         drafts = [*Path().glob(".impasto-*.tmp"), *Path().glob("a.png.run/.impasto-*.tmp")]
         self.counts["kills that hit a write"] += bool(drafts)
+
+
+DYING = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from kill import die_at_sync, main
+die_at_sync(int(sys.argv.pop(1)))
+sys.exit(main(sys.argv[1:]))
+"""
+"""A process of its own that kills itself at a sync."""
 
 
 def die_at_sync(number: int) -> None:

@@ -407,6 +407,7 @@ def test_a_disk_that_fills_up_is_a_warning_until_the_picture_is_due_and_then_one
     assert painted("a.png") == whole
 
 
+@pytest.mark.rights
 def test_a_real_disk_of_1_mb_that_fills_up(tmp_path, at_step, capsys):
     whole = uninterrupted("--size", "96")
     disk = tmp_path / "disk"
@@ -434,6 +435,7 @@ def disk_room(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
+@pytest.mark.rights
 def test_a_folder_that_loses_its_permission_is_one_sentence_and_the_run_goes_on_when_it_is_back(at_step, capsys):
     if os.geteuid() != 0:
         pytest.skip("only root can try how others fare without permission")

@@ -173,7 +173,7 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypatch):
-    """Resident memory after each run: the median slope between all pairs of the last 150 (Theil & Sen) is < 5 kB a run.
+    """Resident memory after each run: the median slope of all pairs of the last 150 (Theil & Sen) is < 10 kB a run.
 
     A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
     steps of megabytes, with the real one by ±50 MB without a trend over 600 runs.
@@ -188,4 +188,4 @@ def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypa
         resident.append(process.memory_info().rss / 1000)
     late = np.array(resident[50:])
     first, second = np.triu_indices(len(late), k=1)
-    assert np.median((late[second] - late[first]) / (second - first)) < 5
+    assert np.median((late[second] - late[first]) / (second - first)) < 10
