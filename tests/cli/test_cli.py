@@ -239,6 +239,8 @@ def test_a_wrong_config_file_is_refused_in_a_sentence_that_names_it(toml, fault,
         (["-o", "photo.png", "--overwrite"], "'photo.png' is one of the inputs"),
         (["--report", "brush.png", "--overwrite"], "'brush.png' is one of the inputs"),
         (["-o", "a.png", "--report", "a.png"], "'a.png' would be written twice"),
+        (["-o", "a.png", "--report", "none/../a.png"], "'none/../a.png' would be written twice"),
+        (["--report", "none/../photo.png", "--overwrite"], "'none/../photo.png' is one of the inputs"),
         (["-o", "a_epoch-01.png", "--size", "16", "--scales", "1"], "--size is 16, which makes the picture 16×12"),
     ],
 )
@@ -263,6 +265,32 @@ def test_wrong_use_ends_in_one_sentence_and_code_2(arguments, fault, photo, brus
 def test_what_cannot_work_ends_in_one_sentence_and_code_1(arguments, fault, photo, brush, capsys):
     assert main(["paint", *arguments]) == 1
     assert one_sentence(capsys).startswith(fault)
+
+
+@pytest.mark.parametrize("length", [248, 251, 252, 300])
+def test_a_name_that_is_too_long_is_refused_before_the_run_or_is_written(length, photo, brush, capsys):
+    """The run's folder has four bytes more than the picture, which may have 255."""
+    name = "ä" * ((length - 4) // 2) + "a" * ((length - 4) % 2) + ".png"
+    assert len(name.encode()) == length
+    expected = 0 if length <= 251 else 1
+    assert main(["paint", photo, brush, *QUICK, "-o", name, "--quiet"]) == expected
+    if expected:
+        assert "bytes, more than the 255 that a file's name can have: give a shorter one" in one_sentence(capsys)
+    assert main(["paint", photo, brush, *QUICK, "-o", name, "--quiet", "--checkpoint", "off", "--overwrite"]) == (
+        0 if length <= 255 else 1
+    )
+
+
+def test_two_long_names_make_a_picture_of_a_name_that_fits_with_all_beside_it(photo, brush, capsys):
+    long = ["ä" * 120 + ".png", "é" * 120 + ".png"]
+    for name, path in zip(long, (photo, brush), strict=True):
+        shutil.copy(path, name)
+    assert main(["paint", *long, *QUICK, "--snapshots", "1", "--quiet"]) == 0
+    picture, snapshot = capsys.readouterr().out.splitlines()
+    assert Path(picture).exists()
+    assert Path(snapshot).name == f"{Path(picture).stem}_epoch-01.png"
+    assert main(["texture", long[1], "--size", "32", *QUICK[2:4], "--epochs", "1", "--quiet"]) == 0
+    assert main(["rerun", picture, "--quiet"]) == 0
 
 
 def test_two_faults_are_two_sentences(photo, brush, capsys):

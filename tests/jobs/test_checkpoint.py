@@ -23,9 +23,10 @@ RECIPE = Recipe(
 
 def example(seed: int = 0) -> Checkpoint:
     canvas, gradient = smooth_image(5, 7, seed, torch.float32), smooth_image(5, 7, seed + 1, torch.float32) - 0.5
-    here = {"canvas": canvas, "gradient": gradient, "loss": 0.1 + 0.2, "parts": {"style/relu1_1": 1e-300}}
+    best = {"canvas": canvas, "loss": 0.1 + 0.2, "parts": {"style/relu1_1": 1e-300}}
     pairs = [[smooth_image(5, 7, n, torch.float32), gradient, 1 / 3 * n] for n in range(3)]
-    state = RunState(7, 2, 1, 12.5, canvas, here, {"pairs": pairs, "best": here, "last": None, "length": float("inf")})
+    optimizer = {"reach": float("inf"), "pairs": pairs, "best": [canvas, 0.1 + 0.2], "last": [canvas, gradient]}
+    state = RunState(7, 2, 1, 12.5, canvas, best, optimizer)
     record = {
         "parts": ["tv"],
         "steps": torch.logspace(-9, 9, 18, dtype=torch.float64).view(3, 6),
@@ -56,8 +57,8 @@ def test_what_was_one_tensor_is_kept_once_and_stays_one(tmp_path):
     checkpoint.write(path, example())
     found = checkpoint.read(path).state.to(torch.device("cpu"))
     assert found.best is not None
-    assert found.canvas is found.best["canvas"] is found.optimizer["best"]["canvas"]
-    assert found.optimizer["pairs"][0][1] is found.best["gradient"]
+    assert found.canvas is found.best["canvas"] is found.optimizer["best"][0]
+    assert found.optimizer["pairs"][0][1] is found.optimizer["last"][1]
     kept = safetensors.torch.load_file(path)
     assert sum(tensor.shape == (1, 3, 5, 7) for tensor in kept.values()) == 5  # canvas, gradient, three pairs' s
 

@@ -15,6 +15,7 @@ from impasto.jobs import checkpointer as checkpointer
 from impasto.jobs.checkpointer import LOCK, STATE, Checkpointer
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.run.events import EpochDone, Stepped
+from impasto.run.optimizers.gradient_descent import GradientDescent
 from impasto.run.state import RunState
 from impasto.storage.files import write_atomically
 
@@ -51,7 +52,7 @@ class Desk:
         for _ in range(count):
             self.clock.now += seconds
             self.step += 1
-            state = RunState(self.step, scale, 0, self.clock.now, CANVAS, None, {})
+            state = RunState(self.step, scale, 0, self.clock.now, CANVAS, None, GradientDescent().state())
             self.checkpointer.observe(
                 Stepped(self.step, 1, scale, (4, 4), 1.0, {}, self.clock.now, lambda: CANVAS, lambda s=state: s)
             )

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from impasto.storage.files import move_into_place, quoted, reason, remove_drafts, write_atomically
+from impasto.storage import files
+from impasto.storage.files import (
+    move_into_place,
+    quoted,
+    read_small,
+    reason,
+    remove_drafts,
+    same_place,
+    write_atomically,
+)
 
 
 def test_the_module_brings_no_heavy_library_along():
@@ -153,3 +162,63 @@ def test_a_reason_is_a_few_words_on_one_line(error, words):
 
 def test_a_quoted_path_stays_on_one_line():
     assert quoted(Path("line\nbreak.png")) == r"'line\nbreak.png'"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o777])
+def test_what_is_replaced_hands_on_its_permissions(tmp_path, mode):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_atomically(path, lambda file: file.write(b"new"))
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.rights
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_and_its_owner_where_that_may_be(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"old")
+    try:
+        os.chown(path, 12, 34)
+    except OSError:
+        pytest.skip("this root has no other users")
+    write_atomically(path, lambda file: file.write(b"new"))
+    assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
+
+
+def test_a_new_file_has_the_permissions_of_any_other(tmp_path):
+    (tmp_path / "other").write_bytes(b"")
+    write_atomically(tmp_path / "new", lambda file: file.write(b"new"))
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_one_place_is_known_again_by_any_path(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "there.png").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "d/a.png")
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "there.png")
+    monkeypatch.chdir(tmp_path)
+    same = [("a.png", "d/../a.png"), ("a.png", "none/../a.png"), ("d/a.png", "link/a.png"), ("there.png", "hard.png")]
+    same += [("d/a.png", "dangling.png"), ("a.png", str(tmp_path / "a.png")), ("there.png", "./d/../there.png")]
+    assert all(same_place(Path(one), Path(other)) for one, other in same)
+    others = [("a.png", "b.png"), ("a.png", "d/a.png"), ("a.png", "a\0.png")]
+    assert not any(same_place(Path(one), Path(other)) for one, other in others)
+    assert same_place(Path("Å.png"), Path("å.PNG")) == (tmp_path / "D").exists()  # where capitals don't count
+    monkeypatch.setattr(files, "_folds_case", lambda folder: True)
+    assert same_place(Path("A.png"), Path("a.PNG"))
+    assert same_place(Path("A\u030a.png"), Path("\u00c5.png"))
+    assert not same_place(Path("A.png"), Path("b.PNG"))
+
+
+def test_a_small_file_is_read_and_a_pipe_or_a_large_one_is_not(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_small(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        read_small(tmp_path / "a", 4)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="a device or a pipe"):
+        read_small(tmp_path / "pipe", 5)
+    with pytest.raises(IsADirectoryError):
+        read_small(tmp_path, 5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 from cyclopts import App, CycloptsError, Group, Parameter
 
-from impasto.cli.error_text import spelled
+from impasto.cli.error_text import flag
 from impasto.cli.terminal import abandon_stdout, flush, note, prepare
 from impasto.errors import ImpastoError, SettingsError
 from impasto.storage import process
@@ -88,11 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         flush()
-    except CycloptsError as error:
-        note(str(error))
+    except CycloptsError as wrong:
+        for line in str(wrong).splitlines():
+            note(line)
         return USAGE
     except ImpastoError as error:
-        note(spelled(error))
+        for sentence in error.sentences(flag):
+            note(sentence)
         return USAGE if isinstance(error, SettingsError) else FAILED
     except KeyboardInterrupt:
         note("Interrupted.")

@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.settings import roles
 from impasto.settings.settings import Settings
-from impasto.storage.files import quoted, reason
+from impasto.storage.files import longest_name, quoted, reason, same_place
 
 if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 FIGURES = (".png", ".pdf", ".svg")
 
+STEM_BYTES = 100
+"""Of each of the two names that a picture's own is made of by default."""
+
 
 @dataclass(frozen=True)
 class Outputs:
     """The picture of a run, its snapshots by epoch, and the figure with its measures, `overwrite` or not.
 
     Finished pictures carry their recipe, or not. The run's state is saved `every` so many seconds: None leaves that to
-    `Checkpointer`, ∞ means never.
+    `Checkpointer`, ∞ means never. A run that is `resumed` has one.
     """
 
     picture: Path
@@ -37,6 +40,7 @@ class Outputs:
     overwrite: bool = False
     with_recipe: bool = True
     every: float | None = None
+    resumed: bool = False
 
     @property
     def folder(self) -> Path:
@@ -55,11 +59,20 @@ class Outputs:
 
         paths = self.paths()
         for number, path in enumerate(paths):
-            if any(_same(path, other) for other in paths[:number]):
+            if any(same_place(path, other) for other in paths[:number]):
                 raise SettingsError(f"{quoted(path)} would be written twice", "give each output its own name")
-            if any(_same(path, source) for source in inputs):
+            if any(same_place(path, source) for source in inputs):
                 raise SettingsError(f"{quoted(path)} is one of the inputs", "give the output another name")
-        if not self.overwrite and (self.folder / STATE).exists():
+        for path in [*paths, *([] if self.every == math.inf else [self.folder])]:
+            length, room = len(os.fsencode(path.name)), longest_name(path.absolute().parent)
+            if length > room:
+                raise ImageError(
+                    f"{quoted(path)} has a name of {length} bytes, more than the {room} that a file's name can have",
+                    "give a shorter one with `output`",
+                    knob="output",
+                    value=path,
+                )
+        if not (self.overwrite or self.resumed) and (self.folder / STATE).exists():
             raise ImageError(
                 f"{quoted(self.folder)} holds an unfinished run",
                 f"go on with {resume_command(self.folder)}, or start again with `overwrite`",
@@ -95,20 +108,6 @@ class Outputs:
                     "save it as .tif",
                 )
 
-    def noted(self) -> dict[str, Any]:
-        """What a resumed run has to know of them; names are relative to the folder that the picture is in."""
-
-        def name(path: Path) -> str:
-            return os.path.relpath(path.absolute(), self.picture.absolute().parent)
-
-        return {
-            "picture": self.picture.name,
-            "snapshots": {str(epoch): name(path) for epoch, path in self.snapshots.items()},
-            "figure": None if self.figure is None else name(self.figure),
-            "with_recipe": self.with_recipe,
-            "every": self.every,
-        }
-
 
 class SheetOutputs:
     """The files of a sheet: their names, and the checks that they can be written, made before the work."""
@@ -130,27 +129,6 @@ class SheetOutputs:
                 raise ImpastoError(f"{quoted(self.folder)} can't be made ({reason(error)})", "choose another") from None
         everything = Outputs(self.sheet, dict(enumerate(self.pictures)), overwrite=self.overwrite)
         everything.check(Settings(), inputs)
-
-
-def recalled(noted: Mapping[str, Any], folder: Path) -> Outputs:
-    """The outputs of the run in that folder, which may have moved together with them; what is there is replaced.
-
-    Raises `ImpastoError` for a run that the command line didn't begin.
-    """
-    try:
-        return Outputs(
-            folder.parent / noted["picture"],
-            {int(epoch): folder.parent / name for epoch, name in noted["snapshots"].items()},
-            None if noted["figure"] is None else folder.parent / noted["figure"],
-            overwrite=True,
-            with_recipe=noted["with_recipe"],
-            every=noted["every"],
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ImpastoError(
-            f"{quoted(folder)} doesn't say where the picture goes, as its run wasn't begun on the command line",
-            "go on with it from Python",
-        ) from None
 
 
 def inputs(pictures: Iterable[str], settings: Settings, config: Path | None = None) -> list[Path]:
@@ -180,7 +158,7 @@ def parse_every(text: str) -> float | None:
 
 def default_picture(content: Path, styles: Sequence[str]) -> Path:
     """CONTENT_STYLE_impasto.png beside the content, several styles joined with '+'."""
-    return content.with_name(f"{content.stem}_{'+'.join(Path(style).stem for style in styles)}_impasto.png")
+    return content.with_name(f"{stems(content)}_{stems(*styles)}_impasto.png")
 
 
 def measures_of(figure: Path) -> Path:
@@ -210,7 +188,7 @@ def parse_epochs(text: str | None, epochs: int) -> tuple[int, ...]:
 
 def default_sheet(content: str, styles: Sequence[str], what: str) -> Path:
     """CONTENT_STYLE_sweep.png and the like, beside the content."""
-    names = [Path(name).stem for name in (content, "+".join(Path(style).stem for style in styles)) if name]
+    names = [name for name in (stems(content), stems(*styles)) if name]
     return Path(content).with_name("_".join([*names, what]) + ".png")
 
 
@@ -219,11 +197,9 @@ def _file_name(labels: Sequence[str]) -> str:
     return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip("-.")[:60] for label in labels)
 
 
-def _same(path: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(path, other)  # noqa: PTH121 - hard links too, which resolve() can't see
-    except (OSError, ValueError):
-        return path.absolute() == other.absolute()
+def stems(*paths: str | Path) -> str:
+    """The names of files without what they end in, joined with '+', cut so that a name of two such fits anywhere."""
+    return os.fsencode("+".join(Path(path).stem for path in paths))[:STEM_BYTES].decode(errors="ignore")
 
 
 def _check_file(path: Path, overwrite: bool) -> None:

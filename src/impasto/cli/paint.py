@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -85,9 +84,9 @@ def paint(
     epochs, every = outputs.parse_epochs(snapshots, settings.epochs), outputs.parse_every(checkpoint)
     snapshot_paths = outputs.snapshot_paths(picture, epochs)
     files = outputs.Outputs(picture, snapshot_paths, report, overwrite, not no_metadata, every)
-    began, done = earlier(files) if resume else (None, False)
+    files, began, done = earlier(files) if resume else (files, None, False)
     if began is not None:
-        files, settings = replace(files, overwrite=True), began.continued(settings)
+        settings = began.continued(settings)
     if Path(content).exists():  # if not, that is the first thing to say, and Stylization says it
         files.check(settings, outputs.inputs([content, *style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)

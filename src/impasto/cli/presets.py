@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from impasto.cli import knobs
 from impasto.cli.error_text import spelled
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.terminal import tell, tell_json
+from impasto.cli.terminal import tell, tell_json, tell_path
 from impasto.errors import SettingsError
 from impasto.settings import presets as store
 from impasto.settings import roles
@@ -32,14 +32,16 @@ def list_presets(*, json: Annotated[bool, Parameter(help="Print the result as on
     for name, text in found.items():
         yours = "" if known[name].parent == store.BUNDLED else " (yours)"
         tell(f"{name:<{width}}  {text}{yours}")
-    tell(f"\nYours: {store.folder()}")
+    tell()
+    tell(f"Yours: {store.folder()}")
 
 
 @presets.command
 def show(name: Named, /) -> None:
     """Print a preset as TOML, checked."""
     preset = store.load(name)
-    tell(store.to_toml({store.DESCRIPTION: preset.description} | _checked(preset)).rstrip("\n"))
+    for line in store.to_toml({store.DESCRIPTION: preset.description} | _checked(preset)).splitlines():
+        tell(line)
 
 
 @presets.command
@@ -61,7 +63,7 @@ def save(
         raise SettingsError(f"No setting is given for the preset {name!r}", "name at least one, such as `size` 768")
     values = settings.model_dump(mode="json")
     found_anywhere = {knob: roles.with_files(knob, values[knob], lambda f: str(Path(f).absolute())) for knob in chosen}
-    tell(str(store.save(name, found_anywhere, description, overwrite=overwrite)))
+    tell_path(store.save(name, found_anywhere, description, overwrite=overwrite))
 
 
 def _described(name: str) -> str:
@@ -69,7 +71,7 @@ def _described(name: str) -> str:
         preset = store.load(name)
         _checked(preset)
     except SettingsError as error:
-        return f"BROKEN: {spelled(error)}"
+        return f"BROKEN: {spelled(error)}".replace("\n", " ")
     return preset.description
 
 

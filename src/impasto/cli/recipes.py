@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +14,14 @@ from impasto.cli import outputs
 from impasto.cli.outputs import Outputs
 from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
-from impasto.cli.weights import fetch_if_missing
+from impasto.cli.weights import refuse_missing
 from impasto.jobs.recipe import Recipe
 
 if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization
+
+PLAIN = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?(\+[a-z0-9.]+)?|[a-z]+")
+"""A version (PEP 440), a number or a word: all that may stand in a command which is suggested."""
 
 Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]
 
@@ -35,14 +39,16 @@ def inspect(
     if recipe.init is not None:
         inputs.append(("init", recipe.init))
     for role, image in inputs:
-        tell(f"{role:<12} {image.path or image.name}\n{'':<12} SHA-256 {image.sha256}")
-    tell(f"weights      {recipe.settings.get('weights')}\n{'':<12} SHA-256 {recipe.weights_sha256}")
-    tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}\n")
+        _tell_hashed(role, image.path or image.name, image.sha256)
+    _tell_hashed("weights", recipe.settings.get("weights"), recipe.weights_sha256)
+    tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}")
+    tell()
     width = max(map(len, recipe.settings), default=0)
     for name, value in recipe.settings.items():
         tell(f"{name:<{width}}  {_shown(value)}")
     for change in recipe.schedule:
-        tell(f"\nafter {change.after} steps")
+        tell()
+        tell(f"after {change.after} steps")
         for name, value in change.knobs.items():
             tell(f"{name:<{width}}  {_shown(value)}")
 
@@ -65,13 +71,13 @@ def rerun(
 ) -> int:
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
-    files = Outputs(output or out.with_name(f"{out.stem}_rerun.png"), overwrite=overwrite)
-    stylization = again(recipe, files, content, style or (), [out], quiet=quiet)
+    files = Outputs(output or out.with_name(f"{outputs.stems(out)}_rerun.png"), overwrite=overwrite)
+    stylization = again(recipe, files, content, style or (), [out])
     return run(stylization, files, as_json=json, quiet=quiet)
 
 
 def again(
-    recipe: Recipe, files: Outputs, content: Path | None, styles: Sequence[str], taken: Sequence[Path], *, quiet: bool
+    recipe: Recipe, files: Outputs, content: Path | None, styles: Sequence[str], taken: Sequence[Path]
 ) -> Stylization:
     """The job of a recipe, its inputs as recorded or as given; says where the surroundings are others than then.
 
@@ -82,7 +88,7 @@ def again(
     recorded = [item.path for item in used if item is not None and item.path is not None]
     given = [str(path) for path in (content, *styles) if path is not None]
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
-    fetch_if_missing(settings.weights, quiet=quiet)
+    refuse_missing(settings.weights)
     from impasto.jobs.rerun import from_recipe
 
     stylization = from_recipe(recipe, content=content, styles=styles)
@@ -112,12 +118,20 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
         "threads": ("The number of threads", "set OMP_NUM_THREADS={}"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }
-    return [
-        f"{what} is {getattr(now, field)} here and was {was} then, so the picture may differ in its last bits: "
-        f"{cure.format(was)} for the same to the bit."
-        for field, (what, cure) in cures.items()
-        if (was := getattr(then, field)) != getattr(now, field)
-    ]
+    found = []
+    for field, (what, cure) in cures.items():
+        if (was := getattr(then, field)) != getattr(now, field):
+            here = getattr(now, field)
+            fault = f"{what} is {here} here and was {was} then, so the picture may differ in its last bits"
+            # A stranger's text never becomes part of what is to be typed.
+            is_plain = field == "machine" or PLAIN.fullmatch(str(was))
+            found.append(f"{fault}: {cure.format(was)} for the same to the bit." if is_plain else f"{fault}.")
+    return found
+
+
+def _tell_hashed(role: str, name: object, sha256: str) -> None:
+    tell(f"{role:<12} {name}")
+    tell(f"{'':<12} SHA-256 {sha256}")
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli.outputs import Outputs, measures_of, resume_command
-from impasto.cli.terminal import duration, note, tell, tell_json
+from impasto.cli.terminal import duration, note, tell_json, tell_path
 from impasto.errors import ImpastoError
 from impasto.run.events import Event, Finished, Started, Stepped
 from impasto.storage.files import quoted, reason, write_atomically
@@ -99,7 +99,7 @@ def tell_result(
         )
     else:
         for path in (outputs.picture, *written, *([] if figure is None else [figure, measures_of(figure)])):
-            tell(str(path))
+            tell_path(path)
     if not so_far.finished:
         way = "" if folder is None else f"; go on with {resume_command(folder)}"
         note(f"Interrupted at step {so_far.steps}: the picture so far is {quoted(outputs.picture)}{way}.")

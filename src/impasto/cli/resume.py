@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from impasto.cli.outputs import Outputs, recalled
+from impasto.cli.noted_outputs import is_own, recalled
+from impasto.cli.outputs import Outputs
 from impasto.cli.recipes import again
 from impasto.cli.running import run as drive
-from impasto.cli.terminal import note, tell, tell_json
+from impasto.cli.terminal import note, tell_json, tell_path
 from impasto.errors import ImageError
 from impasto.jobs.recipe import Recipe
 
@@ -24,31 +26,41 @@ def resume(
     style: Annotated[
         list[str] | None, Parameter(metavar="FILE", help="The style, if it isn't where it was; once for each.")
     ] = None,
+    report: Annotated[
+        Path | None, Parameter(metavar="FIGURE", help="Draw the run there, not where it was to be drawn.")
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace files that exist; what your own run wrote is replaced anyhow.")
+    ] = False,
     json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
 ) -> int:
     """Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened."""
     folder = run if run.is_dir() else run.with_name(run.name + ".run")
     recipe, noted = origin(folder)
-    files = recalled(noted, folder)
-    stylization = again(recipe, files, content, style or (), [], quiet=quiet)
+    files = recalled(noted, folder, report=report, overwrite=overwrite)
+    stylization = again(recipe, files, content, style or (), [])
     return drive(stylization, files, as_json=json, quiet=quiet, resume=True)
 
 
-def earlier(files: Outputs) -> tuple[Recipe | None, bool]:
+def earlier(files: Outputs) -> tuple[Outputs, Recipe | None, bool]:
     """The recipe of what `paint --resume` goes on with, None where there is nothing, and whether it is finished.
 
-    A finished picture isn't looked at where it may be overwritten.
+    A finished picture isn't looked at where it may be overwritten. The outputs are given back with what is known of
+    them then: that a run goes on, which replaces what it wrote if it is the user's own.
     """
     from impasto.images import reading
     from impasto.jobs.checkpointer import STATE
 
     if (files.folder / STATE).exists():
-        return origin(files.folder)[0], False
+        recipe, noted = origin(files.folder)
+        mine = files.overwrite or is_own(noted, files.folder)
+        return replace(files, overwrite=mine, resumed=True), recipe, False
     if not files.overwrite:
         with contextlib.suppress(ImageError):
-            return Recipe.from_json(reading.read_note(files.picture), str(files.picture)), True
-    return None, False
+            found = Recipe.from_json(reading.read_note(files.picture), str(files.picture))
+            return replace(files, overwrite=True), found, True
+    return files, None, False
 
 
 def tell_finished(files: Outputs, *, as_json: bool) -> int:
@@ -59,7 +71,7 @@ def tell_finished(files: Outputs, *, as_json: bool) -> int:
     if as_json:
         tell_json({"output": str(files.picture), "finished": True, "run": None})
     else:
-        tell(str(files.picture))
+        tell_path(files.picture)
     note("The picture had been finished before.")
     return 0
 

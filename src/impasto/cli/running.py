@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from impasto.cli.driver import RunDriver
+from impasto.cli.noted_outputs import noted
 from impasto.cli.outputs import Outputs
 from impasto.cli.result import tell_result
 from impasto.cli.terminal import note
@@ -84,7 +85,7 @@ def _checkpointer(
         outputs.folder,
         stylization.recipe(),
         record=recorder.state,
-        shell=outputs.noted(),
+        shell=noted(outputs),
         every=outputs.every,
         warn=note,
     ) as checkpointer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from impasto.cli.outputs import SheetOutputs, inputs
-from impasto.cli.terminal import duration, note, tell, tell_json
+from impasto.cli.terminal import duration, note, tell_json, tell_path
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import DivergedError
 from impasto.run.events import Finished
@@ -130,7 +130,7 @@ def _write_sheet(sweep: Sweep, files: SheetOutputs, results: Mapping[int, Result
 def _tell(sweep: Sweep, files: SheetOutputs, results: Mapping[int, Result], *, as_json: bool) -> None:
     if not as_json:
         for path in (files.sheet, *(files.pictures[n] for n in sorted(results) if files.pictures)):
-            tell(str(path))
+            tell_path(path)
         return
     cells = []
     for number, result in sorted(results.items()):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from impasto.cli.terminal import tell
+from impasto.cli.terminal import tell, tell_path
 from impasto.errors import SettingsError
 
 
@@ -48,4 +48,4 @@ def swatches(
     for path, _ in jobs:
         writing.check_writable(path, overwrite)
     for path, painted in jobs:
-        tell(str(writing.save(path, reading.load(painted()).pixels, overwrite=overwrite)))
+        tell_path(writing.save(path, reading.load(painted()).pixels, overwrite=overwrite))

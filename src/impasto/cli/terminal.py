@@ -1,4 +1,4 @@
-"""What goes to the terminal: results to stdout, everything else to stderr."""
+"""What goes to the terminal: results to stdout, everything else to stderr, and nothing that would steer it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,22 @@ from impasto.errors import ImpastoError
 from impasto.storage.files import reason
 
 
-def tell(text: str) -> None:
-    """A line of the result, on stdout; raises `ImpastoError` where it can't be written."""
+def visible(text: str) -> str:
+    """A text on one line, in which what would steer a terminal, or lead its reader astray, is written out: \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def tell(line: str = "") -> None:
+    """A line of the result, on stdout, made `visible`; raises `ImpastoError` where it can't be written."""
+    _write(visible(line))
+
+
+def tell_path(path: Path) -> None:
+    """A path as the result, for a program that reads stdout byte for byte as it is; raises `ImpastoError`."""
+    _write(visible(str(path)) if sys.stdout.isatty() else str(path))
+
+
+def _write(text: str) -> None:
     with _stdout():
         sys.stdout.write(text + "\n")
 
@@ -39,14 +53,13 @@ def _stdout() -> Iterator[None]:
 
 def tell_json(result: Mapping[str, Any]) -> None:
     """The result as one JSON object, on stdout."""
-    tell(json.dumps(result, indent=2, allow_nan=False, default=str))
+    _write(json.dumps(result, indent=2, allow_nan=False, default=str))
 
 
-def note(text: str) -> None:
-    """What isn't the result, on stderr: every line begins with the program's name. Where nobody listens, nothing."""
+def note(sentence: str) -> None:
+    """What isn't the result, on stderr, made `visible` behind the program's name. Where nobody listens, nothing."""
     with suppress(OSError):  # a terminal that has gone away must not end what it was to hear of
-        for line in text.splitlines():
-            sys.stderr.write(f"impasto: {line}\n")
+        sys.stderr.write(f"impasto: {visible(sentence)}\n")
         sys.stderr.flush()
 
 

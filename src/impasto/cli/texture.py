@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.outputs import Outputs, inputs
+from impasto.cli.outputs import Outputs, inputs, stems
 from impasto.cli.progress import following
 from impasto.cli.result import Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
@@ -98,4 +98,4 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def default_texture(style: Path) -> Path:
     """STYLE_texture_impasto.png beside the painting; here, if it is a swatch."""
-    return style.with_name(f"{style.stem}_texture_impasto.png")
+    return style.with_name(f"{stems(style)}_texture_impasto.png")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from impasto.cli.terminal import note, tell, tell_json
+from impasto.cli.terminal import note, tell, tell_json, tell_path
+from impasto.errors import WeightsError
 
 if TYPE_CHECKING:
     from impasto.network.weights import Source
@@ -32,7 +33,8 @@ def list_sources(*, json: AsJson = False) -> None:
         return
     for source in sources:
         where = str(source.path) if source.available else "not here"
-        tell(f"{source.name:<12} {source.size / 1e6:>4.0f} MB  {_contents(source)}\n{'':<12} {where}")
+        tell(f"{source.name:<12} {source.size / 1e6:>4.0f} MB  {_contents(source)}")
+        tell(f"{'':<12} {where}")
 
 
 @weights.command
@@ -56,7 +58,7 @@ def download(source: Named = "torchvision", /, *, quiet: bool = False) -> None:
     quiet
         Show no progress.
     """
-    tell(str(_fetch(source, quiet=quiet)))
+    tell_path(_fetch(source, quiet=quiet))
 
 
 @weights.command
@@ -72,7 +74,7 @@ def convert(source: Named, destination: Path, /, *, overwrite: bool = False) -> 
     """
     from impasto.network.weights import convert as write
 
-    tell(str(write(source, destination, overwrite=overwrite)))
+    tell_path(write(source, destination, overwrite=overwrite))
 
 
 def fetch_if_missing(source: str, *, quiet: bool) -> None:
@@ -83,6 +85,20 @@ def fetch_if_missing(source: str, *, quiet: bool) -> None:
 
     if not locate(source).is_file():
         _fetch(source, quiet=quiet)
+
+
+def refuse_missing(source: str) -> None:
+    """Raise `WeightsError` where a recipe's weights would have to be downloaded, which its reader didn't ask for."""
+    if source != "torchvision":
+        return
+    from impasto.network.weights import NAMED, locate
+
+    if not locate(source).is_file():
+        raise WeightsError(
+            f"The recipe's weights {source!r} aren't on this machine, and are a download of "
+            f"{NAMED[source].size / 1e6:.0f} MB",
+            f"get them with impasto weights download {source}, then do this again",
+        )
 
 
 def described(source: Source) -> dict[str, Any]:

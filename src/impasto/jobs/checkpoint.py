@@ -16,10 +16,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError
+from impasto.jobs.checked_state import checked_state
 from impasto.jobs.recipe import Recipe
 from impasto.run.state import RunState, map_leaves, tensors_of
 from impasto.storage.files import quoted, reason, write_atomically
@@ -74,7 +76,7 @@ def read(path: Path, scratch: Scratch = MEMORY) -> Checkpoint:
             tensors = _tensors(path, scratch)
             tree = _tree(file.metadata()[NOTE], path, tensors.__getitem__)
         recipe = Recipe.from_json(json.dumps(tree["recipe"]), str(path))
-        return Checkpoint(recipe, _checked(RunState(**tree["state"])), tree["record"], tree["shell"])
+        return Checkpoint(recipe, checked_state(tree["state"]), tree["record"], tree["shell"])
 
 
 def read_origin(path: Path) -> tuple[Recipe, dict[str, Any]]:
@@ -154,7 +156,12 @@ def _tree(note: str, path: Path, tensor: Callable[[str], Any]) -> dict[str, Any]
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise ValueError("it is no regular file")
         yield
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ImpastoError(f"{quoted(path)} can't be read (its {where!r} is odd)", "start the run again") from None
     except ImageError:  # of the recipe
         raise ImpastoError(f"{quoted(path)} holds no recipe", "start the run again") from None
     except ImpastoError:
@@ -165,10 +172,3 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
     except Exception as error:  # a damaged file may make its parsers raise anything
         raise ImpastoError(f"{quoted(path)} can't be read ({reason(error)})", "start the run again") from error
-
-
-def _checked(state: RunState) -> RunState:
-    for name, tensor in tensors_of(state.as_tree()):
-        if tensor.shape != state.canvas.shape or tensor.dtype != state.canvas.dtype:
-            raise ValueError(f"{name} is not like the canvas")
-    return state

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, PlainValidator, StrictInt, TypeAdapter, ValidationError
 
 from impasto.errors import ImageError, SettingsError
 from impasto.settings import roles
@@ -19,22 +22,42 @@ KEY = "impasto"
 FORMAT = 2
 """Number of the arrangement of fields, written into each recipe; `_translated` reads the earlier one."""
 
+MOST_CHARACTERS = 100_000
+"""In one text of a recipe: names, paths, versions and hashes are far shorter."""
+
+
+def _text(value: object) -> str:
+    """A text that could be a file's name on this system, where a name may hold bytes that are no text."""
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS or "\0" in value:
+        raise ValueError("is no text")
+    os.fsencode(value)  # raises a ValueError for half a character
+    return value
+
+
+Text = Annotated[str, PlainValidator(_text)]
+Scalar = Text | bool | int | float | None
+Value = Scalar | list[Scalar]
+"""What JSON has of a setting."""
+
+
+def _with_flat_knobs(change: ScheduledChange) -> ScheduledChange:
+    return ScheduledChange(change.after, TypeAdapter(dict[Text, Value]).validate_python(change.knobs))
+
+
+Change = Annotated[ScheduledChange, AfterValidator(_with_flat_knobs)]
+
 ANEW = "start again with `overwrite` instead of `resume`"
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes.
+    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes."""
 
-    Raises `TypeError` for what isn't text.
-    """
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
-    name: str
-    path: str | None
-    sha256: str
-
-    def __post_init__(self) -> None:
-        _check_texts(self.name, self.sha256, *(() if self.path is None else (self.path,)))
+    name: Text
+    path: Text | None
+    sha256: Text
 
 
 @dataclass(frozen=True)
@@ -42,30 +65,27 @@ class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
-    `mask` names, then those of `style_mask`. Raises `TypeError` for what is of another type than declared.
+    `mask` names, then those of `style_mask`.
     """
 
-    version: str
-    settings: dict[str, Any]
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    version: Text
+    settings: dict[Text, Value]
     content: InputFile
     styles: tuple[InputFile, ...]
     init: InputFile | None
-    weights_sha256: str
-    torch: str
-    threads: int
-    machine: str
+    weights_sha256: Text
+    torch: Text
+    threads: StrictInt
+    machine: Text
     masks: tuple[InputFile, ...] = ()
-    schedule: tuple[ScheduledChange, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_texts(self.version, self.weights_sha256, self.torch, self.machine)
-        if not isinstance(self.settings, dict) or type(self.threads) is not int:
-            raise TypeError("a recipe has settings by their names, and a number of threads")
+    schedule: tuple[Change, ...] = ()
 
     @property
     def engine(self) -> str:
         """Which engine ran; pictures from before there was a choice had torch."""
-        return self.settings.get("engine", "torch")
+        return str(self.settings.get("engine", "torch"))
 
     def to_json(self) -> str:
         """The recipe as the note that goes into the picture's metadata."""
@@ -75,22 +95,28 @@ class Recipe:
     def from_json(cls, note: str | None, where: str) -> Recipe:
         """The recipe in a picture's note, checked field by field.
 
-        Raises `ImageError` naming the file `where` if there is none, or one of a later format.
+        Raises `ImageError` naming the file `where` if there is none, an odd one, or one of a later format.
         """
         try:
             fields = dict(json.loads(note or "")[KEY])
             written = fields.pop("format", 1)
-            if not isinstance(written, int) or written < 1:
+            if not isinstance(written, int) or written < 1 or not fields:
                 raise ValueError
-            if written > FORMAT:
-                raise ImageError(
-                    f"{where} carries a recipe of format {written}, which this version doesn't know",
-                    "use the impasto that wrote it, or a later one",
-                )
-            return _parsed(_translated(fields, written))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ImageError(
                 f"{where} carries no impasto recipe", "use a picture that impasto wrote without `no_metadata`"
+            ) from None
+        if written > FORMAT:
+            raise ImageError(
+                f"{where} carries a recipe of format {written}, which this version doesn't know",
+                "use the impasto that wrote it, or a later one",
+            )
+        try:
+            return TypeAdapter(cls).validate_python(_translated(fields, written))
+        except ValidationError as error:
+            odd = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise ImageError(
+                f"{where} carries a recipe that isn't as impasto writes them, at {odd!r}", "use another copy"
             ) from None
 
     def checked_settings(self) -> Settings:
@@ -147,23 +173,6 @@ class Recipe:
         for role, then, found in pairs:
             yield f"{role} image {found.path or found.name!r}", then.sha256, found.sha256
         yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
-
-
-def _parsed(fields: dict[str, Any]) -> Recipe:
-    """A recipe from what JSON has of it; raises `TypeError`, `KeyError` or `ValueError` for anything odd."""
-    parts = {
-        "content": InputFile(**fields.pop("content")),
-        "styles": tuple(InputFile(**style) for style in fields.pop("styles")),
-        "masks": tuple(InputFile(**mask) for mask in fields.pop("masks", ())),
-        "schedule": tuple(ScheduledChange(**change) for change in fields.pop("schedule", ())),
-        "init": None if (init := fields.pop("init")) is None else InputFile(**init),
-    }
-    return Recipe(**fields, **parts)
-
-
-def _check_texts(*values: object) -> None:
-    if not all(isinstance(value, str) for value in values):
-        raise TypeError("a recipe's names, versions and hashes are texts")
 
 
 def _translated(fields: dict[str, Any], written: int) -> dict[str, Any]:

@@ -30,6 +30,10 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
     )
     if len(job.styles) != len(recipe.styles):
         raise ImpastoError(f"The recipe has {len(recipe.styles)} styles but {len(job.styles)} were given", "give each")
+    if len(job.inputs.all_masks()) != len(recipe.masks) or (job.inputs.init is None) != (recipe.init is None):
+        raise ImpastoError(
+            "The recipe's settings name other files than it has hashes of", "use another copy of the picture"
+        )
     for role, mine, wanted in _pairs(job, recipe):
         if mine.sha256 != wanted.sha256:
             raise ImpastoError(
@@ -40,7 +44,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
             )
     if job.network.sha256 != recipe.weights_sha256:
         raise ImpastoError(
-            f"The weights {recipe.settings['weights']} are not those of the recipe (SHA-256 "
+            f"The weights {settings.weights!r} are not those of the recipe (SHA-256 "
             f"{job.network.sha256[:12]}…, not {recipe.weights_sha256[:12]}…)",
             "put the original file back",
             knob="weights",

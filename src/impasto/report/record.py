@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from impasto.errors import ImpastoError
 from impasto.images.size import Size, fit, resize, size_of
@@ -22,6 +24,19 @@ EPOCHS = (1, 5, 10)
 
 LONGEST_KEPT = 2048
 """Longest side in pixels of the epochs' pictures that are kept: a figure shows them smaller still."""
+
+
+Epoch = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}$")]
+
+
+@with_config(ConfigDict(extra="forbid", arbitrary_types_allowed=True))
+class RecorderState(TypedDict):
+    """What `Recorder.state` notes; epochs are texts, as in JSON."""
+
+    parts: list[str]
+    steps: Tensor
+    pictures: dict[Epoch, Tensor]
+    sizes: dict[Epoch, tuple[int, int]]
 
 
 class Recorder:
@@ -76,7 +91,18 @@ class Recorder:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Begin with what another recorder of this run had noted, so that the report misses nothing."""
+        """Begin with what another recorder of this run had noted, so that the report misses nothing.
+
+        Raises `ImpastoError` for what no recorder noted.
+        """
+        try:
+            checked: Any = TypeAdapter(RecorderState).validate_python(state)
+            state = checked
+            steps, pictures = state["steps"], state["pictures"].values()
+            if steps.dim() != 2 or steps.shape[1] != 5 + len(state["parts"]) or {p.dim() for p in pictures} > {4}:
+                raise ValueError
+        except ValueError:
+            raise ImpastoError("The saved state's record of the run is odd", "start the run again") from None
         names = state["parts"]
         for number, (scale, height, width, loss, seconds, *values) in enumerate(state["steps"].tolist(), start=1):
             parts = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}

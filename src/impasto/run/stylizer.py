@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from impasto.errors import DivergedError
+from impasto.errors import DivergedError, SettingsError
 from impasto.images.size import Size, size_of
 from impasto.objective.evaluation import Evaluate
 from impasto.objective.layer_pruning import LayerPruning
@@ -100,7 +100,9 @@ class Stylizer:
             return Descent(problem.first_canvas(first), optimizer, problem.transform(first).picture, problem.scratch)
         check_state(resume, plan)
         state = resume.to(problem.device)
-        return Descent.from_state(state, optimizer, problem.transform(size_of(state.canvas)).picture, problem.scratch)
+        with _fitting():
+            picture = problem.transform(size_of(state.canvas)).picture
+            return Descent.from_state(state, optimizer, picture, problem.scratch)
 
     def _descend(
         self, descent: Descent, problem: Problem, size: Size, last: int, pruning: dict[str, Any] | None, began: float
@@ -108,7 +110,9 @@ class Stylizer:
         """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
         per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible
         current = problem.at(size)
-        evaluate = _stack(descent, current, LayerPruning(current.objective, negligible, pruning))
+        with _fitting():
+            pruned = LayerPruning(current.objective, negligible, pruning)
+        evaluate = _stack(descent, current, pruned)
         while descent.step < last:
             if self._apply_changes(descent, problem):
                 current = problem.at(size)
@@ -147,6 +151,17 @@ class Stylizer:
     def _state(self, descent: Descent, seconds: float) -> RunState:
         """All that the rest of the run depends on."""
         return descent.state(seconds, [asdict(change) for change in self.schedule.record(descent.steps_taken)])
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Raises `SettingsError` for a state of another kind of run, such as one with another optimiser."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            "The state isn't one of a run with these settings", "go on with the settings that it began with"
+        ) from error
 
 
 def _stack(descent: Descent, current: ScaleProblem, pruning: LayerPruning) -> Evaluate:

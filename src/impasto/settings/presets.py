@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.storage.files import quoted, reason, write_atomically
+from impasto.storage.files import quoted, read_small, reason, write_atomically
 
 BUNDLED = Path(__file__).parent / "bundled"
 
 DESCRIPTION = "description"
 """The one key of a file of settings that isn't a knob."""
+
+MOST_BYTES = 1_000_000
+"""Of a file of settings, which has some hundred."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -76,11 +79,13 @@ def read(path: Path, argument: str) -> tuple[str, dict[str, Any]]:
         return SettingsError(f"`{argument}` {path} {what}", cure, knob=argument, value=path)
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_small(path, MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise wrong(f"can't be read ({reason(error)})", "check the path") from None
     except ValueError as error:  # both UnicodeDecodeError and TOMLDecodeError
         raise wrong(f"is not TOML ({error})", "write lines like size = 512") from None
+    except RecursionError:
+        raise wrong("is nested too deeply", "write lines like size = 512") from None
     description = table.pop(DESCRIPTION, "")
     if not isinstance(description, str):
         raise wrong(f"has the description {description!r}", "write a text in quotes")

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ConfigDict, StrictInt
+
 from impasto.errors import SettingsError
 from impasto.settings import roles
 from impasto.settings.settings import Settings
@@ -21,7 +23,9 @@ class ScheduledChange:
     Raises `ValueError` where it can't be one.
     """
 
-    after: int
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    after: StrictInt
     knobs: Mapping[str, Any]
 
     def __post_init__(self) -> None:

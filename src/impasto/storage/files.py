@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import stat
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
-    """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`."""
+    """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`.
+
+    What is replaced hands on its permissions, and its owner and group where the system lets it.
+    """
     path = Path(os.path.realpath(path))  # a link stays one, its target is replaced; resolve() fails at circles
     draft = path.with_name(f"{_draft_name(path)}{secrets.token_hex(8)}.tmp")
     try:
         with draft.open("xb") as file:
+            if overwrite:
+                _take_over_rights(path, draft)
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -47,6 +55,17 @@ def move_into_place(draft: Path, path: Path, *, overwrite: bool = True) -> None:
             os.close(folder)
 
 
+def read_small(path: Path, most: int) -> bytes:
+    """All of a regular file of at most so many bytes; raises `OSError`, also for a pipe, which could go on for ever."""
+    kind = path.stat().st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, "it is a device or a pipe")
+    with path.open("rb") as file:
+        if len(data := file.read(most + 1)) > most:
+            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return data
+
+
 def reason(error: Exception) -> str:
     """What went wrong in a few words on one line, without errno, file name or full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -56,6 +75,50 @@ def reason(error: Exception) -> str:
 def quoted(path: Path) -> str:
     """A path for a message: in quotes, on one line whatever is in it."""
     return repr(str(path))
+
+
+def _take_over_rights(path: Path, draft: Path) -> None:
+    """Give a draft the owner, the group and the permissions of the file that it will replace, if there is one."""
+    try:
+        replaced = path.stat()
+    except OSError:
+        return
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.chown(draft, replaced.st_uid, replaced.st_gid)
+    with contextlib.suppress(OSError):  # some network drives know no permissions
+        draft.chmod(stat.S_IMODE(replaced.st_mode))
+
+
+def same_place(path: Path, other: Path) -> bool:
+    """Whether two paths are, or would be, one file: by links, `..` and a file system that doesn't tell a from A."""
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.samefile(path, other):  # noqa: PTH121 - hard links too, which resolve() can't see
+            return True
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a name that no file can have
+        one, two = (Path(os.path.realpath(each)) for each in (path, other))
+        if one == two:
+            return True
+        folded = {unicodedata.normalize("NFC", each.name).casefold() for each in (one, two)}
+        return len(folded) == 1 and one.parent.samefile(two.parent) and _folds_case(one.parent)
+    return False
+
+
+def longest_name(folder: Path) -> int:
+    """How many bytes the name of a file in that folder may have."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return 255
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether names in that folder are the same in capitals, judged by its own name."""
+    while folder.name and folder.name.swapcase() == folder.name:
+        folder = folder.parent
+    with contextlib.suppress(OSError):
+        return bool(folder.name) and folder.samefile(folder.with_name(folder.name.swapcase()))
+    return False
 
 
 def _draft_name(path: Path) -> str:
