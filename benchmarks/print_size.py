@@ -126,7 +126,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     """A print's canvases, and everything that is done to them."""
     from impasto.images import reading, writing
     from impasto.images.size import resize
-    from impasto.jobs.memory_guard import within_memory
+    from impasto.jobs.surroundings import memory_kept
     from impasto.network import weights
     from impasto.network.engines.choice import make_engine
     from impasto.run.plan import Shapes, plan_run
@@ -151,7 +151,7 @@ def print_by_parts(chosen: argparse.Namespace) -> None:
     where = f"{side}×{side} px"
     with Part(f"enlarging a photo to {where}", scratch, planned):
         canvas = resize(photo, (side, side), scratch)
-    with within_memory(whole_plan):
+    with memory_kept(whole_plan):
         a_few_rows(canvas, style, network, settings, plan.tile, chosen.rows, scratch)
     with Part(f"the arithmetic of two steps of {settings.optimizer} at {where}", scratch):
         canvas = two_steps(canvas, settings, plan.history, scratch)

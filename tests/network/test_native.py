@@ -343,3 +343,24 @@ def test_tf32_is_refused_where_there_is_no_cuda(frozen):
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="precision is 'tf32', which only CUDA has, but the device is"):
             make_engine(Settings(precision="tf32"), frozen)
+
+
+@pytest.mark.parametrize("kind", [VGG19, NativeEngine])
+def test_what_is_no_image_or_no_features_is_refused_before_it_is_read(kind, frozen):
+    network = kind(frozen)
+    odd = [torch.rand(3, 32, 32), torch.rand(1, 4, 32, 32), torch.rand(1, 1, 32, 32), torch.rand(32)]
+    odd += [torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.zeros(1, 0, 32, 32)]
+    for image in odd:
+        with pytest.raises(SettingsError, match=r"takes an sRGB image, \(n, 3, h, w\) in floating point, not"):
+            network.features(image, ["relu2_1"])
+    for features in (torch.rand(1, 3, 32, 32), torch.rand(1, 256, 32, 32)):
+        with pytest.raises(SettingsError, match=r"takes the features at pool2, \(n, 128, h, w\)"):
+            network.features(features, ["relu3_1"], below="pool2")
+    assert network.features(torch.rand(1, 128, 32, 32), ["relu3_1"], below="pool2")["relu3_1"].shape[1] == 256
+
+
+def test_pixels_that_lie_anyhow_in_memory_give_the_same_features(engine):
+    image = image_of(33, 50)
+    usual = engine.features(image, ["relu2_1"])["relu2_1"]
+    for other in (image.to(memory_format=torch.channels_last), image.flip(3).flip(3), image.mT.contiguous().mT):
+        assert torch.equal(engine.features(other, ["relu2_1"])["relu2_1"], usual)

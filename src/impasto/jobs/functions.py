@@ -11,6 +11,7 @@ from impasto.errors import SettingsError
 from impasto.images.writing import to_pil
 from impasto.jobs.inputs import Source
 from impasto.jobs.stylization import Stylization
+from impasto.jobs.surroundings import usual_modes
 from impasto.jobs.texture import Texture
 from impasto.run.events import Event, Finished
 from impasto.settings.settings import Settings
@@ -23,7 +24,8 @@ def stylize(content: Source, *styles: Source, settings: Settings | None = None, 
     """
     job = Stylization(content, styles, _settings(settings, knobs))
     last = _finished(job.events())
-    return to_pil(last.picture, job.alpha(last.picture))
+    with usual_modes():
+        return to_pil(last.picture, job.alpha(last.picture))
 
 
 def synthesize(

@@ -99,7 +99,12 @@ def input_file(image: SourceImage) -> InputFile:
 
 def open_image(source: Source, settings: Settings) -> SourceImage:
     """An image from a file or from memory; one that was loaded before is taken as it is."""
-    return source if isinstance(source, SourceImage) else reading.load(source, max_pixels=settings.max_pixels)
+    if not isinstance(source, SourceImage):
+        return reading.load(source, max_pixels=settings.max_pixels)
+    if not source.pixels.is_inference():
+        return source
+    # One that was loaded under inference mode has to be copied before it can take part in gradients.
+    return replace(source, pixels=source.pixels.clone(), alpha=None if source.alpha is None else source.alpha.clone())
 
 
 def open_style(style: Source, settings: Settings) -> SourceImage:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from impasto.jobs.inputs import Opener, Source, StylizationInputs, input_file
-from impasto.jobs.memory_guard import within_memory
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe
+from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.run.events import Event
 from impasto.run.plan import Shapes, plan_run, scales_of
@@ -31,6 +31,7 @@ class Stylization:
     which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way.
     """
 
+    @usual_modes()
     def __init__(
         self,
         content: Source,
@@ -58,21 +59,23 @@ class Stylization:
 
         Jobs that differ in nothing that targets depend on may share those that were `measured`.
         """
-        memory = self.plan.memory
-        with within_memory(self.plan):
-            problem = StylizationProblem(
-                self.inputs.tensors(),
-                self.settings,
-                self.network.engine,
-                self.plan.size,
-                tile=memory.tile,
-                spare=memory.spare,
-                scratch=self.scratch,
-                measured=measured,
-            )
-            events = self.stylizer.run(problem, self.plan, resume)
-            del resume, problem  # or their tensors would take memory until the end
-            yield from events
+        return driven(self._events([resume], measured), self.plan)
+
+    def _events(self, resume: list[RunState | None], measured: MeasuredTargets | None) -> Iterator[Event]:
+        """The same in the modes of whoever asks; takes the state out of its list, so that nobody holds on to it."""
+        problem = StylizationProblem(
+            self.inputs.tensors(),
+            self.settings,
+            self.network.engine,
+            self.plan.size,
+            tile=self.plan.memory.tile,
+            spare=self.plan.memory.spare,
+            scratch=self.scratch,
+            measured=measured,
+        )
+        events = self.stylizer.run(problem, self.plan, resume.pop())
+        del problem  # or its tensors would take memory until the end
+        yield from events
 
     def change(self, **knobs: Any) -> None:
         """Change knobs of the run between two events, or before it begins; raises `SettingsError`."""

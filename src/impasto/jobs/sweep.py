@@ -11,6 +11,7 @@ from impasto.images.size import Size
 from impasto.jobs.inputs import Source, is_swatch, open_image, open_style
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.stylization import Stylization
+from impasto.jobs.surroundings import usual_modes
 from impasto.objective.stylization import MeasuredTargets
 from impasto.run.events import Event
 from impasto.run.plan import measure_speed
@@ -29,6 +30,7 @@ Values = tuple[object, ...]
 class Sweep:
     """The stylizations of a grid, all checked, loaded and planned before the first is begun; raises `ImpastoError`."""
 
+    @usual_modes()
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
         image = open_image(content, strictest)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from impasto.jobs.inputs import Source, open_style
-from impasto.jobs.memory_guard import within_memory
 from impasto.jobs.network import load_network
+from impasto.jobs.surroundings import driven, usual_modes
 from impasto.network.tiles import stride
 from impasto.objective.periodic import periodic_canvas
 from impasto.objective.texture import TextureProblem
@@ -27,6 +27,7 @@ class Texture:
     `size` is (w, h) in pixels. With `seamless` copies of it side by side show no seam.
     """
 
+    @usual_modes()
     def __init__(self, style: Source, size: tuple[int, int], settings: Settings, *, seamless: bool = False) -> None:
         self.size = (size[1], size[0])
         self.seamless = seamless
@@ -44,19 +45,21 @@ class Texture:
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""
-        memory = self.plan.memory
-        with within_memory(self.plan):
-            problem = TextureProblem(
-                self.style.pixels,
-                self.settings,
-                self.network.engine,
-                self.size,
-                seamless=self.seamless,
-                tile=memory.tile,
-                spare=memory.spare,
-                scratch=self.scratch,
-            )
-            yield from Stylizer(self.settings).run(problem, self.plan)
+        return driven(self._events(), self.plan)
+
+    def _events(self) -> Iterator[Event]:
+        """The same in the modes of whoever asks."""
+        problem = TextureProblem(
+            self.style.pixels,
+            self.settings,
+            self.network.engine,
+            self.size,
+            seamless=self.seamless,
+            tile=self.plan.memory.tile,
+            spare=self.plan.memory.spare,
+            scratch=self.scratch,
+        )
+        yield from Stylizer(self.settings).run(problem, self.plan)
 
     def alpha(self, picture: Tensor) -> None:
         """None: a texture is opaque."""

@@ -67,11 +67,20 @@ class Engine(Protocol):
         ...
 
 
-def check_request(image: Tensor, wanted: Collection[str], names: Sequence[str], below: str | None = None) -> None:
+def check_request(
+    image: Tensor, channels: int, wanted: Collection[str], names: Sequence[str], below: str | None = None
+) -> None:
     """Raise `SettingsError` where a wanted layer isn't among a network's `names`, or the image is too small for it.
 
     With `below`, the image is that layer's features, and only layers beyond it can be had.
     """
+    if image.dim() != 4 or image.shape[1] != channels or not image.is_floating_point():
+        what = "an sRGB image" if below is None else f"the features at {below}"
+        raise SettingsError(
+            f"The network takes {what}, (n, {channels}, h, w) in floating point, not {tuple(image.shape)} in "
+            f"{image.dtype}",
+            "convert it first",
+        )
     if below is not None:
         names = names[names.index(below) + 1 :]
     if unknown := sorted(set(wanted) - set(names)):

@@ -83,11 +83,18 @@ class VGG19(nn.Module):
         beyond `below`) or an image too small for it.
         """
         wanted = set(layers)
-        check_request(image, wanted, [layer.name for layer in self.layers], below)
+        check_request(image, self._channels(below), wanted, [layer.name for layer in self.layers], below)
         autocast = torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision is Precision.BFLOAT16)
         with autocast:
             found = self._run(image, wanted, below)
         return {name: f.to(image.dtype) for name, f in found.items()}
+
+    def _channels(self, below: str | None) -> int:
+        """How many channels come in, of an image or of the features at a pooling layer."""
+        if below is None:
+            return 3
+        before = next(layer for layer in reversed(LAYERS[: ORDER[below]]) if layer.kind == "conv")
+        return self._bias(before).numel()
 
     def _compute_all(self, image: Tensor, wanted: set[str], below: str | None) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}

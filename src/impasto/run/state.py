@@ -43,7 +43,10 @@ class RunState:
         def move(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
-            return moved.setdefault(id(leaf), leaf.to(device))
+            if id(leaf) not in moved:
+                # One that was read under inference mode has to be copied before it can take part in gradients.
+                moved[id(leaf)] = leaf.clone() if leaf.is_inference() else leaf.to(device)
+            return moved[id(leaf)]
 
         return RunState(**map_leaves(self.as_tree(), move))
 

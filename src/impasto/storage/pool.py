@@ -43,7 +43,7 @@ class FreeList:
             return self._free.pop(at)
         if at:
             self._free.pop(at - 1)  # the largest of those that are too small: the new one takes its place
-        return torch.empty(size)
+        return torch.empty(size, dtype=torch.float32)
 
     def give_back(self, tensor: Tensor) -> None:
         """Let the buffer that a tensor lies in be used again."""
@@ -94,7 +94,7 @@ class Pool:
         """A contiguous float32 tensor of any content; outside of `kept`, or if it's small, an ordinary one."""
         size = prod(shape)
         if not self._users or 4 * size < LARGE:
-            return torch.empty(shape)
+            return torch.empty(shape, dtype=torch.float32)
         whole = self._take(size)
         lent = (ctypes.c_char * whole.nbytes).from_address(whole.data_ptr())  # torch holds it as long as the memory
         weakref.finalize(lent, self._take_back, whole).atexit = False

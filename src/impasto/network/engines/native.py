@@ -71,7 +71,8 @@ class NativeEngine:
         self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self._buffers = FreeList()  # kept from pass to pass: fresh memory costs a page fault every 4 KB
         self.mean, self.std = (
-            torch.tensor(values).view(1, 3, 1, 1) for values in (weights.convention.mean, weights.convention.std)
+            torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+            for values in (weights.convention.mean, weights.convention.std)
         )
         panel = 32 if self.avx512 else 16
         self.convolutions = {
@@ -90,7 +91,8 @@ class NativeEngine:
         `SettingsError` for a name that isn't a convolutional layer, an image too small for it or not float32.
         """
         wanted = sorted(set(layers), key=lambda name: ORDER.get(name, -1))
-        check_request(image, wanted, [layer.name for layer in LAYERS], below)
+        channels = 3 if below is None else self.convolutions[_before(below)].k
+        check_request(image, channels, wanted, [layer.name for layer in LAYERS], below)
         if image.dtype != torch.float32 or image.shape[0] != 1 or image.device != self.device:
             raise SettingsError(
                 f"The native engine takes one float32 picture on the CPU, not {tuple(image.shape)} in {image.dtype} on "
@@ -163,7 +165,7 @@ class Convolution:
             taps = self._original.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
             arranged = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
             if not self.deep:
-                taps, arranged = arranged, torch.empty(36, self.c, self.k)
+                taps, arranged = arranged, torch.empty(36, self.c, self.k, dtype=torch.float32)
                 ins, outs = (self.k, self.c) if back else (self.c, self.k)
                 self.library.impasto_transform(
                     address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel == 32
@@ -222,14 +224,14 @@ class Pass:
                 self.engine.give_back(d)
             above, d = name, lower
         if d is None:
-            return torch.zeros(self.shape)
+            return torch.zeros(self.shape, dtype=torch.float32)
         found = self._to_image(d) if self.steps[0] == STEPS[0] else self._to_features(d)
         self.engine.give_back(d)
         return found
 
     def _to_image(self, d: Tensor) -> Tensor:
         h, w, k = d.shape
-        image, work = torch.empty(self.shape), self.engine.buffer(torch.get_num_threads() * 96 * w)
+        image, work = torch.empty(self.shape, dtype=torch.float32), self.engine.buffer(torch.get_num_threads() * 96 * w)
         replicate = self.engine.padding is Padding.REPLICATE
         self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
         self.engine.give_back(work)
@@ -292,6 +294,11 @@ class _Differentiable(torch.autograd.Function):
             if gradient is not None
         }
         return ctx.network_pass.backward(arrived), None, None, None
+
+
+def _before(pool: str) -> str:
+    """The convolution before a pooling."""
+    return STEPS[STEPS.index(pool) - 1]
 
 
 def _panels(kernels: Tensor, panel: int) -> Tensor:

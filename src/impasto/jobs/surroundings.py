@@ -1,0 +1,76 @@
+"""What a job needs of the process that it runs in: torch's modes as usual, and memory kept from step to step.
+
+Each step of a run happens between two events. What its host does between them, and the errors that it throws into the
+events, are the host's own; modes that the host has set for its thread are set aside during a step, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from impasto.errors import ImpastoError
+from impasto.run.events import Event
+from impasto.run.plan import RunPlan
+from impasto.storage.pool import POOL
+from impasto.storage.process import freed_memory_returned
+
+
+@contextmanager
+def usual_modes() -> Iterator[None]:
+    """Torch with its usual modes while the block runs, whatever the thread's are: gradients, float32, no autocast.
+
+    The default type of numbers is one for the whole process: it is put back, and changed only where it isn't float32.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if (default := torch.get_default_dtype()) != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, default)
+        yield
+
+
+@contextmanager
+def memory_kept(plan: RunPlan) -> Iterator[None]:
+    """Memory of a step is kept for the next while the block runs."""
+    with POOL.kept(), ExitStack() as tight:
+        if plan.memory.tile is not None:
+            tight.enter_context(freed_memory_returned())
+        yield
+
+
+def driven(events: Iterator[Event], plan: RunPlan) -> Iterator[Event]:
+    """The events of a run, each made under `usual_modes`; raises `ImpastoError` where memory runs out all the same."""
+    with memory_kept(plan):
+        try:
+            while True:
+                try:
+                    with usual_modes():
+                        event = next(events)
+                except StopIteration:
+                    return
+                except (MemoryError, RuntimeError) as error:
+                    if not _is_short_of_memory(error):
+                        raise
+                    raise ImpastoError(
+                        f"Painting {max(plan.size)} px took more memory than there was",
+                        "close other programs or give a lower `max_memory`",
+                    ) from error
+                yield event
+                del event  # or its picture would take memory through the next step
+        finally:
+            if close := getattr(events, "close", None):
+                close()
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    """On CPUs torch has no type for it, but its allocator's name stands in what it says."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,82 @@
+"""The native engine's C under AddressSanitizer and UndefinedBehaviorSanitizer, over pictures of odd shapes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from impasto.network.engines.native_library import why_not
+
+SOURCE = Path(__file__).parents[2] / "src/impasto/network/engines/native.c"
+FLAGS = ("-std=gnu11", "-O1", "-g", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC")
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+
+SETUP = """
+import ctypes, sys
+sys.path.insert(0, sys.argv[2])
+import helpers, torch
+from impasto.network import weights
+from impasto.network.engines import native, native_library
+load = ctypes.CDLL
+native_library.ctypes.CDLL = lambda path: load(sys.argv[1])
+helpers.TINY_CHANNELS.update(dict.fromkeys("12345", 32))
+narrow = helpers.tiny_weights(dtype=torch.float32)
+"""
+
+SHAPES = """
+cases = 0
+def both_ways(engine, image, layers, **below):
+    global cases
+    image = image.clone().requires_grad_()
+    found = engine.features(image, layers, **below)
+    sum(f.square().sum() for f in found.values()).backward()
+    assert image.grad.isfinite().all()
+    cases += 1
+
+for pooling in ("max", "average"):
+    for padding in ("zero", "replicate"):
+        for avx512 in {False, native_library.library().impasto_instructions() == 2}:
+            pooled = dict(pooling=native.Pooling(pooling), padding=native.Padding(padding), avx512=avx512)
+            engine = native.NativeEngine(narrow, **pooled)
+            for threads in (1, 3):
+                torch.set_num_threads(threads)
+                for h, w in ((16, 16), (17, 31), (33, 50), (64, 19), (47, 130)):
+                    image = helpers.smooth_image(h, w, dtype=torch.float32)
+                    both_ways(engine, image, ["relu1_1", "conv2_2", "relu3_4", "pool4", "relu5_4"])
+                    both_ways(engine, image, ["relu1_2"])
+                    both_ways(engine, torch.rand(1, 32, h, w), ["relu3_1", "conv5_1"], below="pool2")
+engine = native.NativeEngine(weights.load())  # whose last layers are wide
+both_ways(engine, helpers.smooth_image(33, 18, dtype=torch.float32), ["relu1_1", "relu5_1"])
+print(cases)
+"""
+
+FAULT = """
+engine = native.NativeEngine(narrow)
+small, large = torch.rand(4, 4, 32), torch.rand(32, 32, 32)
+engine.call("impasto_pool", small, large, None, 64, 64, 32, 0.0)  # reads 64 rows of 4
+"""
+
+
+def sanitized(library: Path, code: str) -> subprocess.CompletedProcess[str]:
+    asan = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    told = {"LD_PRELOAD": asan.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0", "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", SETUP + code, str(library), str(Path(__file__).parents[1])]
+    return subprocess.run(command, env=os.environ | told, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    why_not() is not None or shutil.which("gcc") is None, reason="THE NATIVE ENGINE CAN'T BE BUILT HERE"
+)
+def test_no_read_or_write_is_out_of_bounds_and_the_sanitizers_notice_one_that_is(tmp_path):
+    library = tmp_path / "_native.so"
+    subprocess.run(["gcc", *FLAGS, *SANITIZE, str(SOURCE), "-o", str(library), "-lm"], check=True)
+    clean = sanitized(library, SHAPES)
+    assert clean.returncode == 0, clean.stderr[-3000:]
+    assert int(clean.stdout) >= 120
+    faulty = sanitized(library, FAULT)
+    assert faulty.returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in faulty.stderr
