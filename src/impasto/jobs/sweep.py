@@ -7,7 +7,6 @@ from functools import cache, partial
 
 from impasto.errors import DivergedError
 from impasto.images.reading import SourceImage
-from impasto.images.size import Size
 from impasto.jobs.inputs import Source, is_swatch, open_image, open_style
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.stylization import Stylization
@@ -67,7 +66,7 @@ class Sweep:
         """Seconds that each run may take; targets that several share count with the first that measures them."""
         found = [0.0] * len(self.cells)
         for numbers in self.together.values():
-            measured: set[Size] = set()
+            measured: set[tuple[int, int]] = set()
             for number in numbers:
                 plan = self.stylizations[number].plan
                 new = [s for size, s in zip(plan.sizes, plan.measuring_seconds, strict=True) if size not in measured]
