@@ -740,3 +740,35 @@ def test_a_print_carries_the_recipe_that_paints_it_again(photo, brush, in_files,
 def test_a_scratch_that_is_no_folder_is_refused(photo, brush, capsys):
     assert main(["paint", photo, brush, *QUICK, "--scratch", "nowhere"]) == 2
     assert "--scratch is 'nowhere', which is no folder that can be written to" in capsys.readouterr().err
+
+
+def test_what_would_be_lost_is_said_in_a_line(photo, brush, tmp_path, capsys):
+    PIL.Image.new("RGBA", (48, 36), (200, 30, 90, 128)).save("clear.png")
+    PIL.Image.new("L", (48, 48), 255).save("square.png")
+    frames = [PIL.Image.new("RGB", (48, 36), (n, 0, 0)) for n in (0, 90, 200)]
+    frames[0].save("film.gif", save_all=True, append_images=frames[1:])
+    frames[0].save("still.gif")
+
+    def said(*arguments: str) -> str:
+        assert main(["paint", *arguments, *QUICK, "--overwrite"]) == 0
+        return capsys.readouterr().err
+
+    assert "'a.bmp' can't carry the recipe" in said(photo, brush, "-o", "a.bmp")
+    assert "can't carry" not in said(photo, brush, "-o", "a.bmp", "--no-metadata")
+    assert "'a.jpg' can't be transparent: what is, is laid over white" in said("clear.png", brush, "-o", "a.jpg")
+    assert "film.gif' has 3 frames, of which the first is painted" in said("film.gif", brush)
+    assert "square.png' is 48×48 px and the content 48×36: it is stretched" in said(
+        photo, brush, "--mask", "square.png"
+    )
+    assert "2 styles are blended: " in said(photo, brush, "still.gif")
+    quiet = said(photo, "still.gif")
+    assert not any(word in quiet for word in ("can't", "frames", "stretched", "blended"))
+    assert said("film.gif", brush, "still.gif", "-o", "a.bmp", "--quiet") == ""
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_one(photo, brush, monkeypatch, capsys):
+    monkeypatch.setenv("IMPASTO_STRENGHT", "0.3")
+    assert main(["paint", photo, brush, *QUICK]) == 2
+    assert one_sentence(capsys) == (
+        "The environment's IMPASTO_STRENGHT is not a setting: did you mean IMPASTO_STRENGTH?"
+    )

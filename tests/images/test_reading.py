@@ -272,7 +272,7 @@ def test_bool_and_single_channel_arrays_are_pictures():
         np.zeros((2, 0, 3)), np.zeros((2, 2), np.int64), np.zeros((2, 2), complex), np.zeros((2, 2), object),
         np.full((2, 2), 1.5), np.full((2, 2), -0.1), np.full((2, 2), np.nan), np.full((2, 2), np.inf),
         np.array([[0.5, np.nan]]), np.zeros((200, 200)),
-        torch.zeros(1, 3, 2, 2), None, 3, [[0.5]], b"", b"GIF8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP",
+        torch.zeros(2, 3, 2, 2), None, 3, [[0.5]], b"", b"GIF8", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP",
         b"hello world", "", "nowhere.png", "nul\0.png", "x" * 5000, "/dev/null", "line\nbreak.png",
     ],
     ids=lambda source: f"{type(source).__name__}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,9 @@ from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
 
 PREFIX = "IMPASTO_"
+
+OTHER_VARIABLES = {"IMPASTO_PRESETS", "IMPASTO_CACHE"}
+"""Of the environment, which say where things are and set no knob."""
 
 
 class Layer(NamedTuple):
@@ -58,7 +62,16 @@ def layers(
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The knobs set as IMPASTO_SIZE and the like; an empty one counts as not set."""
+    """The knobs set as IMPASTO_SIZE and the like; an empty one counts as not set.
+
+    Raises `SettingsError` for a name of that kind that is none.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"did you mean {near[0]}?" if near else "unset it"
+            raise SettingsError(f"The environment's {name} is not a setting", cure, knob=name, value=environ[name])
     found = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
     return {name: value for name, value in found.items() if value}
 

@@ -13,6 +13,8 @@ from impasto.cli.knobs import OUTPUT
 from impasto.cli.recipes import tell_differences
 from impasto.cli.resume import earlier, tell_finished
 from impasto.cli.running import run
+from impasto.cli.silent_losses import silent_losses
+from impasto.cli.terminal import note
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import ImpastoError
 
@@ -99,4 +101,6 @@ def paint(
         if done:
             return tell_finished(files, as_json=json)
         tell_differences(began, stylization.recipe())
+    for sentence in () if quiet else silent_losses(stylization, files):
+        note(sentence)
     return run(stylization, files, as_json=json, quiet=quiet, resume=began is not None)

@@ -11,12 +11,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -72,6 +73,8 @@ class SourceImage:
     """The file's stem, for naming outputs; 'image' or 'array' for what was in memory."""
     path: str | None
     """Absolute, where it came from a file."""
+    frames: int = 1
+    """How many the file has, of which this is the first."""
 
     @property
     def size(self) -> Size:
@@ -79,15 +82,20 @@ class SourceImage:
         return size_of(self.pixels)
 
 
-def load(
-    source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray, *, max_pixels: int = 100_000_000
-) -> SourceImage:
-    """An image from a file, a file's bytes, a PIL image or an array; raises `ImageError`.
+Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
+"""What an image can be read from: a path, a file's bytes, a file that was opened, a PIL image, an array or a tensor."""
+
+
+def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
+    """An image from a file, its bytes, a PIL image, an array or a tensor; raises `ImageError`.
 
     Files: the first frame of PNG, JPEG, WebP, TIFF, BMP or GIF, `max_pixels` being checked before decoding.
     Arrays: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16, bool, or float in [0, 1]. PIL's mode I
+    Tensors: (c, h, w) or (1, c, h, w) of the same types, with 1, 3 or 4 channels. PIL's mode I
     counts as 0 … 65535, its mode F as 0 … 1. A broken colour profile counts as sRGB, broken EXIF as upright.
     """
+    if isinstance(source, Tensor):
+        return replace(_from_array(_channels_last(source), max_pixels), name="tensor")
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
@@ -98,12 +106,18 @@ def load(
         return SourceImage(pixels, alpha, sha256, "image", None)
     if isinstance(source, bytes):
         return _from_stream(BytesIO(source), "The picture in memory", "image", None, max_pixels)
+    if callable(read := getattr(source, "read", None)):
+        content = read()
+        if not isinstance(content, bytes):
+            raise ImageError("The file was opened for text", "open it in binary mode, 'rb'")
+        return _from_stream(BytesIO(content), "The picture in the opened file", "image", None, max_pixels)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
         with _opened(path) as stream:
             return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), max_pixels)
     raise ImageError(
-        f"A {type(source).__name__} is not a picture", "give a file's path, its bytes, a PIL image or a NumPy array"
+        f"A {type(source).__name__} is not a picture",
+        "give a file's path, its bytes, a PIL image, a NumPy array or a tensor",
     )
 
 
@@ -125,9 +139,31 @@ def _from_stream(
         return _identify(BytesIO(stream.read()), name)
 
     with errors_as_image_errors(name):
-        pixels, alpha = decode(_identify(stream, name), name, max_pixels, reopen)
+        image = _identify(stream, name)
+        pixels, alpha = decode(image, name, max_pixels, reopen)
+        frames = _frames(image)
         stream.seek(0)
-        return SourceImage(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path)
+        return SourceImage(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path, frames)
+
+
+def _frames(image: Image.Image) -> int:
+    """How many frames an animation has; a JPEG's further images are previews or depth, and a TIFF's are pages."""
+    if image.format not in ("GIF", "PNG", "WEBP"):
+        return 1
+    with contextlib.suppress(Exception):  # a damaged one is decoded as far as its first frame
+        return max(1, int(getattr(image, "n_frames", 1)))
+    return 1
+
+
+def _channels_last(tensor: Tensor) -> np.ndarray:
+    """(c, h, w) or (1, c, h, w) -> (h, w, c)."""
+    planes = tensor[0] if tensor.dim() == 4 and tensor.shape[0] == 1 else tensor
+    if planes.dim() != 3 or planes.shape[0] not in (1, 3, 4):
+        raise ImageError(
+            f"The tensor of shape {tuple(tensor.shape)} is not a picture", "give (c, h, w) with 1, 3 or 4 channels"
+        )
+    planes = planes.float() if planes.dtype in (torch.bfloat16, torch.float16) else planes
+    return planes.detach().cpu().permute(1, 2, 0).contiguous().numpy()
 
 
 def _from_array(array: np.ndarray, max_pixels: int) -> SourceImage:

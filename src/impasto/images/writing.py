@@ -58,6 +58,27 @@ def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
     return Image.fromarray(levels)
 
 
+class PaintedImage(Image.Image):
+    """A PIL image that takes its profile, and its recipe as a `note`, along when it is saved."""
+
+    note: str | None = None
+
+    @classmethod
+    def of(cls, image: Image.Image, note: str | None) -> PaintedImage:
+        """The same image, from now on of this kind."""
+        image.__class__ = cls  # Pillow has no other way to hand an image's memory on
+        assert isinstance(image, cls)
+        image.note = note
+        return image
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
+        """Pillow's own, with the sRGB profile and the note unless `params` say otherwise."""
+        usual: dict[str, Any] = {"icc_profile": srgb_profile()}
+        if self.note is not None:
+            usual["exif"] = notes.to_exif(self.note)
+        super().save(fp, format, **usual | params)
+
+
 def _levels(pixels: Tensor, alpha: Tensor | None) -> Iterator[np.ndarray]:
     """Bands of rows (n, w, c) of 8 bits, from the top to the bottom; `ImageError` for NaN."""
     height, row = pixels.shape[2], 4 * pixels[0, :, 0].numel()

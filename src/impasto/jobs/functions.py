@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import PIL.Image
 
 from impasto.errors import SettingsError
-from impasto.images.writing import to_pil
+from impasto.images.writing import PaintedImage, to_pil
 from impasto.jobs.inputs import Source
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
@@ -17,25 +17,45 @@ from impasto.run.events import Event, Finished
 from impasto.settings.settings import Settings
 
 
-def stylize(content: Source, *styles: Source, settings: Settings | None = None, **knobs: Any) -> PIL.Image.Image:
+def stylize(
+    content: Source,
+    *styles: Source,
+    masks: Sequence[Source] = (),
+    style_masks: Sequence[Source] = (),
+    start: Source | None = None,
+    progress: Callable[[Event], object] | None = None,
+    settings: Settings | None = None,
+    **knobs: Any,
+) -> PIL.Image.Image:
     """Paints a photo in the manner of one or more paintings and returns the picture, RGB or RGBA, 8 bits.
 
-    Knobs are fields of `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`. Raises `ImpastoError`.
+    Its `save` takes the recipe along, for `impasto rerun`. `masks`, `style_masks` (one for each style) and `start` are
+    images, for which the knobs `mask`, `style_mask` and `init` name files. `progress` is called with each event. Knobs
+    are fields of `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`. Raises `ImpastoError`.
     """
-    job = Stylization(content, styles, _settings(settings, knobs))
-    last = _finished(job.events())
+    chosen = _settings(settings, knobs)
+    job = Stylization(content, styles, chosen, masks=masks, style_masks=style_masks, start=start)
+    last = _finished(job.events(), progress)
     with usual_modes():
-        return to_pil(last.picture, job.alpha(last.picture))
+        return PaintedImage.of(to_pil(last.picture, job.alpha(last.picture)), job.recipe().to_json())
 
 
 def synthesize(
-    style: Source, size: tuple[int, int], *, seamless: bool = False, settings: Settings | None = None, **knobs: Any
+    style: Source,
+    size: tuple[int, int],
+    *,
+    seamless: bool = False,
+    progress: Callable[[Event], object] | None = None,
+    settings: Settings | None = None,
+    **knobs: Any,
 ) -> PIL.Image.Image:
     """A texture of (w, h) pixels in the manner of a style image or swatch, RGB, 8 bits; `seamless` ones tile.
 
-    Knobs are fields of `Settings`; those that need a content image don't matter. Raises `ImpastoError`.
+    `progress` is called with each event. Knobs are fields of `Settings`; those that need a content image don't matter.
+    Raises `ImpastoError`.
     """
-    return to_pil(_finished(Texture(style, size, _settings(settings, knobs), seamless=seamless).events()).picture)
+    made = Texture(style, size, _settings(settings, knobs), seamless=seamless)
+    return PaintedImage.of(to_pil(_finished(made.events(), progress).picture), None)
 
 
 def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
@@ -44,6 +64,12 @@ def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
     return settings or Settings(**knobs)
 
 
-def _finished(events: Iterable[Event]) -> Finished:
+def _finished(events: Iterable[Event], progress: Callable[[Event], object] | None = None) -> Finished:
     """The last event; the ones before it, which have pictures, aren't kept."""
-    return next(event for event in events if isinstance(event, Finished))
+    for event in events:
+        if progress is not None:
+            progress(event)
+        if isinstance(event, Finished):
+            return event
+        del event
+    raise AssertionError("a run ends with Finished")

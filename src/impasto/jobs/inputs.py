@@ -10,14 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import PIL.Image
 import torch
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images import reading
-from impasto.images.reading import SourceImage
+from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, fit, resize, size_of
 from impasto.jobs.recipe import InputFile
 from impasto.objective.inputs import Inputs
@@ -25,8 +23,8 @@ from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
 
-Source = str | os.PathLike[str] | PIL.Image.Image | np.ndarray | SourceImage
-"""An image: a path, a PIL image, an array (h, w[, channels]), or one loaded; for a style also the name of a swatch."""
+Source = Picture | SourceImage
+"""An image: whatever `reading.load` takes, or one loaded; for a style also the name of a swatch."""
 
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
@@ -53,11 +51,20 @@ class StylizationInputs:
         """The images given and those that settings name; raises `SettingsError` or `ImageError`."""
         opener = opener or partial(open_image, settings=settings)
         _check_counts(settings, styles)
+        style_masks = open_masks(settings.style_mask, "style_mask", "all", len(styles), opener)
+        for mask in style_masks:
+            if mask is not None and not whiteness(mask).any():
+                raise ImageError(
+                    f"The `style_mask` {mask.path or mask.name} is black all over, so that nothing of the style counts",
+                    "paint white what is to count",
+                    knob="style_mask",
+                    value=mask.path,
+                )
         return cls(
             open_image(content, settings),
             tuple(open_style(style, settings) for style in styles),
             open_masks(settings.mask, "mask", "rest", len(styles), opener),
-            open_masks(settings.style_mask, "style_mask", "all", len(styles), opener),
+            style_masks,
             opener(settings.init) if settings.init_is_image else None,
         )
 
@@ -88,8 +95,39 @@ class StylizationInputs:
         found = settings.model_dump(mode="json")
         for knob, images in (("mask", self.masks), ("style_mask", self.style_masks)):
             given = zip(images, found[knob], strict=True)
-            found[knob] = [name if image is None else image.path for image, name in given]
-        return found | ({} if self.init is None else {"init": self.init.path})
+            found[knob] = [name if image is None else image.path or image.name for image, name in given]
+        return found | ({} if self.init is None else {"init": self.init.path or self.init.name})
+
+
+class InMemory:
+    """Images given for what settings name files for: settings that name them, and an opener that finds them again."""
+
+    def __init__(self, settings: Settings, opener: Opener | None, **given: Sequence[Source]) -> None:
+        self._opener = opener or partial(open_image, settings=settings)
+        self._limits = settings
+        self._images: dict[str, Source] = {}
+        update: dict[str, Any] = {}
+        for knob, sources in given.items():
+            if not sources:
+                continue
+            if getattr(settings, knob) != Settings.model_fields[knob].default:
+                raise SettingsError(f"`{knob}` is in the settings and given as an image too", "drop one", knob=knob)
+            update[knob] = tuple(self._named(knob, number, source) for number, source in enumerate(sources, start=1))
+        if "init" in update:
+            (update["init"],) = update["init"]
+        self.settings = Settings(**settings.model_dump() | update) if update else settings
+
+    def _named(self, knob: str, number: int, source: Source) -> str:
+        if isinstance(source, str):  # a file, or a word that stands for none
+            return source
+        name = os.fspath(source) if isinstance(source, os.PathLike) else f"{knob} {number} in memory"
+        self._images[name] = source
+        return name
+
+    def open(self, file: str) -> SourceImage:
+        """The image that a name stands for."""
+        source = self._images.get(file)
+        return self._opener(file) if source is None else open_image(source, self._limits)
 
 
 def input_file(image: SourceImage) -> InputFile:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.jobs.inputs import Opener, Source, StylizationInputs, input_file
+from impasto.jobs.inputs import InMemory, Opener, Source, StylizationInputs, input_file
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.surroundings import driven, usual_modes
@@ -29,6 +29,7 @@ class Stylization:
 
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
     which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way.
+    `masks`, `style_masks` and `start` are images, for which the knobs `mask`, `style_mask` and `init` name files.
     """
 
     @usual_modes()
@@ -38,12 +39,18 @@ class Stylization:
         styles: Sequence[Source],
         settings: Settings,
         *,
+        masks: Sequence[Source] = (),
+        style_masks: Sequence[Source] = (),
+        start: Source | None = None,
         network: Network | None = None,
         speed: float | None = None,
         schedule: Sequence[ScheduledChange] = (),
         opener: Opener | None = None,
     ) -> None:
-        self.inputs = StylizationInputs.open(content, styles, settings, opener)
+        starts = [] if start is None else [start]
+        given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts)
+        settings = given.settings
+        self.inputs = StylizationInputs.open(content, styles, settings, given.open)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = Shapes(self.inputs.canvas_size(settings.size), len(self.styles))
         # What can't be painted is refused before the network is loaded.

@@ -107,9 +107,9 @@ def _groups(
 
 
 def _region_shares(masks: Sequence[Tensor], shares: Sequence[float]) -> list[float]:
-    """Each region's weight, 1 in all: its area times its style's share."""
+    """Each region's weight, 1 in all: its area times its style's share; 0 where no region has an area."""
     areas = [mask.mean().item() * share for mask, share in zip(masks, shares, strict=True)] if masks else [1.0]
-    return [area / sum(areas) for area in areas]
+    return [area / (sum(areas) or 1.0) for area in areas]
 
 
 def variation(image: Tensor, scratch: Scratch) -> float:

@@ -1,0 +1,48 @@
+"""What a run would lose or change without a word, said in a line before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from impasto.cli.outputs import Outputs
+from impasto.storage.files import quoted
+
+if TYPE_CHECKING:
+    from impasto.images.reading import SourceImage
+    from impasto.jobs.stylization import Stylization
+
+STRETCHED = 1.02
+"""Ratio of a mask's shape to the content's from which on somebody would see that it was stretched."""
+
+
+def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
+    """A sentence for each."""
+    from impasto.images.writing import FORMATS
+
+    kind = FORMATS[outputs.picture.suffix.lower()]
+    if outputs.with_recipe and not kind.has_note:
+        yield f"{quoted(outputs.picture)} can't carry the recipe that 'impasto rerun' needs: .png, .tif and .webp can."
+    inputs = stylization.inputs
+    if inputs.content.alpha is not None and not kind.has_alpha:
+        yield f"{quoted(outputs.picture)} can't be transparent: what is, is laid over white; .png, .tif and .webp can."
+    for image in (inputs.content, *inputs.styles):
+        if image.frames > 1:
+            yield f"{_named(image)} has {image.frames} frames, of which the first is painted."
+    for mask in inputs.masks:
+        if mask is not None and _ratio(mask, inputs.content) > STRETCHED:
+            yield (
+                f"The mask {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
+                f"{inputs.content.size[1]}×{inputs.content.size[0]}: it is stretched to fit."
+            )
+    if len(inputs.styles) > 1 and not inputs.masks:
+        yield f"{len(inputs.styles)} styles are blended: {', '.join(_named(style) for style in inputs.styles)}."
+
+
+def _ratio(image: SourceImage, other: SourceImage) -> float:
+    one, two = (each.size[0] / each.size[1] for each in (image, other))
+    return max(one / two, two / one)
+
+
+def _named(image: SourceImage) -> str:
+    return repr(image.path or image.name)
