@@ -196,6 +196,9 @@ def test_a_pipe_in_a_files_place_is_refused(command, capsys):
 
 # Recipes and states of any shape
 
+MANY = {"states": int(os.environ.get("ODD_STATES", "12")), "recipes": int(os.environ.get("ODD_RECIPES", "25"))}
+"""Examples of each; with more, this takes minutes."""
+
 TEXTS = st.text(st.characters(), max_size=8)
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.just("\ud800") | st.just("a\0b"),
@@ -234,7 +237,7 @@ def with_odd(tree, way, value):
     return copy
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=MANY["recipes"], suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_an_odd_recipe_is_followed_or_refused_in_a_sentence(painted, data):
     way = data.draw(st.sampled_from(list(places(painted))))
@@ -253,7 +256,7 @@ def test_surplus_masks_are_refused(painted):
 
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @settings(
-    max_examples=40,
+    max_examples=MANY["states"],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )

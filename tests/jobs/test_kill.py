@@ -13,7 +13,7 @@ DRIVER = Path(__file__).with_name("kill.py")
 @pytest.mark.parametrize(
     "how",
     [
-        ("--kills", "6", "--seed", "0"),
+        ("--kills", "4", "--seed", "0"),
         pytest.param(("--kills", "100", "--seed", "1"), marks=pytest.mark.slow),
         pytest.param(("--kills", "12", "--seed", "2", "--real"), marks=pytest.mark.slow),
     ],

@@ -117,13 +117,13 @@ def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counte
     "text",
     [
         "size=32,48",
-        "seed=1,2",
-        "style-scale=0.5,2",
         "style-loss=gram,w2",
         "pooling=max,average",
-        "style-layers=relu1_1;relu2_1",
-        "color=style,keep",
         "style-weights=1,2;3,1",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in ("seed=1,2", "style-scale=0.5,2", "style-layers=relu1_1;relu2_1", "color=style,keep")
+        ),
     ],
 )
 def test_runs_that_need_other_targets_get_them(text, counted):

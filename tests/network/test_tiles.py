@@ -259,6 +259,7 @@ def test_as_many_tiles_are_kept_and_computed_once_as_the_spare_bytes_hold(size, 
     assert len(set(work)) == len(backwards)
 
 
+@pytest.mark.slow
 def test_real_weights_in_float32_agree_within_1e_5(real):
     """In the mean, not the maximum: a ReLU or pooling tie may fall the other way in float32."""
     w = LossWeights(0.05, 1.0, {"relu4_2": 1.0}, GATYS)

@@ -65,6 +65,7 @@ def test_a_contestant_that_dies_ends_the_benchmark_with_its_code(tmp_path):
         harness.in_turns({"broken": (str(script),)}, 1)
 
 
+@pytest.mark.slow
 def test_the_counted_multiply_adds_are_those_of_the_network():
     import roofline
     from torch.utils.flop_counter import FlopCounterMode
@@ -130,6 +131,7 @@ def test_every_table_of_the_page_has_a_script_and_every_result_a_table():
     assert {file.stem for file in (FOLDER / "results").glob("*.json")} <= set(named)
 
 
+@pytest.mark.slow
 def test_bench_tells_the_speed_of_each_engine_and_of_the_default_picture(monkeypatch, capsys):
     from impasto.cli import bench, main
 

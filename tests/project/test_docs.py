@@ -72,7 +72,7 @@ def _surroundings(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("_surroundings")
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("page", ["README.md", pytest.param("docs/guide.md", marks=pytest.mark.slow)])
 def test_every_command_of_a_page_works_one_after_another(page, capsys):
     found = commands(page)
     assert len(found) >= 8

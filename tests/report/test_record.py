@@ -111,7 +111,7 @@ def test_table_shows_content_result_and_style():
 @pytest.mark.parametrize(
     ("size", "styles", "losses"),
     [
-        ((32, 48), 3, {"style/relu1_1": 1.0}),
+        pytest.param((32, 48), 3, {"style/relu1_1": 1.0}, marks=pytest.mark.slow),
         ((3, 48), 2, {"content/relu4_2": 1e-20, "style/relu1_1": 1e20}),
         ((48, 2), 8, {}),
     ],

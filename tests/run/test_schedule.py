@@ -123,10 +123,15 @@ def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_t
 
 
 WAYS = [
-    {"style_loss": "remd"},
-    {"objective": "gatys", "content_weight": 1e-3, "style_weight": 1e3},
     {"negligible": 0.3, "steps_per_epoch": 6},
     {"size": 96, "tile": 64},
+    *(
+        pytest.param(way, marks=pytest.mark.slow)
+        for way in (
+            {"style_loss": "remd"},
+            {"objective": "gatys", "content_weight": 1e-3, "style_weight": 1e3},
+        )
+    ),
 ]
 
 

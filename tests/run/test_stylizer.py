@@ -181,7 +181,9 @@ def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tenso
     return last.picture
 
 
-@pytest.mark.parametrize("change", [{}, {"style_loss": "remd"}, {"size": 96, "tile": 64}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{}, pytest.param({"style_loss": "remd"}, marks=pytest.mark.slow), {"size": 96, "tile": 64}], ids=str
+)
 def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content(change):
     dark, light = STYLE * 0.3, 1 - STYLE * 0.3
     masks = [LEFT, 1 - LEFT]
@@ -345,7 +347,11 @@ def told_and_saved(path, step: int, **changes) -> list:
     return events
 
 
-@pytest.mark.parametrize("change", [{"optimizer": "adam"}, {"optimizer": "gd"}, {"history": 5}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [*(pytest.param({"optimizer": name}, marks=pytest.mark.slow) for name in ("adam", "gd")), {"history": 5}],
+    ids=str,
+)
 def test_files_take_the_room_that_was_planned(change, in_files, tmp_path):
     chosen = settings(size=128, content_layers=(), epochs=1, steps_per_epoch=16, init="noise", **change)
     held = Scratch().held

@@ -127,8 +127,9 @@ def outcome(tmp_path: Path, engine: str, way: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("engine", ["auto", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_a_child_forked_after_before_and_during_runs_paints_the_same_and_ends(tmp_path, engine):
     """GNU's OpenMP would wait in the child for threads that only the parent has: see impasto.storage.process."""
     assert outcome(tmp_path, engine, "fork") == [
