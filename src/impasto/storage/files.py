@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import secrets
 import stat
 import unicodedata
 from collections.abc import Callable
@@ -20,7 +18,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwri
     What is replaced hands on its permissions, and its owner and group where the system lets it.
     """
     path = Path(os.path.realpath(path))  # a link stays one, its target is replaced; resolve() fails at circles
-    draft = path.with_name(f"{_draft_name(path)}{secrets.token_hex(8)}.tmp")
+    draft = path.with_name(f"{_draft_name(path)}{os.urandom(8).hex()}.tmp")
     try:
         with draft.open("xb") as file:
             if overwrite:
@@ -123,6 +121,8 @@ def _folds_case(folder: Path) -> bool:
 
 def _draft_name(path: Path) -> str:
     """How the names of all drafts of a file begin: short, however long the file's name is."""
+    import hashlib  # which takes a while that `--help` needn't wait for
+
     return f".impasto-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
