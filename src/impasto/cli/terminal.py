@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -53,6 +52,8 @@ def _stdout() -> Iterator[None]:
 
 def tell_json(result: Mapping[str, Any]) -> None:
     """The result as one JSON object, on stdout."""
+    import json
+
     _write(json.dumps(result, indent=2, allow_nan=False, default=str))
 
 

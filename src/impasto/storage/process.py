@@ -7,7 +7,6 @@ to libraries too, it acts at a fork alone, and without it a child would wait for
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -100,6 +99,8 @@ def freed_memory_returned() -> Iterator[None]:
 
 
 def _set_mmap_threshold(size: int) -> None:
+    import ctypes  # which takes a while that `--help` needn't wait for
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, size)
@@ -154,6 +155,8 @@ def make_forks_safe() -> None:
     """
     if not hasattr(os, "register_at_fork"):
         return
+    import ctypes
+
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
     if pause is None:
         os.register_at_fork(after_in_child=_use_one_thread)
