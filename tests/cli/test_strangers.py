@@ -244,8 +244,11 @@ def test_an_odd_recipe_is_followed_or_refused_in_a_sentence(painted, data):
     odd = with_odd(painted, way, data.draw(ODD))
     try:
         from_recipe(Recipe.from_json(json.dumps({"impasto": odd}), "it"))
-    except ImpastoError:
-        return
+    except ImpastoError as error:
+        refused = error.sentences()
+    else:
+        refused = ["followed"]
+    assert all(refused)
 
 
 def test_surplus_masks_are_refused(painted):

@@ -213,7 +213,7 @@ def test_the_predicted_peak_is_within_20_percent_of_the_measured_one(size, tile,
 
 
 FILES = """
-import json, resource, sys
+import ctypes, json, resource, sys
 import numpy as np
 from impasto.jobs.stylization import Stylization
 from impasto.settings.settings import Settings
@@ -224,6 +224,7 @@ photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
 knobs = dict(size=size, tile=tile, optimizer=optimizer, scales=1, epochs=1, steps_per_epoch=2)
 knobs |= dict(history=10) if optimizer == "lbfgs" else {}
 whole = Stylization(photo, [photo[::-1].copy()], Settings(**knobs)).plan.memory
+ctypes.CDLL(None).malloc_trim(0)  # what the first plan left in the heap isn't held by the run
 settings = Settings(**knobs, max_memory=f"{(whole.peak - whole.spare - 12 * photo.size // 3 * 6) // 1000000}MB")
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
 assert started.plan.memory.folder is not None
@@ -235,8 +236,7 @@ print(json.dumps([started.plan.memory.peak, resource.getrusage(resource.RUSAGE_S
 @pytest.mark.parametrize(
     ("size", "tile", "optimizer"), [(1024, 256, "lbfgs"), (2048, 256, "adam"), (2048, 384, "lbfgs")]
 )
-def test_with_canvases_in_files_too_the_predicted_peak_is_near_the_measured_one(size, tile, optimizer):
-    """At 1024 px in tiles of 256 it is 23 % too high where a processor lacks AVX-512: what is spare isn't all used."""
+def test_with_canvases_in_files_too_the_predicted_peak_is_within_20_percent_of_the_measured_one(size, tile, optimizer):
     done = subprocess.run(
         [sys.executable, "-c", FILES, str(size), str(tile), optimizer],
         capture_output=True,
@@ -245,4 +245,4 @@ def test_with_canvases_in_files_too_the_predicted_peak_is_near_the_measured_one(
         env=TWO_THREADS,
     )
     predicted, measured = json.loads(done.stdout)
-    assert 0.8 * measured < predicted < 1.3 * measured
+    assert predicted == pytest.approx(measured, rel=0.2)

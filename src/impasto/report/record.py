@@ -99,7 +99,11 @@ class Recorder:
             checked: Any = TypeAdapter(RecorderState).validate_python(state)
             state = checked
             steps, pictures = state["steps"], state["pictures"].values()
-            if steps.dim() != 2 or steps.shape[1] != 5 + len(state["parts"]) or {p.dim() for p in pictures} > {4}:
+            if (
+                steps.dim() != 2
+                or steps.shape[1] != 5 + len(state["parts"])
+                or any(picture.dim() != 4 for picture in pictures)
+            ):
                 raise ValueError
         except ValueError:
             raise ImpastoError("The saved state's record of the run is odd", "start the run again") from None

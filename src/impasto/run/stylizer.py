@@ -110,9 +110,7 @@ class Stylizer:
         """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
         per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible
         current = problem.at(size)
-        with _fitting():
-            pruned = LayerPruning(current.objective, negligible, pruning)
-        evaluate = _stack(descent, current, pruned)
+        evaluate = _stack(descent, current, LayerPruning(current.objective, negligible, pruning))
         while descent.step < last:
             if self._apply_changes(descent, problem):
                 current = problem.at(size)
