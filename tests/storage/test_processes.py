@@ -174,14 +174,19 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypatch):
-    """Resident memory after each run: the median slope of all pairs of the last 150 (Theil & Sen) is < 10 kB a run.
+    """Resident memory after each run: the median slope of all pairs of the last 150 (Theil & Sen) is < 5 kB a run.
 
-    A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
+    What else the machine does may bend one series of 200 runs, but a leak bends the next one too. A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
     steps of megabytes, with the real one by ±50 MB without a trend over 600 runs.
     """
     monkeypatch.setattr(helpers, "TINY_CHANNELS", dict.fromkeys("12345", 32))
     narrow = helpers.tiny_weights(dtype=torch.float32)
     monkeypatch.setattr(weights, "load", lambda *_: narrow)
+    assert any(growth_of_200_runs(engine) < 5 for _ in range(2))
+
+
+def growth_of_200_runs(engine: str) -> float:
+    """In kB a run."""
     process, resident = psutil.Process(), []
     for _ in range(200):
         stylize(picture(1), picture(2), engine=engine, **QUICK)
@@ -189,4 +194,4 @@ def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypa
         resident.append(process.memory_info().rss / 1000)
     late = np.array(resident[50:])
     first, second = np.triu_indices(len(late), k=1)
-    assert np.median((late[second] - late[first]) / (second - first)) < 10
+    return float(np.median((late[second] - late[first]) / (second - first)))
