@@ -176,8 +176,9 @@ def test_a_child_forked_while_another_thread_reads_a_picture_can_read_pictures()
 def test_two_hundred_runs_in_one_process_leave_no_memory_behind(engine, monkeypatch):
     """Resident memory after each run: the median slope of all pairs of the last 150 (Theil & Sen) is < 5 kB a run.
 
-    What else the machine does may bend one series of 200 runs, but a leak bends the next one too. A single canvas kept by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in
-    steps of megabytes, with the real one by ±50 MB without a trend over 600 runs.
+    What else the machine does may bend one series of 200 runs, but a leak bends the next one too. A single canvas kept
+    by mistake would be 20 kB. The network is narrow: memory in large pieces comes and goes in steps of megabytes, with
+    the real one by ±50 MB without a trend over 600 runs.
     """
     monkeypatch.setattr(helpers, "TINY_CHANNELS", dict.fromkeys("12345", 32))
     narrow = helpers.tiny_weights(dtype=torch.float32)
