@@ -169,3 +169,29 @@ def test_large_pictures_are_kept_and_measured_smaller_and_their_sizes_are_told(m
     assert "24×20 px" in words
     assert "48×40 px" in words
     assert "measured at 40×33" in words
+
+
+def begun() -> Recorder:
+    recorder = Recorder(noise(1, (20, 24)), [noise(2, (30, 50))], settings=KNOBS, network=TINY)
+    recorder.observe(Started(plan_of(((20, 24), 4)), "cpu"))
+    recorder.observe(Stepped(1, 1, 1, (20, 24), 0.5, {"tv": 0.5}, 0.1, no_picture))
+    recorder.observe(EpochDone(1, noise(3, (20, 24))))
+    return recorder
+
+
+def test_what_a_recorder_noted_is_taken_up_by_another_and_what_none_noted_is_refused():
+    noted = begun().state()
+    another = Recorder(noise(1, (20, 24)), [noise(2, (30, 50))], settings=KNOBS, network=TINY)
+    another.load_state(noted)
+    again = another.state()
+    assert torch.equal(again["steps"], noted["steps"])
+    assert torch.equal(again["pictures"]["1"], noted["pictures"]["1"])
+    assert (again["parts"], again["sizes"]) == (noted["parts"], noted["sizes"])
+    odd = [
+        {"steps": torch.zeros(3)}, {"steps": torch.zeros(1, 5)}, {"steps": [[1.0] * 6]}, {"parts": "tv"},
+        {"pictures": {"1": torch.zeros(2)}}, {"pictures": {"0": torch.zeros(1, 3, 2, 2)}}, {"pictures": {"1": None}}, {"parts": [1]},
+        {"sizes": {"1": [1, 2, 3]}}, {"sizes": {"x": [1, 2]}}, {"more": 1},
+    ]  # fmt: skip
+    for change in odd:
+        with pytest.raises(ImpastoError, match="record of the run is odd: start the run again"):
+            begun().load_state(noted | change)
