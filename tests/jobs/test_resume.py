@@ -546,3 +546,9 @@ def test_from_python_a_checkpointer_saves_and_a_stylization_goes_on():
     assert whole is not None
     assert resumed is not None
     assert torch.equal(resumed, whole)
+
+
+@pytest.mark.parametrize("name", ["none.png", "none.png.run"])
+def test_a_run_that_is_not_there_is_named_as_it_would_be(name, capsys):
+    assert main(["resume", name]) == 1
+    assert last_sentence(capsys).startswith("'none.png.run/state.safetensors' doesn't exist")

@@ -189,8 +189,8 @@ def test_what_a_recorder_noted_is_taken_up_by_another_and_what_none_noted_is_ref
     assert (again["parts"], again["sizes"]) == (noted["parts"], noted["sizes"])
     odd = [
         {"steps": torch.zeros(3)}, {"steps": torch.zeros(1, 5)}, {"steps": [[1.0] * 6]}, {"parts": "tv"},
-        {"pictures": {"1": torch.zeros(2)}}, {"pictures": {"0": torch.zeros(1, 3, 2, 2)}}, {"pictures": {"1": None}}, {"parts": [1]},
-        {"sizes": {"1": [1, 2, 3]}}, {"sizes": {"x": [1, 2]}}, {"more": 1},
+        {"pictures": {"1": torch.zeros(2)}}, {"pictures": {"0": torch.zeros(1, 3, 2, 2)}}, {"pictures": {"1": None}},
+        {"sizes": {"1": [1, 2, 3]}}, {"sizes": {"x": [1, 2]}}, {"more": 1}, {"parts": [1]},
     ]  # fmt: skip
     for change in odd:
         with pytest.raises(ImpastoError, match="record of the run is odd: start the run again"):

@@ -36,7 +36,7 @@ def resume(
     quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
 ) -> int:
     """Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened."""
-    folder = run if run.is_dir() else run.with_name(run.name + ".run")
+    folder = run if run.is_dir() or run.suffix == ".run" else run.with_name(run.name + ".run")
     recipe, noted = origin(folder)
     files = recalled(noted, folder, report=report, overwrite=overwrite)
     stylization = again(recipe, files, content, style or (), [])
