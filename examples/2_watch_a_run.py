@@ -15,4 +15,4 @@ for event in painting.events():
         case EpochDone(epoch=epoch, picture=picture):
             print(f"epoch {epoch}: mean colour {[round(c, 2) for c in picture.mean((0, 2, 3)).tolist()]}")
         case Finished(picture=picture):
-            save(output, picture, note=painting.recipe().to_json(), overwrite=True)
+            save(output, picture, note=painting.recipe().without_folders().to_json(), overwrite=True)

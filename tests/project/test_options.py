@@ -111,6 +111,8 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "test_lbfgs_remembers_as_many_steps_as_it_is_told",
         "test_optimizers_without_a_history_are_not_charged_for_one",
     ),
+    "keep_exif": ("test_a_picture_carries_what_the_camera_noted_when_asked_and_where_it_was_only_when_asked_for_that",),
+    "keep_gps": ("test_a_picture_carries_what_the_camera_noted_when_asked_and_where_it_was_only_when_asked_for_that",),
     "max_pixels": ("test_any_picture_with_more_pixels_is_refused_and_the_limit_changes_nothing_else",),
 }
 

@@ -68,7 +68,7 @@ class RunDriver:
 
     def finish(self) -> None:
         """Write the result and its report; the state isn't needed any more."""
-        recipe = self.stylization.recipe().to_json() if self.outputs.with_recipe else None
+        recipe = self.stylization.recipe().without_folders().to_json() if self.outputs.with_recipe else None
         self.save(self.so_far.picture(), self.outputs.picture, recipe)
         if (figure := self.outputs.figure) is not None:
             with self.resumable(figure):
@@ -100,7 +100,14 @@ class RunDriver:
 
         full = self.so_far.at_full_size(picture, self.stylization.scratch)
         with self.resumable(path):
-            writing.save(path, full, alpha=self.stylization.alpha(full), note=recipe, overwrite=self.outputs.overwrite)
+            writing.save(
+                path,
+                full,
+                alpha=self.stylization.alpha(full),
+                note=recipe,
+                camera=self.stylization.camera(),
+                overwrite=self.outputs.overwrite,
+            )
 
     @contextlib.contextmanager
     def resumable(self, path: Path) -> Iterator[None]:

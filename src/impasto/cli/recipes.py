@@ -61,6 +61,10 @@ def rerun(
     style: Annotated[
         list[str] | None, Parameter(metavar="FILE", help="The style, if it isn't where it was; once for each.")
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        Parameter(metavar="FOLDER", help="Where its files are, if neither where they were nor beside OUT."),
+    ] = None,
     output: Annotated[
         Path | None,
         Parameter(("--output", "-o"), metavar="FILE", help="Default: OUT_rerun.png beside the picture."),
@@ -72,25 +76,32 @@ def rerun(
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
     files = Outputs(output or out.with_name(f"{outputs.stems(out)}_rerun.png"), overwrite=overwrite)
-    stylization = again(recipe, files, content, style or (), [out])
+    folders = [*([] if inputs is None else [inputs]), out.absolute().parent, Path.cwd()]
+    stylization = again(recipe, files, content, style or (), [out], folders)
     return run(stylization, files, as_json=json, quiet=quiet)
 
 
 def again(
-    recipe: Recipe, files: Outputs, content: Path | None, styles: Sequence[str], taken: Sequence[Path]
+    recipe: Recipe,
+    files: Outputs,
+    content: Path | None,
+    styles: Sequence[str],
+    taken: Sequence[Path],
+    folders: Sequence[Path],
 ) -> Stylization:
-    """The job of a recipe, its inputs as recorded or as given; says where the surroundings are others than then.
+    """The job of a recipe, its inputs as recorded, in `folders` or as given; says where the surroundings are others.
 
     Raises `ImpastoError`, also where `files` would replace an input or what is `taken`.
     """
+    from impasto.jobs.rerun import from_recipe, located
+
+    recipe = located(recipe, folders)
     settings = recipe.checked_settings()
     used = (recipe.content, *recipe.styles, recipe.init, *recipe.masks)
     recorded = [item.path for item in used if item is not None and item.path is not None]
     given = [str(path) for path in (content, *styles) if path is not None]
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     refuse_missing(settings.weights)
-    from impasto.jobs.rerun import from_recipe
-
     stylization = from_recipe(recipe, content=content, styles=styles)
     tell_differences(recipe, stylization.recipe())
     return stylization

@@ -39,7 +39,7 @@ def resume(
     folder = run if run.is_dir() or run.suffix == ".run" else run.with_name(run.name + ".run")
     recipe, noted = origin(folder)
     files = recalled(noted, folder, report=report, overwrite=overwrite)
-    stylization = again(recipe, files, content, style or (), [])
+    stylization = again(recipe, files, content, style or (), [], [folder.absolute().parent])
     return drive(stylization, files, as_json=json, quiet=quiet, resume=True)
 
 

@@ -92,9 +92,15 @@ def _keep(sweep: Sweep, files: SheetOutputs, number: int, result: Result) -> Non
     from impasto.images import writing
 
     stylization = sweep.stylizations[number]
-    recipe = None if result.loss is None else stylization.recipe().to_json()
-    alpha = stylization.alpha(result.picture)
-    writing.save(files.pictures[number], result.picture, alpha=alpha, note=recipe, overwrite=files.overwrite)
+    recipe = None if result.loss is None else stylization.recipe().without_folders().to_json()
+    writing.save(
+        files.pictures[number],
+        result.picture,
+        alpha=stylization.alpha(result.picture),
+        note=recipe,
+        camera=stylization.camera(),
+        overwrite=files.overwrite,
+    )
 
 
 def _progress(sweep: Sweep, results: Mapping[int, Result], number: int) -> str:

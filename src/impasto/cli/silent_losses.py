@@ -23,6 +23,7 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
     kind = FORMATS[outputs.picture.suffix.lower()]
     if outputs.with_recipe and not kind.has_note:
         yield f"{quoted(outputs.picture)} can't carry the recipe that 'impasto rerun' needs: .png, .tif and .webp can."
+    yield from _lost_camera_notes(stylization, outputs)
     inputs = stylization.inputs
     if inputs.content.alpha is not None and not kind.has_alpha:
         yield f"{quoted(outputs.picture)} can't be transparent: what is, is laid over white; .png, .tif and .webp can."
@@ -37,6 +38,22 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
             )
     if len(inputs.styles) > 1 and not inputs.masks:
         yield f"{len(inputs.styles)} styles are blended: {', '.join(_named(style) for style in inputs.styles)}."
+
+
+def _lost_camera_notes(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
+    """What was asked for of the camera's notes and isn't there, or can't be written."""
+    from impasto.images import camera
+    from impasto.images.writing import FORMATS, is_streamed
+
+    settings, path = stylization.settings, outputs.picture
+    holds = FORMATS[path.suffix.lower()].has_note and not is_streamed(path, stylization.plan.size)
+    if (settings.keep_exif or settings.keep_gps) and not holds:
+        yield f"{quoted(path)} can't carry what the camera noted: .png, .jpg and .webp can."
+    noted, named = stylization.content.camera, _named(stylization.content)
+    if settings.keep_exif and camera.chosen(noted, camera=True, place=False) is None:
+        yield f"{named} has nothing that a camera noted, so there is nothing for --keep-exif to keep."
+    if settings.keep_gps and camera.chosen(noted, camera=False, place=True) is None:
+        yield f"{named} doesn't say where it was taken, so there is nothing for --keep-gps to keep."
 
 
 def _ratio(image: SourceImage, other: SourceImage) -> float:

@@ -13,10 +13,14 @@ IMAGE_DESCRIPTION, SOFTWARE, EXIF_FOLDER, USER_COMMENT = 0x010E, 0x0131, 0x8769,
 ASCII, UNICODE = b"ASCII\0\0\0", b"UNICODE\0"  # EXIF 2.3, 4.6.5: the first 8 bytes of UserComment
 
 
-def to_exif(note: str) -> bytes:
-    """EXIF that holds a note in UserComment."""
+def to_exif(note: str | None, camera: bytes | None = None) -> bytes:
+    """EXIF that holds a note in UserComment, beside what a camera noted."""
     exif = Image.Exif()
+    if camera is not None:
+        exif.load(camera)
     exif[SOFTWARE] = "impasto"  # Pillow drops EXIF whose main folder is empty
+    if note is None:
+        return exif.tobytes()
     coded = ASCII + note.encode() if note.isascii() else UNICODE + note.encode("utf-16-le", "surrogatepass")
     exif.get_ifd(EXIF_FOLDER)[USER_COMMENT] = coded
     return exif.tobytes()

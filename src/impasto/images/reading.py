@@ -30,7 +30,7 @@ from PIL import (
 from torch import Tensor
 
 from impasto.errors import ImageError
-from impasto.images import notes
+from impasto.images import camera, notes
 from impasto.images.decoding import as_tensor, check_range, check_size, decode, opacity
 from impasto.images.pillow import errors_as_image_errors
 from impasto.images.size import Size, size_of
@@ -75,6 +75,8 @@ class SourceImage:
     """Absolute, where it came from a file."""
     frames: int = 1
     """How many the file has, of which this is the first."""
+    camera: bytes | None = None
+    """What a camera noted in the file, see `images.camera`."""
 
     @property
     def size(self) -> Size:
@@ -141,9 +143,10 @@ def _from_stream(
     with errors_as_image_errors(name):
         image = _identify(stream, name)
         pixels, alpha = decode(image, name, max_pixels, reopen)
-        frames = _frames(image)
+        frames, noted = _frames(image), camera.read(image)
         stream.seek(0)
-        return SourceImage(pixels, alpha, hashlib.file_digest(stream, "sha256").hexdigest(), stem, path, frames)
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return SourceImage(pixels, alpha, sha256, stem, path, frames, noted)
 
 
 def _frames(image: Image.Image) -> int:

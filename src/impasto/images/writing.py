@@ -59,23 +59,24 @@ def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 class PaintedImage(Image.Image):
-    """A PIL image that takes its profile, and its recipe as a `note`, along when it is saved."""
+    """A PIL image that takes its profile, its recipe as a `note` and a camera's notes along when it is saved."""
 
     note: str | None = None
+    camera: bytes | None = None
 
     @classmethod
-    def of(cls, image: Image.Image, note: str | None) -> PaintedImage:
+    def of(cls, image: Image.Image, note: str | None, camera: bytes | None = None) -> PaintedImage:
         """The same image, from now on of this kind."""
         image.__class__ = cls  # Pillow has no other way to hand an image's memory on
         assert isinstance(image, cls)
-        image.note = note
+        image.note, image.camera = note, camera
         return image
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """Pillow's own, with the sRGB profile and the note unless `params` say otherwise."""
+        """Pillow's own, with the sRGB profile and the notes unless `params` say otherwise."""
         usual: dict[str, Any] = {"icc_profile": srgb_profile()}
-        if self.note is not None:
-            usual["exif"] = notes.to_exif(self.note)
+        if self.note is not None or self.camera is not None:
+            usual["exif"] = notes.to_exif(self.note, self.camera)
         super().save(fp, format, **usual | params)
 
 
@@ -96,13 +97,15 @@ def save(
     *,
     alpha: Tensor | None = None,
     note: str | None = None,
+    camera: bytes | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
 
     PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
-    what is transparent over white. `note` goes into EXIF's UserComment, but BMP has no room for one. TIFF beyond
-    `PRINT_PIXELS` is tiled BigTIFF with the note in ImageDescription, and the image is never in memory whole.
+    what is transparent over white. `note` goes into EXIF's UserComment, beside what a `camera` noted (as EXIF), but
+    BMP has no room for them. TIFF beyond `PRINT_PIXELS` is tiled BigTIFF with the note alone, in ImageDescription, and
+    the image is never in memory whole.
     """
     path = Path(path)
     check_writable(path, overwrite)
@@ -110,7 +113,7 @@ def save(
     kind = FORMATS[path.suffix.lower()]
     height, width = size_of(pixels)
     check_holds(path, (height, width))
-    if kind is TIFF and height * width > PRINT_PIXELS:
+    if is_streamed(path, (height, width)):
         bands, has_alpha = _levels(pixels, alpha), alpha is not None
         profile = srgb_profile()
         _put(
@@ -124,10 +127,11 @@ def save(
     if alpha is not None and not kind.has_alpha:
         pixels, alpha = pixels * alpha + (1 - alpha), None
     options = kind.options | {"icc_profile": srgb_profile()}
-    if note is not None and kind.has_note:
-        options["exif"] = notes.to_exif(note)
+    if kind.has_note and not (note is None and camera is None):
+        options["exif"] = notes.to_exif(note, camera)
         if kind is JPEG and len(options["exif"]) > JPEG_MARKER_BYTES:
-            raise ImageError(f"{quoted(path)} can't hold a note of {len(note)} characters", "save it as .png or .tif")
+            fault = f"{quoted(path)} can't hold a note of {len(note or '')} characters"
+            raise ImageError(fault, "save it as .png or .tif")
     encoded = BytesIO()
     with errors_as_image_errors(quoted(path), "written", "save it as .png"):
         to_pil(pixels, alpha).save(encoded, kind.name, **options)
@@ -148,6 +152,11 @@ def _put(path: Path, write: Callable[[BinaryIO], object], overwrite: bool) -> No
         ) from error
 
 
+def is_streamed(path: Path, size: Size) -> bool:
+    """Whether an image (h, w) is written there in tiles, as BigTIFF."""
+    return FORMATS[path.suffix.lower()] is TIFF and size[0] * size[1] > PRINT_PIXELS
+
+
 def check_holds(path: str | os.PathLike[str], size: Size) -> None:
     """Refuse, with one `ImageError`, an image (h, w) that the format doesn't hold or can't be written here."""
     path = Path(path)
@@ -158,7 +167,7 @@ def check_holds(path: str | os.PathLike[str], size: Size) -> None:
             f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side",
             "save it as .png or .tif",
         )
-    if kind is TIFF and height * width > PRINT_PIXELS:
+    if is_streamed(path, size):
         bigtiff.library()
 
 

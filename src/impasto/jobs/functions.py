@@ -37,7 +37,8 @@ def stylize(
     job = Stylization(content, styles, chosen, masks=masks, style_masks=style_masks, start=start)
     last = _finished(job.events(), progress)
     with usual_modes():
-        return PaintedImage.of(to_pil(last.picture, job.alpha(last.picture)), job.recipe().to_json())
+        recipe = job.recipe().without_folders()
+        return PaintedImage.of(to_pil(last.picture, job.alpha(last.picture)), recipe.to_json(), job.camera())
 
 
 def synthesize(

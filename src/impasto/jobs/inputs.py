@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
-from impasto.images import reading
+from impasto.images import camera, reading
 from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, fit, resize, size_of
 from impasto.jobs.recipe import InputFile
@@ -89,6 +89,10 @@ class StylizationInputs:
     def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""
         return None if self.content.alpha is None else resize(self.content.alpha, size_of(picture), scratch)
+
+    def camera(self, settings: Settings) -> bytes | None:
+        """What settings let the picture carry of the content's EXIF, None for nothing."""
+        return camera.chosen(self.content.camera, camera=settings.keep_exif, place=settings.keep_gps)
 
     def with_paths(self, settings: Settings) -> dict[str, Any]:
         """Settings as JSON has them, with the absolute paths of the files that they name."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, PlainValidator, StrictInt, TypeAdapter, ValidationError
@@ -51,7 +52,10 @@ ANEW = "start again with `overwrite` instead of `resume`"
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes."""
+    """One input picture: its name, where it was read from (None: memory or a swatch) and the SHA-256 of its bytes.
+
+    In a finished picture `path` is the file's name without its folder.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -90,6 +94,27 @@ class Recipe:
     def to_json(self) -> str:
         """The recipe as the note that goes into the picture's metadata."""
         return json.dumps({KEY: {"format": FORMAT} | asdict(self)}, ensure_ascii=False)
+
+    def without_folders(self) -> Recipe:
+        """The same with files by their names alone, as a picture carries it: folders tell who made it and where.
+
+        `jobs.rerun.located` finds the files again.
+        """
+
+        def bare(file: InputFile) -> InputFile:
+            return file if file.path is None else replace(file, path=PurePath(file.path).name)
+
+        return replace(
+            self,
+            settings={
+                knob: roles.with_files(knob, value, lambda path: PurePath(path).name)
+                for knob, value in self.settings.items()
+            },
+            content=bare(self.content),
+            styles=tuple(map(bare, self.styles)),
+            init=None if self.init is None else bare(self.init),
+            masks=tuple(map(bare, self.masks)),
+        )
 
     @classmethod
     def from_json(cls, note: str | None, where: str) -> Recipe:

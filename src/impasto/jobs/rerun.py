@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from impasto.errors import ImpastoError
 from impasto.images.reading import SourceImage
@@ -10,11 +14,12 @@ from impasto.jobs.inputs import Source
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network.engines.choice import can_run
+from impasto.settings import roles
 from impasto.settings.choices import EngineName
 
 
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
-    """The job that a recipe describes, its inputs taken from the recorded paths or the ones given here.
+    """The job that a recipe describes, its inputs taken from the recorded paths (see `located`) or the ones given here.
 
     The engine is the recipe's where it can run here: the same to the bit needs the same engine. Raises `ImpastoError`
     where an input or the weights are not those of the recipe, by their SHA-256.
@@ -50,6 +55,63 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
             knob="weights",
         )
     return job
+
+
+def located(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
+    """The recipe with the paths of its files where they are now: as recorded, or by their names in `folders`.
+
+    Of several files of one name it takes the one with the right bytes; what isn't found stays as it was. Raises
+    `SettingsError` where this version doesn't know the settings.
+    """
+    checked = recipe.checked_settings()
+
+    def here(file: InputFile) -> InputFile:
+        return file if file.path is None else replace(file, path=_find(file.path, file.sha256, folders))
+
+    masks = [here(mask) for mask in recipe.masks]
+    init = None if recipe.init is None else here(recipe.init)
+    found: dict[str, Any] = {}
+    if roles.is_file("weights", checked.weights):
+        found["weights"] = _find(checked.weights, recipe.weights_sha256, folders)
+    if init is not None and init.path is not None:
+        found["init"] = init.path
+    left = iter(masks)  # too few or too many are refused by `from_recipe`
+    found["mask"] = roles.with_files("mask", checked.mask, lambda name: _path(next(left, None)) or name)
+    found["style_mask"] = roles.with_files(
+        "style_mask", checked.style_mask, lambda name: _path(next(left, None)) or name
+    )
+    return replace(
+        recipe,
+        settings=recipe.settings | found,
+        content=here(recipe.content),
+        styles=tuple(map(here, recipe.styles)),
+        init=init,
+        masks=tuple(masks),
+    )
+
+
+def _path(file: InputFile | None) -> str | None:
+    return None if file is None else file.path
+
+
+def _find(path: str, sha256: str, folders: Sequence[Path]) -> str:
+    if Path(path).is_absolute() and _digest(Path(path)) is not None:
+        return path
+    digests = {place: _digest(place) for folder in folders for place in [folder.absolute() / Path(path).name]}
+    right = [place for place, digest in digests.items() if digest == sha256]
+    found = [place for place, digest in digests.items() if digest is not None]
+    return str((right or found or [path])[0])
+
+
+def _digest(path: Path) -> str | None:
+    """The SHA-256 of a file, None where there is none that could be read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _pairs(job: Stylization, recipe: Recipe) -> Iterator[tuple[str, SourceImage, InputFile]]:

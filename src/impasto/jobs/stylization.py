@@ -92,8 +92,15 @@ class Stylization:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""
         return self.inputs.alpha(picture, self.scratch)
 
+    def camera(self) -> bytes | None:
+        """What the picture is to carry of what a camera noted in the content, as EXIF, None for nothing."""
+        return self.inputs.camera(self.settings)
+
     def recipe(self) -> Recipe:
-        """What it takes to paint the same picture again, with the knobs that were changed so far."""
+        """What it takes to paint the same picture again, with the knobs that were changed so far.
+
+        It names files by their whole paths: `recipe().without_folders()` is what a picture carries.
+        """
         settings = self.inputs.with_paths(self.settings)
         settings["weights"] = self.network.source
         settings["scratch"] = "auto"  # the folder is one of this machine, and no pixel depends on it

@@ -245,6 +245,16 @@ class Settings(BaseModel):
         Roles(Group.MEMORY, Affects.DESCENT, settled=True),
         "Steps that L-BFGS remembers (1 to 200): each takes the memory of two canvases.",
     )
+    keep_exif: bool = knob(
+        False,
+        Roles(Group.PICTURE, Affects.RESOURCES, in_texture=False, in_reconstruction=False),
+        "Let the picture carry what the camera noted in the photo: exposure, lens, date, author; never where.",
+    )
+    keep_gps: bool = knob(
+        False,
+        Roles(Group.PICTURE, Affects.RESOURCES, in_texture=False, in_reconstruction=False),
+        "Let the picture carry the place that the camera noted in the photo.",
+    )
     max_pixels: int = knob(
         100_000_000,
         Roles(Group.PICTURE, Affects.RESOURCES),
