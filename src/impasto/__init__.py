@@ -48,4 +48,7 @@ def __getattr__(name: str) -> Any:
         return version("impasto")
     if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute {name!r}")
-    return getattr(import_module(f"impasto.{_HOMES[name]}"), name)
+    from impasto.storage.process import short_waits
+
+    with short_waits():
+        return getattr(import_module(f"impasto.{_HOMES[name]}"), name)

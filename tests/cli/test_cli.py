@@ -72,6 +72,7 @@ TYPED = {
     "seed": ("9", 9),
     "device": ("cuda:1", "cuda:1"),
     "engine": ("torch", "torch"),
+    "threads": ("3", 3),
     "precision": ("bfloat16", "bfloat16"),
     "compile": ("true", True),
     "keep_exif": ("true", True),
@@ -199,6 +200,35 @@ def test_a_stronger_place_beats_a_weaker_one(stronger, weaker, settings_of, tmp_
     if "preset" in used:
         arguments += ["--preset", "sketch"]
     assert settings_of(*arguments).size == int(PLACES[stronger])
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        (
+            ["--objective", "gatys", "--strength", "0.5"],
+            "--objective is 'gatys', the paper's losses, but --strength is 0.5",
+        ),
+        (
+            ["--learning-rate", "0.02"],
+            "--optimizer is 'lbfgs', which finds its steps itself, but --learning-rate is 0.02",
+        ),
+        (["--scales", "1", "--detail", "auto"], "--scales is 1, so there is no coarser one, but --detail is auto"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused_also_where_it_says_what_is_so_by_default(
+    typed, fault, photo, brush, capsys
+):
+    assert main(["paint", photo, brush, *typed]) == 2
+    assert one_sentence(capsys) == f"{fault}: drop one."
+
+
+def test_settings_of_a_preset_and_the_environment_that_do_nothing_beside_a_flag_give_way(
+    settings_of, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("IMPASTO_STRENGTH", "0.5")
+    (tmp_path / "mine.toml").write_text("learning-rate = 0.02")
+    assert settings_of("--objective", "gatys", "--preset", "mine.toml").objective == "gatys"
 
 
 def test_knobs_from_all_places_come_together(settings_of, tmp_path, monkeypatch):
@@ -421,9 +451,8 @@ def test_rerun_says_what_is_different_here_and_how_to_have_it_the_same():
     then = Recipe("0.1.0", {}, nothing, (), None, "0", "2.12.0", 4, "x86_64 AVX2")
     now = Recipe("0.1.0", {}, nothing, (), None, "0", "2.13.0", 2, "x86_64 AVX2")
     assert differences(then, then) == []
-    torch_differs, threads_differ = differences(then, now)
+    (torch_differs,) = differences(then, now)
     assert torch_differs.endswith("pip install torch==2.12.0 for the same to the bit.")
-    assert threads_differ.startswith("The number of threads is 2 here and was 4 then")
 
 
 def test_a_diverged_run_leaves_its_last_good_picture_and_code_1(photo, brush, capsys, monkeypatch):
@@ -569,17 +598,19 @@ def test_demo_names_the_missing_package(capsys, monkeypatch):
     assert one_sentence(capsys) == "scikit-image is not installed: pip install 'impasto[demo]'"
 
 
-def test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own(capsys, monkeypatch):
+def test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own_when_told_to(capsys, monkeypatch):
     pytest.importorskip("skimage")
     tiny = Settings(size=64, epochs=1, steps_per_epoch=2, device="cpu")
     monkeypatch.setattr("impasto.cli.demo.SETTINGS", tiny)
-    for _ in range(2):
-        assert main(["demo", "--output-dir", "new/folder", "--quiet"]) == 0
+    for more in ([], ["--overwrite"]):
+        assert main(["demo", "--output-dir", "new/folder", "--quiet", *more]) == 0
         assert capsys.readouterr().out.splitlines() == [
             "new/folder/impasto_demo.png",
             "new/folder/impasto_demo_figure.png",
             "new/folder/impasto_demo_figure.json",
         ]
+    assert main(["demo", "--output-dir", "new/folder", "--quiet"]) == 1
+    assert "'new/folder/impasto_demo.png' already exists" in one_sentence(capsys)
 
 
 def test_time_left_counts_a_step_by_its_pixels():

@@ -89,6 +89,11 @@ def test_what_is_no_picture_is_refused_in_a_sentence():
         stylize("photo.png", "brush.png", masks=[array("left.png")] * 2, **QUICK)
 
 
+def test_a_knob_that_would_do_nothing_is_refused_also_where_it_says_what_is_so_by_default():
+    with pytest.raises(SettingsError, match=r"objective is 'gatys', .* but strength is 0\.5: drop one"):
+        impasto.stylize("photo.png", "brush.png", objective="gatys", strength=0.5)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 def test_a_saved_picture_has_its_profile_and_the_recipe_that_paints_it_again(suffix):
     painted = stylize("photo.png", "brush.png", **QUICK)

@@ -4,8 +4,10 @@ they are."""
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -15,8 +17,10 @@ from impasto.errors import ImpastoError
 from impasto.images import reading
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
+from impasto.jobs.rerun import from_recipe
 from impasto.network import weights
 from impasto.network.vgg import VGG19
+from impasto.objective.objective import Objective
 from impasto.run.events import Finished, Stepped
 
 QUICK = {
@@ -154,3 +158,48 @@ def test_a_run_that_is_closed_closes_its_steps(photo, brush):
     events.close()
     with pytest.raises(StopIteration):
         next(events)
+
+
+@pytest.fixture
+def threads_of_steps(monkeypatch):
+    """How many threads each evaluation of an objective had, of a host that has set two."""
+    seen, evaluate = [], Objective.evaluate
+
+    def watched(self, *arguments, **options):
+        seen.append(torch.get_num_threads())
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(Objective, "evaluate", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield seen
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("threads", "used"), [("auto", 2), (3, 3), (1, 1)])
+def test_a_run_computes_with_as_many_threads_as_it_is_told_and_its_host_keeps_its_own(
+    threads, used, threads_of_steps, photo
+):
+    job = Stylization(photo, [photo[::-1]], Settings(**QUICK, threads=threads))
+    for _ in job.events():
+        assert torch.get_num_threads() == 2
+    assert {*threads_of_steps} == {used}
+    assert (job.recipe().threads, job.recipe().settings["threads"]) == (used, used)
+    threads_of_steps.clear()
+    synthesize(photo, (48, 48), settings=Settings(**{**QUICK, "content_layers": ()}, threads=threads))
+    assert {*threads_of_steps} == {used}
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_picture_is_painted_again_with_as_many_threads_as_then(old, threads_of_steps, photo, tmp_path):
+    files = [tmp_path / "photo.png", tmp_path / "brush.png"]
+    for path, pixels in zip(files, (photo, photo[::-1]), strict=True):
+        PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+    recipe = Stylization(files[0], [files[1]], Settings(**QUICK, threads=3)).recipe()
+    if old:  # from before there was the setting
+        recipe = replace(recipe, settings={name: value for name, value in recipe.settings.items() if name != "threads"})
+    again = from_recipe(recipe)
+    list(again.events())
+    assert {*threads_of_steps} == {3}
+    assert again.recipe().threads == 3

@@ -50,6 +50,8 @@ VALUES = {
     "scratch": "scratch=auto,.",
     "max_memory": "max-memory=20GB,30GB",
     "history": "history=2,5",
+    "keep_exif": "keep-exif=false,true",
+    "keep_gps": "keep-gps=false,true",
     "max_pixels": "max-pixels=10000,20000",
 }
 

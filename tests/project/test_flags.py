@@ -115,7 +115,7 @@ PROOFS: dict[str, dict[str, str]] = {
         "style": "test_rerun_finds_moved_inputs_by_option_and_refuses_others",
         "inputs": "test_files_are_found_again_beside_the_picture_or_where_told_by_their_bytes",
     },
-    "demo": {"output_dir": "test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own"},
+    "demo": {"output_dir": "test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own_when_told_to"},
 }
 
 

@@ -88,6 +88,10 @@ PROOFS: dict[str, tuple[str, ...]] = {
     ),
     "device": ("test_auto_takes_the_best_device_there_is_and_one_that_is_missing_is_refused",),
     "engine": ("test_both_engines_paint_the_same_picture", "test_auto_takes_it_where_it_can_run"),
+    "threads": (
+        "test_a_run_computes_with_as_many_threads_as_it_is_told_and_its_host_keeps_its_own",
+        "test_a_picture_is_painted_again_with_as_many_threads_as_then",
+    ),
     "precision": ("test_bfloat16_paints_nearly_the_same_picture", "test_tf32_is_refused_where_there_is_no_cuda"),
     "compile": (
         "test_compiling_hands_the_network_to_torch_and_changes_nothing_else",

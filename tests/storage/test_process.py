@@ -61,20 +61,53 @@ def test_usual_memory_is_restored_after_an_error(thresholds):
     assert thresholds == [RETURNED, USUALLY_RETURNED]
 
 
-def test_threads_spin_for_a_short_time_only_while_somebody_owns_the_process(monkeypatch):
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    with owned():
+@pytest.fixture
+def no_torch_yet(monkeypatch):
+    for name in (process.SPIN_COUNT, process.WAIT_POLICY):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delitem(sys.modules, "torch")
+
+
+@pytest.mark.usefixtures("no_torch_yet")
+@pytest.mark.parametrize("block", [owned, process.short_waits])
+def test_threads_wait_for_a_short_time_only_where_torch_is_loaded_in_the_block(block):
+    with block():
         with owned():
-            assert os.environ["GOMP_SPINCOUNT"] == process.SPIN_COUNT
-        assert os.environ["GOMP_SPINCOUNT"] == process.SPIN_COUNT
+            assert os.environ["GOMP_SPINCOUNT"] == process.SHORT
+        assert os.environ["GOMP_SPINCOUNT"] == process.SHORT
     assert "GOMP_SPINCOUNT" not in os.environ
 
 
-def test_how_long_threads_spin_is_the_users_choice_first(monkeypatch):
-    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+@pytest.mark.usefixtures("no_torch_yet")
+@pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "active")])
+def test_how_threads_wait_is_the_users_choice_first(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
     with owned():
-        assert os.environ["GOMP_SPINCOUNT"] == "7"
-    assert os.environ["GOMP_SPINCOUNT"] == "7"
+        assert {key: os.environ.get(key) for key in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if key in os.environ} == {
+            name: value
+        }
+    assert os.environ[name] == value
+
+
+HOST = """
+import os, sys
+import impasto
+assert "torch" not in sys.modules
+spun = []
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            spun.append(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Finder())
+impasto.stylize
+print(spun, os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
+def test_a_host_that_loads_torch_through_impasto_gets_short_waits_and_keeps_its_environment():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP", "OMP"))}
+    done = subprocess.run([sys.executable, "-c", HOST], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"['{process.SHORT}'] None\n"
 
 
 def test_signals_are_noted_once_and_handled_as_before_afterwards():

@@ -45,7 +45,6 @@ def bench(*, json: Annotated[bool, Parameter(help="Print the figures as one JSON
     best = min(names, key=lambda name: steps[SIZES[-1]][name])
     figures: dict[str, Any] = {
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "sgemm_gflops": round(gflops, 1),
         "seconds_per_step": {
@@ -55,6 +54,7 @@ def bench(*, json: Annotated[bool, Parameter(help="Print the figures as one JSON
         "engine": str(best),
         "default_picture_seconds": round(_estimate({size: steps[size][best] for size in SIZES}), 1),
     }
+    figures["threads"] = torch.get_num_threads()
     if json:
         tell_json(figures)
     else:

@@ -26,16 +26,18 @@ SETTINGS = Settings(size=384, steps_per_epoch=15)
 def demo(
     *,
     output_dir: Annotated[Path, Parameter(metavar="DIR", help="Where the picture and the figure go.")] = Path(),
+    overwrite: Annotated[bool, Parameter(help="Replace those of an earlier demo.")] = False,
     json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
     quiet: Annotated[bool, Parameter(help="Show no progress.")] = False,
 ) -> int:
     """Paint a photograph from scikit-image in a bundled style, in under 3 minutes on 2 cores."""
     photo = photograph()
+    picture, drawn = output_dir / "impasto_demo.png", output_dir / "impasto_demo_figure.png"
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImpastoError(f"{quoted(output_dir)} can't be made ({reason(error)})", "choose another folder") from None
-    files = Outputs(output_dir / "impasto_demo.png", figure=output_dir / "impasto_demo_figure.png", overwrite=True)
+    files = Outputs(picture, figure=drawn, overwrite=overwrite)
     files.check(SETTINGS, [photo])
     from impasto.jobs.stylization import Stylization
 

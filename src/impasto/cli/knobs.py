@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from impasto.cli.error_text import flag, with_flags
 from impasto.errors import ImpastoError, SettingsError
-from impasto.settings import presets, roles
+from impasto.settings import conflicts, presets, roles
 from impasto.settings.knob import Group as Section
 from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
@@ -34,7 +34,9 @@ def settle(*layers: Layer) -> Settings:
     """The settings that layers make together, weakest first; raises `SettingsError` that names a value's origin."""
     merged = {name: (value, layer.origin) for layer in layers for name, value in layer.values.items()}
     try:
-        return Settings(**{name: _parsed(name, value) for name, (value, _) in merged.items()})
+        settings = Settings(**{name: _parsed(name, value) for name, (value, _) in merged.items()})
+        conflicts.check_given(settings, [name for name, (_, origin) in merged.items() if not origin])
+        return settings
     except SettingsError as error:
         raise _traced(error, {name: origin for name, (_, origin) in merged.items()}) from None
 

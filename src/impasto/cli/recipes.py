@@ -126,7 +126,6 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
         "version": ("impasto", "pip install impasto=={}"),
         "torch": ("torch", "pip install torch=={}"),
         "engine": ("The engine", "run where --engine {} works, see impasto doctor"),
-        "threads": ("The number of threads", "set OMP_NUM_THREADS={}"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }
     found = []

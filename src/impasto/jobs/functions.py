@@ -14,6 +14,7 @@ from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
 from impasto.jobs.texture import Texture
 from impasto.run.events import Event, Finished
+from impasto.settings import conflicts
 from impasto.settings.settings import Settings
 
 
@@ -62,7 +63,9 @@ def synthesize(
 def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
     if settings is not None and knobs:
         raise SettingsError("Both settings and knobs were given", "use settings.model_copy or knobs alone")
-    return settings or Settings(**knobs)
+    chosen = settings or Settings(**knobs)
+    conflicts.check_given(chosen, knobs)
+    return chosen
 
 
 def _finished(events: Iterable[Event], progress: Callable[[Event], object] | None = None) -> Finished:

@@ -17,16 +17,22 @@ from impasto.network.engines.choice import can_run
 from impasto.settings import roles
 from impasto.settings.choices import EngineName
 
+MOST_THREADS = 256
+"""As in `Settings.threads`."""
+
 
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
     """The job that a recipe describes, its inputs taken from the recorded paths (see `located`) or the ones given here.
 
-    The engine is the recipe's where it can run here: the same to the bit needs the same engine. Raises `ImpastoError`
+    The engine is the recipe's where it can run here: the same to the bit needs the same engine, and as many threads.
+    Raises `ImpastoError`
     where an input or the weights are not those of the recipe, by their SHA-256.
     """
     settings = recipe.checked_settings()
     if not can_run(settings.engine):
         settings = settings.model_copy(update={"engine": EngineName.AUTO})
+    if settings.threads == "auto" and 1 <= recipe.threads <= MOST_THREADS:  # from before there was a choice
+        settings = settings.model_copy(update={"threads": recipe.threads})
     job = Stylization(
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],

@@ -56,7 +56,8 @@ class Stylization:
         # What can't be painted is refused before the network is loaded.
         scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
         self.network = network or load_network(settings)
-        self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed)
+        with usual_modes(settings.threads):
+            self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed)
         self.settings = self.plan.settled(settings, self.network.engine)
         self.scratch = Scratch(self.plan.memory.folder)
         self.stylizer = Stylizer(self.settings, schedule)
@@ -66,7 +67,7 @@ class Stylization:
 
         Jobs that differ in nothing that targets depend on may share those that were `measured`.
         """
-        return driven(self._events([resume], measured), self.plan)
+        return driven(self._events([resume], measured), self.plan, self.settings.threads)
 
     def _events(self, resume: list[RunState | None], measured: MeasuredTargets | None) -> Iterator[Event]:
         """The same in the modes of whoever asks; takes the state out of its list, so that nobody holds on to it."""
@@ -114,7 +115,7 @@ class Stylization:
             masks=tuple(input_file(mask) for mask in self.inputs.all_masks()),
             weights_sha256=self.network.sha256,
             torch=torch.__version__,
-            threads=torch.get_num_threads(),
+            threads=int(self.settings.threads),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             schedule=self.stylizer.schedule.all_changes,
         )

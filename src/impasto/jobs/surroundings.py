@@ -19,10 +19,11 @@ from impasto.storage.process import freed_memory_returned
 
 
 @contextmanager
-def usual_modes() -> Iterator[None]:
+def usual_modes(threads: int | str = "auto") -> Iterator[None]:
     """Torch with its usual modes while the block runs, whatever the thread's are: gradients, float32, no autocast.
 
-    The default type of numbers is one for the whole process: it is put back, and changed only where it isn't float32.
+    It computes with so many threads, 'auto' being as many as the host has set. The default type of numbers is one for
+    the whole process: it is put back, and changed only where it isn't float32.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -32,6 +33,9 @@ def usual_modes() -> Iterator[None]:
                 stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
+        if threads != "auto" and threads != (before := torch.get_num_threads()):
+            torch.set_num_threads(int(threads))
+            stack.callback(torch.set_num_threads, before)
         if (default := torch.get_default_dtype()) != torch.float32:
             torch.set_default_dtype(torch.float32)
             stack.callback(torch.set_default_dtype, default)
@@ -47,13 +51,16 @@ def memory_kept(plan: RunPlan) -> Iterator[None]:
         yield
 
 
-def driven(events: Iterator[Event], plan: RunPlan) -> Iterator[Event]:
-    """The events of a run, each made under `usual_modes`; raises `ImpastoError` where memory runs out all the same."""
+def driven(events: Iterator[Event], plan: RunPlan, threads: int | str) -> Iterator[Event]:
+    """The events of a run, each made under `usual_modes` by so many threads.
+
+    Raises `ImpastoError` where memory runs out all the same.
+    """
     with memory_kept(plan):
         try:
             while True:
                 try:
-                    with usual_modes():
+                    with usual_modes(threads):
                         event = next(events)
                 except StopIteration:
                     return

@@ -48,7 +48,8 @@ class Sweep:
                 networks[made_from] = load_network(settings)
             network, timed = networks[made_from], (*made_from, settings.layers)
             if timed not in speeds:
-                speeds[timed] = measure_speed(network.engine, settings.layers)
+                with usual_modes(settings.threads):
+                    speeds[timed] = measure_speed(network.engine, settings.layers)
             self.stylizations.append(
                 Stylization(image, sized[settings.size], settings, network=network, speed=speeds[timed], opener=named)
             )

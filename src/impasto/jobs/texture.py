@@ -39,13 +39,14 @@ class Texture:
             shapes = replace(shapes, halo=halo, grid=stride(settings.style_layers))
         scales = scales_of(settings, shapes)
         self.network = load_network(settings)
-        self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
+        with usual_modes(settings.threads):
+            self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
         self.settings = settings
         self.scratch = Scratch(self.plan.memory.folder)
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""
-        return driven(self._events(), self.plan)
+        return driven(self._events(), self.plan, self.settings.threads)
 
     def _events(self) -> Iterator[Event]:
         """The same in the modes of whoever asks."""

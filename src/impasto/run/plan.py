@@ -83,7 +83,12 @@ class RunPlan:
         """`settings` with what they leave open as it is planned, so that they paint the same with other memory free."""
         memory = self.memory
         return settings.model_copy(
-            update={"engine": engine.name, "tile": memory.tile or 0, "history": memory.history or "auto"}
+            update={
+                "engine": engine.name,
+                "tile": memory.tile or 0,
+                "history": memory.history or "auto",
+                "threads": torch.get_num_threads() if settings.threads == "auto" else settings.threads,
+            }
         )
 
 

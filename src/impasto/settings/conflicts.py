@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import SettingsError
@@ -20,6 +20,12 @@ def check(settings: Settings) -> None:
     for find in (_miscounted, _impossible_on_engine, _contradicting, _idle):
         for conflict in find(settings):
             raise conflict
+
+
+def check_given(settings: Settings, given: Collection[str]) -> None:
+    """Raise `SettingsError` where a knob that somebody gave would do nothing, be it what it is by default."""
+    for conflict in _idle(settings, given):
+        raise conflict
 
 
 def _miscounted(settings: Settings) -> Iterator[SettingsError]:
@@ -62,7 +68,7 @@ def _contradicting(settings: Settings) -> Iterator[SettingsError]:
         yield _conflict("style_weights", settings.style_weights, "are all 0", cure)
 
 
-def _idle(settings: Settings) -> Iterator[SettingsError]:
+def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsError]:
     """Whatever is set and would change nothing, named beside the knob that makes it idle."""
     fields, s = type(settings).model_fields, settings
     other_objectives = [
@@ -79,7 +85,8 @@ def _idle(settings: Settings) -> Iterator[SettingsError]:
         ("negligible", "content_loss", s.content_loss.joint, "which takes its layers together"),
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
-        if idle and (value := getattr(s, knob)) != fields[knob].default:
+        value = getattr(s, knob)
+        if idle and (value != fields[knob].default or knob in given):
             name = getattr(s, by)
             shown = name if isinstance(name, int) else repr(name.value)
             yield _conflict(by, name, f"is {shown}, {why}, but `{knob}` is {value}")

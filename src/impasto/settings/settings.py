@@ -27,6 +27,7 @@ Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Layers = Annotated[tuple[str, ...], AfterValidator(values.layers)]
 Scales = values.auto_or_number("a number from 1 to 12", lambda n: 1 <= n <= 12)
 Tile = values.auto_or_number("0, or a number from 64 to 65536", lambda n: n == 0 or 64 <= n <= 65536)
+Threads = values.auto_or_number("a number from 1 to 256", lambda n: 1 <= n <= 256)
 History = values.auto_or_number("a number from 1 to 200", lambda n: 1 <= n <= 200)
 
 
@@ -213,6 +214,12 @@ class Settings(BaseModel):
         EngineName.AUTO,
         Roles(Group.NETWORK, Affects.NETWORK, settled=True),
         "What runs the network: torch, native (twice as fast, CPU only), or the faster one there is.",
+    )
+    threads: Annotated[int | Literal["auto"], BeforeValidator(Threads)] = knob(
+        "auto",
+        Roles(Group.NETWORK, Affects.NETWORK, settled=True),
+        "Threads that compute (1 to 256); 'auto' takes as many as torch, one for each core. The last bits of a picture "
+        "may depend on it.",
     )
     precision: Precision = knob(
         Precision.FLOAT32,

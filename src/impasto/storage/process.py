@@ -1,8 +1,9 @@
 """Everything that impasto changes for a whole process: the C library's memory, OpenMP, signal handlers, forks.
 
 In a program that uses impasto as a library, the process is that program's: nothing here happens to it unless it asks.
-Whoever owns the process, as the command line does, says so by `owned`. Only fork safety is on for everybody: promised
-to libraries too, it acts at a fork alone, and without it a child would wait for ever. No torch is imported here.
+Whoever owns the process, as the command line does, says so by `owned`. Two things are on for everybody. Fork safety
+acts at a fork alone, and without it a child would wait for ever. Short waits (`short_waits`) are set where impasto is
+what loads torch, and without them a run beside a busy program takes several times as long. No torch is imported here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from contextlib import contextmanager
 from functools import cache
 from types import FrameType, TracebackType
 
-SPIN_COUNT = "3000"
+SPIN_COUNT, WAIT_POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
+"""Variables of the environment that say how threads of GNU's OpenMP wait, read once, where torch is loaded."""
+
+SHORT = "3000"
 """How often a thread of GNU's OpenMP looks for work before it sleeps; by itself some 10^10 times.
 
 Beside another busy program that makes a step 1.2 to 1.5 times as fast, alone it costs 2 to 5 %
@@ -51,25 +55,40 @@ class _Nested:
         return self.users == 0
 
 
-_owners, _returning = _Nested(), _Nested()
+_owners, _waiting, _returning = _Nested(), _Nested(), _Nested()
 
 
 @contextmanager
 def owned() -> Iterator[None]:
     """Say that this process is impasto's own while the block runs; blocks may be nested and overlap.
 
-    Entered before torch is loaded, it also lets OpenMP's threads wait for each other without spinning for long, unless
-    the environment says how long. After the last block the environment is as before.
+    Torch is loaded with `short_waits` there.
     """
     with _owners.lock:
-        if _owners.enter() and "GOMP_SPINCOUNT" not in os.environ:
-            os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-            _set_by_us.append("GOMP_SPINCOUNT")
+        _owners.enter()
+    try:
+        with short_waits():
+            yield
+    finally:
+        with _owners.lock:
+            _owners.leave()
+
+
+@contextmanager
+def short_waits() -> Iterator[None]:
+    """Where torch is loaded in this block, OpenMP's threads wait for each other without spinning for long.
+
+    Unless the environment says how they wait. After the last block the environment is as before.
+    """
+    with _waiting.lock:
+        if _waiting.enter() and "torch" not in sys.modules and not {SPIN_COUNT, WAIT_POLICY} & os.environ.keys():
+            os.environ[SPIN_COUNT] = SHORT
+            _set_by_us.append(SPIN_COUNT)
     try:
         yield
     finally:
-        with _owners.lock:
-            if _owners.leave():
+        with _waiting.lock:
+            if _waiting.leave():
                 while _set_by_us:
                     os.environ.pop(_set_by_us.pop(), None)
 
