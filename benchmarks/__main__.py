@@ -14,6 +14,7 @@ import record
 
 RUNS = (
     ("startup.py",),
+    ("busy.py",),
     ("peers.py", "--rounds", "5"),
     ("peers.py", "--isa", "avx2", "--rounds", "4", "--only", "pastiche", "tutorial", "torch", "native"),
     ("roofline.py", "--rounds", "4"),
