@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization as Stylization
     from impasto.jobs.texture import Texture as Texture
     from impasto.network.vgg import VGG19 as VGG19
+    from impasto.settings.knobs import Knobs as Knobs
     from impasto.settings.settings import Settings as Settings
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "WeightsError": "errors",
     "Stylization": "jobs.stylization",
     "stylize": "jobs.functions",
+    "Knobs": "settings.knobs",
     "Settings": "settings.settings",
     "Texture": "jobs.texture",
     "synthesize": "jobs.functions",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Unpack
 
 import PIL.Image
 
@@ -15,6 +15,7 @@ from impasto.jobs.surroundings import usual_modes
 from impasto.jobs.texture import Texture
 from impasto.run.events import Event, Finished
 from impasto.settings import conflicts
+from impasto.settings.knobs import Knobs, TextureKnobs
 from impasto.settings.settings import Settings
 
 
@@ -26,7 +27,7 @@ def stylize(
     start: Source | None = None,
     progress: Callable[[Event], object] | None = None,
     settings: Settings | None = None,
-    **knobs: Any,
+    **knobs: Unpack[Knobs],
 ) -> PIL.Image.Image:
     """Paints a photo in the manner of one or more paintings and returns the picture, RGB or RGBA, 8 bits.
 
@@ -49,7 +50,7 @@ def synthesize(
     seamless: bool = False,
     progress: Callable[[Event], object] | None = None,
     settings: Settings | None = None,
-    **knobs: Any,
+    **knobs: Unpack[TextureKnobs],
 ) -> PIL.Image.Image:
     """A texture of (w, h) pixels in the manner of a style image or swatch, RGB, 8 bits; `seamless` ones tile.
 
@@ -60,7 +61,7 @@ def synthesize(
     return PaintedImage.of(to_pil(_finished(made.events(), progress).picture), None)
 
 
-def _settings(settings: Settings | None, knobs: dict[str, Any]) -> Settings:
+def _settings(settings: Settings | None, knobs: Mapping[str, Any]) -> Settings:
     if settings is not None and knobs:
         raise SettingsError("Both settings and knobs were given", "use settings.model_copy or knobs alone")
     chosen = settings or Settings(**knobs)

@@ -146,7 +146,8 @@ class Recipe:
 
     def checked_settings(self) -> Settings:
         """The settings, checked again; raises `SettingsError` where this version doesn't know them."""
-        return Settings(**self.settings)
+        recorded: dict[str, Any] = {**self.settings}
+        return Settings(**recorded)
 
     def continued(self, settings: Settings) -> Settings:
         """`settings` with what they leave open as this recipe has it, to go on with a run.

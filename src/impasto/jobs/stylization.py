@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from impasto.run.events import Event
 from impasto.run.plan import Shapes, plan_run, scales_of
 from impasto.run.state import RunState
 from impasto.run.stylizer import Stylizer
-from impasto.settings.schedule import ScheduledChange
+from impasto.settings.schedule import ScheduledChange, ScheduledKnobs
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 
@@ -85,7 +85,7 @@ class Stylization:
         del problem  # or its tensors would take memory until the end
         yield from events
 
-    def change(self, **knobs: Any) -> None:
+    def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs of the run between two events, or before it begins; raises `SettingsError`."""
         self.stylizer.change(**knobs)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, Unpack
 
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.size import Size, size_of
@@ -21,7 +21,7 @@ from impasto.run.events import EpochDone, Event, Finished, Restarted, ScaleDone,
 from impasto.run.optimizers.choice import make_optimizer
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
-from impasto.settings.schedule import Schedule, ScheduledChange, difference
+from impasto.settings.schedule import Schedule, ScheduledChange, ScheduledKnobs, difference
 from impasto.settings.settings import Settings
 
 MOST_RESTARTS = 3
@@ -39,7 +39,7 @@ class Stylizer:
         self.planned = tuple(planned)
         self.schedule = Schedule(settings, self.planned)
 
-    def change(self, **knobs: Any) -> None:
+    def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs between two events, or before a run: it goes on from its canvas with them.
 
         Raises `SettingsError` for knobs that can't change while a run goes on, or values that aren't allowed.

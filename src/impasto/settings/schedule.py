@@ -10,6 +10,7 @@ from pydantic import ConfigDict, StrictInt
 
 from impasto.errors import SettingsError
 from impasto.settings import roles
+from impasto.settings.knobs import ScheduledKnobs as ScheduledKnobs
 from impasto.settings.settings import Settings
 
 SCHEDULABLE = frozenset(roles.scheduled())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Unpack
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +20,7 @@ from impasto.settings.choices import (
     StyleLossName,
 )
 from impasto.settings.knob import Affects, Group, Roles, knob
+from impasto.settings.knobs import Knobs
 
 NORMALIZED = ObjectiveName.NORMALIZED
 
@@ -270,7 +271,7 @@ class Settings(BaseModel):
         le=10_000_000_000,
     )
 
-    def __init__(self, **knobs: Any) -> None:
+    def __init__(self, **knobs: Unpack[Knobs]) -> None:
         try:
             super().__init__(**knobs)
         except ValidationError as error:

@@ -24,4 +24,5 @@ def texture_settings(settings: Settings, size: tuple[int, int]) -> Settings:
             knob="style_layers",
             value=(),
         )
-    return Settings(**settings.model_dump() | OWN | {"size": max(size)})
+    own: dict[str, Any] = {**OWN, "size": max(size)}
+    return Settings(**settings.model_dump() | own)
