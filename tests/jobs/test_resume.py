@@ -265,7 +265,7 @@ def test_an_unfinished_run_is_neither_forgotten_nor_overwritten_without_being_to
 def test_resuming_where_there_is_nothing_begins_a_run(capsys):
     assert main(job("--resume", "--quiet")) == 0
     assert names() == {"a.png"}
-    assert main(["resume", "a.png.run"]) == 1
+    assert main(["resume", "b.png.run"]) == 1
     assert last_sentence(capsys).endswith("doesn't exist, so there is no run to go on with: check the path.")
 
 

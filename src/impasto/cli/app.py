@@ -89,8 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         flush()
     except CycloptsError as wrong:
-        for line in str(wrong).splitlines():
-            note(line)
+        from impasto.cli.wrong_use import sentences
+
+        for sentence in sentences(wrong, app):
+            note(sentence)
         return USAGE
     except ImpastoError as error:
         for sentence in error.sentences(flag):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli import knobs
@@ -29,7 +28,7 @@ def plan(
     from impasto.jobs.network import load_network
     from impasto.run.plan import Shapes, plan_run
 
-    image = reading.load(Path(content), max_pixels=settings.max_pixels)
+    image = reading.load(content, max_pixels=settings.max_pixels)
     engine = load_network(settings).engine
     styles = max(1, len(settings.style_weights))
     planned = plan_run(settings, Shapes(fit(image.size, settings.size), styles), engine)

@@ -37,6 +37,8 @@ def resume(
 ) -> int:
     """Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened."""
     folder = run if run.is_dir() or run.suffix == ".run" else run.with_name(run.name + ".run")
+    if (finished := finished_beside(folder)) is not None:
+        return tell_finished(finished, as_json=json)
     recipe, noted = origin(folder)
     files = recalled(noted, folder, report=report, overwrite=overwrite)
     stylization = again(recipe, files, content, style or (), [], [folder.absolute().parent])
@@ -61,6 +63,19 @@ def earlier(files: Outputs) -> tuple[Outputs, Recipe | None, bool]:
             found = Recipe.from_json(reading.read_note(files.picture), str(files.picture))
             return replace(files, overwrite=True), found, True
     return files, None, False
+
+
+def finished_beside(folder: Path) -> Outputs | None:
+    """The outputs of the run that was in a folder, where it has left its picture and nothing to go on with."""
+    from impasto.images import reading
+    from impasto.jobs.checkpointer import STATE
+
+    picture = folder.with_name(folder.name.removesuffix(".run"))
+    if not (folder / STATE).exists() and picture.is_file():
+        with contextlib.suppress(ImageError):
+            Recipe.from_json(reading.read_note(picture), str(picture))
+            return Outputs(picture)
+    return None
 
 
 def tell_finished(files: Outputs, *, as_json: bool) -> int:

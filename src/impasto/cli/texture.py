@@ -57,7 +57,8 @@ def texture(
     wanted = knobs.from_shell(flags or {}, os.environ, config, preset)
     settings = texture_settings(wanted, (height, width))
     files = Outputs(output or default_texture(Path(style)), overwrite=overwrite)
-    files.check(settings, inputs([style], settings, config))
+    if Path(style).parent.is_dir():  # if not, that is the first thing to say, and Texture says it
+        files.check(settings, inputs([style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.jobs.texture import Texture
 

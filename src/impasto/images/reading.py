@@ -55,6 +55,9 @@ OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Anything but a stuffed or filling byte and the marks inside a scan."""
 
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""Begins what a browser opens (RFC 3986, 3.1): nothing is fetched from anywhere."""
+
 MOST_SCANS = 100
 """In a progressive JPEG: some ten are usual, 10,000 take as many passes over its pixels; libtiff has the same limit."""
 
@@ -115,6 +118,8 @@ def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
         return _from_stream(BytesIO(content), "The picture in the opened file", "image", None, max_pixels)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
+        if ADDRESS.match(str(source)) and not path.exists():
+            raise ImageError(f"{str(source)!r} is an address, not a file", "download it first and name the file")
         with _opened(path) as stream:
             return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), max_pixels)
     raise ImageError(

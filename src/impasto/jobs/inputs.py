@@ -26,6 +26,8 @@ from impasto.swatches import catalogue as swatches
 Source = Picture | SourceImage
 """An image: whatever `reading.load` takes, or one loaded; for a style also the name of a swatch."""
 
+NO_STYLE = "check the path, or take one that 'impasto swatches' lists"
+
 SWATCH_SIDE = (256, 2048)
 """Least and greatest side in pixels at which a swatch is painted to serve as a style."""
 
@@ -154,9 +156,12 @@ def open_style(style: Source, settings: Settings) -> SourceImage:
     if not isinstance(style, str) or Path(style).exists():
         return _visible(open_image(style, settings))
     if style not in swatches.names():
-        if not Path(style).suffix and (near := difflib.get_close_matches(style, swatches.names(), n=1)):
-            raise ImageError(f"{style!r} is neither a file nor a swatch", f"did you mean the swatch {near[0]!r}?")
-        return reading.load(style, max_pixels=settings.max_pixels)  # which says that there is no such file
+        if reading.ADDRESS.match(style):
+            return reading.load(style)  # which says so
+        likeness = 0.8 if Path(style).suffix else 0.6  # of a file's name less is likely to be a swatch's
+        near = difflib.get_close_matches(Path(style).stem, swatches.names(), n=1, cutoff=likeness)
+        hint = f"did you mean the swatch {near[0]!r}? 'impasto swatches' lists them all" if near else NO_STYLE
+        raise ImageError(f"{style!r} is neither a file nor a swatch", hint)
     side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = reading.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)

@@ -87,6 +87,18 @@ def layers(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+PLAIN = {
+    kind: f"should be {wanted}"
+    for wanted, kinds in {
+        "a whole number": ("int_parsing", "int_from_float", "int_type"),
+        "a number": ("float_parsing", "float_type"),
+        "true or false": ("bool_parsing", "bool_type"),
+    }.items()
+    for kind in kinds
+}
+"""Pydantic's findings that say more than is needed, by their type."""
+
+
 def as_settings_error(found: ValidationError, known: Iterable[str]) -> SettingsError:
     """Pydantic's findings as one error, with an error for each further knob in `others`."""
     first, *others = (_as_error(dict(finding), list(known)) for finding in found.errors())
@@ -102,6 +114,7 @@ def _as_error(finding: dict[str, Any], known: list[str]) -> SettingsError:
         return SettingsError(f"{shown} is not a setting", cure, knob=name, value=value)
     wrong = finding.get("ctx", {}).get("error")
     if not isinstance(wrong, WrongValueError):
-        wrong = WrongValueError(finding["msg"].removeprefix("Value error, ").removeprefix("Input "))
+        told = finding["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        wrong = WrongValueError(PLAIN.get(finding["type"], told))
     is_value = f"is {value!r} but " if wrong.fault.startswith("should") else ""
     return SettingsError(f"`{name}` {is_value}{wrong.fault}", wrong.cure, knob=name, value=value)
