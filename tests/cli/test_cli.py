@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -5,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import torch
 from helpers import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.app import SUMMARIES, app
-from impasto.cli.progress import share_done
+from impasto.cli.progress import following, share_done
 from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
@@ -25,7 +27,7 @@ from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.report import figure
-from impasto.run.events import EpochDone, Started, Stepped
+from impasto.run.events import EpochDone, Finished, Started, Stepped
 from impasto.settings import presets
 from impasto.settings.settings import Settings
 
@@ -346,8 +348,35 @@ def test_painting_writes_beside_the_photo_and_prints_the_path_and_plain_progress
         "epoch 2/2  scale 1/1 48×36  step 2/2",
     ]
     assert re.fullmatch(r"impasto: 2 steps in .+ m?s\.", last)
+    assert "0.0 s left" in progress[-1]
     with PIL.Image.open(tmp_path / "photo_brush_impasto.png") as image:
         assert image.size == (48, 36)
+
+
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_the_last_loss_that_is_shown_is_that_of_the_picture(steps, photo, brush, capsys):
+    command = ["paint", photo, brush, *QUICK[:6], "--steps-per-epoch", steps, *SHALLOW, "--report", "run.png"]
+    assert main([*command, "--json"]) == 0
+    out, err = capsys.readouterr()
+    loss = json.loads(out)["loss"]
+    assert f"loss {loss:.4g}  " in err.splitlines()[-2]
+    measured = json.loads(Path("run.json").read_text())["loss"]
+    assert measured["last"] == loss < 0.95 * measured["first"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_ends_with_the_loss_of_the_picture(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with redirect_stderr(Terminal()) as shown, following(epochs=1, quiet=False) as show:
+        show(Started(plan_of(((36, 48), 1)), "cpu"))
+        show(Stepped(1, 1, 1, (36, 48), 1.295, {}, 0.1, lambda: torch.zeros(1)))
+        show(Finished(torch.zeros(1, 3, 36, 48), 0.179, {}, 1, 0.2))
+    *_, last = re.findall(r"loss \S+", shown.getvalue())
+    assert last == "loss 0.179"
 
 
 def test_nothing_is_overwritten_without_being_told(photo, brush, capsys, tmp_path):

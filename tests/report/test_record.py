@@ -15,6 +15,7 @@ from impasto.report.figure import Report, draw
 from impasto.report.layout import arrange
 from impasto.report.record import Recorder, epochs_shown
 from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.settings.choices import Color, ObjectiveName
 from impasto.settings.settings import Settings
 
 LOSSES = {"content/relu4_2": 0.0, "style/relu1_1": 0.7, "style/relu2_1": 0.3, "tv": -1.0}
@@ -25,12 +26,16 @@ def no_picture() -> torch.Tensor:
 
 
 def record(
-    size: tuple[int, int] = (40, 48), styles: int = 1, losses: dict[str, float] = LOSSES, settings: Settings = KNOBS
+    size: tuple[int, int] = (40, 48),
+    styles: int = 1,
+    losses: dict[str, float] = LOSSES,
+    settings: Settings = KNOBS,
+    **masks: list[torch.Tensor | None],
 ) -> Report:
     """A report on synthetic events: 20 steps in 2 scales and 10 epochs, the loss at step n being total / n."""
     coarse = (size[0] // 2, size[1] // 2)
     recorder = Recorder(
-        noise(1, size), [noise(n, (30, 50)) for n in range(2, 2 + styles)], settings=settings, network=TINY
+        noise(1, size), [noise(n, (30, 50)) for n in range(2, 2 + styles)], settings=settings, network=TINY, **masks
     )
     recorder.observe(Started(plan_of((coarse, 12), (size, 8)), "cpu"))
     for n in range(1, 21):
@@ -54,6 +59,58 @@ def test_json_round_trips_and_holds_no_nan():
     assert json.loads(report.to_json(), parse_constant=pytest.fail) == report.measures
     assert report.measures["loss"] == {"first": pytest.approx(0.0), "last": 0.5, "parts": LOSSES}
     assert report.measures["size"] == {"width": 48, "height": 40}
+
+
+def test_the_report_has_the_settings_of_its_run_among_them_strength_colours_and_masks():
+    settings = KNOBS.model_copy(update={"strength": 0.7, "color": Color.KEEP, "mask": ("sky.png",)})
+    report = record(settings=settings)
+    found = json.loads(report.to_json())["settings"]
+    assert found.items() <= settings.model_dump(mode="json").items()
+    assert {"size", "epochs", "style_weights"} < found.keys()
+    assert not {"device", "max_memory"} & found.keys()
+    assert (found["strength"], found["color"], found["mask"]) == (0.7, "keep", ["sky.png"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "unsaid"),
+    [
+        ({"strength": 0.7}, ["strength 0.7", "colours: the style's"], ["the photo's"]),
+        ({"color": Color.KEEP}, ["strength 0.5", "colours: the photo's, only lightness is painted"], []),
+        ({"color": Color.MATCH}, ["colours: the photo's, which the style takes on first"], []),
+        ({"objective": ObjectiveName.GATYS}, ["(gatys)"], ["strength"]),
+    ],
+)
+def test_the_figure_tells_strength_and_colour_mode(changes, said, unsaid):
+    figure = draw(record(settings=KNOBS.model_copy(update=changes)))
+    line = " ".join(text.get_text() for text in figure.texts)
+    assert all(words in line for words in said)
+    assert not any(words in line for words in unsaid)
+
+
+def test_the_figure_shows_masks_beside_what_they_are_of():
+    left, part = torch.zeros(1, 1, 40, 48), torch.zeros(1, 1, 30, 50)
+    left[..., :24], part[..., 25:] = 1, 1
+    figure = draw(record(styles=2, masks=[left, 1 - left], style_masks=[None, part]))
+    names = ["Photo", "Style 1", "Mask 1", "Style 2", "Mask 2", "Part 2"]
+    assert [name for name in texts(figure) if name in {*names, "Part 1"}] == names
+    drawn = {name: axes for axes, name in zip(figure.axes, names, strict=False)}
+    for name, mask in (("Mask 1", left), ("Mask 2", 1 - left), ("Part 2", part)):
+        shown = drawn[name].images[0].get_array()
+        assert shown.shape[2] == 3
+        white = torch.from_numpy(np.asarray(shown))[..., 0]
+        assert white[:, : white.shape[1] // 2].mean() == pytest.approx(
+            mask[..., : mask.shape[3] // 2].mean().item(), abs=0.02
+        )
+        assert white.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_last_loss_of_a_figure_is_that_of_its_picture():
+    figure = draw(record())
+    curves = next(axes for axes in figure.axes if axes.get_yscale() == "log")
+    (result,) = [line for line in curves.get_lines() if line.get_label() == "result"]
+    assert (result.get_xdata()[-1], result.get_ydata()[-1]) == (21, 0.5)
+    assert curves.get_xlim()[1] > 21
+    assert "loss 0.5" in " ".join(texts(figure))
 
 
 def test_a_report_before_the_end_is_refused():

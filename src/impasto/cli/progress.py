@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from impasto.cli.terminal import duration
-from impasto.run.events import EpochDone, Event, Started, Stepped
+from impasto.run.events import EpochDone, Event, Finished, Started, Stepped
 
 Show = Callable[[Event], None]
 
@@ -47,7 +47,7 @@ def following(*, epochs: int, quiet: bool) -> Iterator[Show]:
 
 
 class Lines:
-    """A plain line on stderr at the end of each epoch."""
+    """A plain line on stderr at the end of each epoch; the last one waits for the result, whose loss it tells."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -61,13 +61,19 @@ class Lines:
                 self.started = event
             case Stepped():
                 self.stepped = event
-            case EpochDone() if self.started is not None and self.stepped is not None:
-                step, total = self.stepped, self.started.plan.total_steps
-                sys.stderr.write(
-                    f"epoch {event.epoch}/{self.epochs}  {scale_name(self.started, step)}  step {step.step}/{total}"
-                    f"  loss {step.loss:.4g}  {time_left(self.started, step)} left\n"
-                )
-                sys.stderr.flush()
+            case EpochDone() if self.stepped is not None and event.epoch < self.epochs:
+                self._write(event.epoch, self.stepped.loss)
+            case Finished():
+                self._write(self.epochs, event.loss)
+
+    def _write(self, epoch: int, loss: float) -> None:
+        if (started := self.started) is None or (step := self.stepped) is None:
+            return
+        sys.stderr.write(
+            f"epoch {epoch}/{self.epochs}  {scale_name(started, step)}  step {step.step}/{started.plan.total_steps}"
+            f"  loss {loss:.4g}  {time_left(started, step)} left\n"
+        )
+        sys.stderr.flush()
 
 
 @contextmanager
@@ -97,5 +103,7 @@ def _bar() -> Iterator[Show]:
                     loss=f"{event.loss:.4g}",
                     left=time_left(started, event),
                 )
+            elif isinstance(event, Finished):
+                progress.update(task, loss=f"{event.loss:.4g}")
 
         yield show

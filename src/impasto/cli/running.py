@@ -62,12 +62,15 @@ def _recorder(stylization: Stylization, outputs: Outputs) -> Recorder:
     """What notes the steps, as a report may be asked for when the run goes on, and a figure's pictures."""
     from impasto.report.record import EPOCHS, Recorder
 
+    inputs = None if outputs.figure is None else stylization.inputs.tensors()
     return Recorder(
         stylization.content.pixels,
         [style.pixels for style in stylization.styles],
         settings=stylization.settings,
         network=stylization.network.engine,
-        epochs=() if outputs.figure is None else EPOCHS,
+        epochs=() if inputs is None else EPOCHS,
+        masks=() if inputs is None else inputs.masks,
+        style_masks=() if inputs is None else inputs.style_masks,
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +13,22 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.images.size import Size, fit, resize, size_of
-from impasto.network.layers import ORDER
+from impasto.report.charts import FONT, GREY, RULE, caption, draw_bars, draw_curves, draw_table, duration, percent
 from impasto.report.layout import MARGIN, Box, arrange_page
 from impasto.report.metrics import Step
+from impasto.settings.choices import Color
 from impasto.settings.settings import Settings
 from impasto.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Annotation
 
-INK, GREY, RULE = "#1b1f2a", "#7b818c", "#d5d8de"
-STRONG, PALE = "#1f4e8c", "#a9c3e0"
-CURVE_COLOURS = {"content": ("Oranges", 0.45, 0.8), "style": ("viridis", 0.9, 0.0), "tv": ("Greys", 0.5, 0.5)}
-WEIGHTS = {False: "normal", True: "bold"}
-FONT = "DejaVu Sans"  # matplotlib brings it along, so that a figure looks the same everywhere
+COLOURS = {
+    Color.STYLE: "the style's",
+    Color.KEEP: "the photo's, only lightness is painted",
+    Color.MATCH: "the photo's, which the style takes on first",
+}
 
 CHARTS, TABLE = 3.1, 4.3
 """Inches: the height of the charts and the width of the table."""
@@ -40,7 +39,8 @@ DPI = 120
 class Report:
     """What a finished run leaves: its measures, and its pictures (by epoch) and steps for the figure.
 
-    `sizes` are the epochs' (h, w), since their pictures may be kept smaller.
+    `sizes` are the epochs' (h, w), since their pictures may be kept smaller. Masks, one for each style or none at all,
+    are images (1, 3, h, w), white where they let a style through, or None.
     """
 
     measures: dict[str, Any]
@@ -51,6 +51,8 @@ class Report:
     result: Tensor
     steps: tuple[Step, ...]
     sizes: dict[int, Size]
+    masks: tuple[Tensor | None, ...] = ()
+    style_masks: tuple[Tensor | None, ...] = ()
 
     def to_json(self) -> str:
         """The measures, where what could not be measured is null."""
@@ -77,10 +79,11 @@ def draw(report: Report) -> Figure:
 
     inputs = [(report.content, "Photo", ""), *_style_captions(report)]
     epochs = [(picture, f"Epoch {n}", _pixels(report.sizes[n])) for n, picture in sorted(report.pictures.items())]
-    took = _duration(report.measures["time"]["seconds"])
+    took = duration(report.measures["time"]["seconds"])
     size, measured = (report.measures[key] for key in ("size", "measured_at"))
     note = "" if size == measured else f", measured at {measured['width']}×{measured['height']}"
-    result = (report.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{note}")
+    loss = f", loss {report.measures['loss']['last']:.3g}"
+    result = (report.result, "Result", f"{_pixels((size['height'], size['width']))} in {took}{loss}{note}")
     rows = [row for row in (inputs, epochs) if row]
     width, boxes, large = arrange_page(
         [[_aspect(image) for image, _, _ in row] for row in rows], _aspect(report.result)
@@ -98,159 +101,48 @@ def draw(report: Report) -> Figure:
 
     bars = 0.2 * width - 0.6
     curves = width - TABLE - bars - 4.1
-    _draw_curves(place(MARGIN + 0.4, charts, curves, CHARTS), report.steps, curves)
-    _draw_bars(place(MARGIN + curves + 2.7, charts, bars, CHARTS), report.measures["style"]["layers"])
-    _draw_table(place(width - MARGIN - TABLE, charts, TABLE, CHARTS), report.measures)
+    draw_curves(place(MARGIN + 0.4, charts, curves, CHARTS), report.steps, report.measures["loss"]["last"], curves)
+    draw_bars(place(MARGIN + curves + 2.7, charts, bars, CHARTS), report.measures["style"]["layers"])
+    draw_table(place(width - MARGIN - TABLE, charts, TABLE, CHARTS), report.measures)
     figure.text(MARGIN / width, 0.25 / height, _summary(report.settings), color=GREY, fontsize=8, family=FONT)
     return figure
 
 
 def _draw_picture(axes: Axes, box: Box, image: Tensor, name: str, detail: str) -> None:
     """At the resolution of the page, so that pictures of all scales are equally large."""
+    from matplotlib.patches import Rectangle
+
     shape = fit(size_of(image), round(max(box.w, box.h) * DPI))
     axes.imshow(resize(image.cpu(), shape)[0].permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
+    frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=RULE, linewidth=0.8)
+    axes.add_patch(frame)  # without which a white mask has no edge
     room = box.w / 0.088  # characters of the caption's size
     if len(name) <= room:
-        _caption(axes, name, detail if len(name) + len(detail) + 2 <= room else "")
+        caption(axes, name, detail if len(name) + len(detail) + 2 <= room else "")
 
 
-def _draw_curves(axes: Axes, steps: Sequence[Step], inches: float) -> None:
-    """Loss and parts over steps; what isn't above zero has no place on a log scale and is left out."""
-    from matplotlib.ticker import MaxNLocator
-
-    _frame(axes, "Loss", "at each step, and its weighted parts", shift=-0.4)
-    x = [step.step for step in steps]
-    curves = {"total": [_loggable(step.loss) for step in steps]}
-    axes.plot(x, curves["total"], color=INK, linewidth=2.2, label="total", zorder=3)
-    for kind in CURVE_COLOURS:
-        names = {name for step in steps for name in step.parts if name.split("/")[0] == kind}
-        layers = sorted(names, key=lambda name: ORDER.get(name.split("/")[-1], 0))
-        for name, colour in zip(layers, _shades(kind, len(layers)), strict=True):
-            curves[name] = [_loggable(step.parts.get(name, 0.0)) for step in steps]
-            axes.plot(x, curves[name], color=colour, linewidth=1.2, label=name.replace("/", " "))
-    values = [value for curve in curves.values() for value in curve if not math.isnan(value)] or [1.0]
-    highest, lowest = 1.2 * max(values), max(min(values), 1e-8 * max(values)) / 1.2
-    axes.set_yscale("log")
-    axes.set_ylim(lowest, highest * (highest / lowest) ** 0.08)  # room for the sizes above the curves
-    axes.set_xlim(*((x[0] - 0.5, x[-1] + 0.5) if x else (0.5, 1.5)))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y", color=RULE, linewidth=0.5)
-    _write(axes, "step", (0.5, 0), (0, -28), color=GREY, size=8.5, ha="center")
-    for _, group in groupby(steps, key=lambda step: step.scale):
-        scale = list(group)
-        start = scale[0].step - 0.5
-        if scale[0] is not steps[0]:
-            axes.axvline(start, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-        if inches * len(scale) / len(steps) > 0.5:
-            _write(
-                axes, f"{max(scale[0].size)} px", (start, 1), (4, -9), ("data", "axes fraction"), color=GREY, size=7.5
-            )
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, labelcolor=INK, handlelength=1.3,
-        prop={"family": FONT, "size": 8 if len(curves) < 14 else 6}, borderaxespad=0,
-    )  # fmt: skip
-
-
-def _draw_bars(axes: Axes, layers: dict[str, dict[str, Any]]) -> None:
-    """The share of the style distance closed at each layer, those the run didn't optimise in a paler shade."""
-    _frame(axes, "Style distance closed", "", shift=-0.65)
-    values = [100 * (layer["closed"] or 0.0) for layer in layers.values()]
-    low = max(-100.0, min(0.0, *values)) if values else 0.0
-    colours = [STRONG if layer["optimised"] else PALE for layer in layers.values()]
-    axes.barh(range(len(values)), [max(value, low) for value in values], height=0.68, color=colours, zorder=2)
-    for y, (layer, value) in enumerate(zip(layers.values(), values, strict=True)):
-        _write(axes, _percent(layer["closed"]), (max(value, 0.0), y), (4, 0), "data", va="center")
-    axes.set_xlim(low, 125)
-    axes.set_ylim(len(values) - 0.4, -0.6)
-    axes.set_yticks(range(len(values)), layers)
-    axes.set_xticks([tick for tick in (-100, -50, 0, 50, 100) if tick >= low])
-    axes.xaxis.set_major_formatter("{x:.0f} %")
-    axes.tick_params(axis="y", length=0, pad=5)
-    axes.grid(axis="x", color=RULE, linewidth=0.5)
-    for x, colour, label in ((0.0, STRONG, "optimised"), (0.48, PALE, "not optimised")):
-        _write(axes, "■", (x, 0), (0, -34), color=colour, size=9)
-        _write(axes, label, (x, 0), (11, -33.5))
-
-
-def _draw_table(axes: Axes, measures: dict[str, Any]) -> None:
-    axes.set_axis_off()
-    _caption(axes, "Measures", "", size=10.5)
-    rows = list(_rows(measures))
-    for i, (label, values, heading) in enumerate(rows):
-        y = 1 - (i + 0.55) / len(rows)
-        _write(axes, label, (0, y), (0 if heading else 9, 0), size=8.5, va="center", weight=WEIGHTS[heading])
-        for x, value, bold in zip((0.66, 0.82, 1.0), values, (False, not heading, False), strict=True):
-            colour = INK if bold else GREY
-            _write(axes, value, (x, y), color=colour, size=8.5, va="center", ha="right", weight=WEIGHTS[bold])
-        if heading:
-            axes.axhline(y - 0.5 / len(rows), color=RULE, linewidth=0.8)
-    axes.set_ylim(0, 1)
-
-
-def _rows(measures: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str, str], bool]]:
-    """Label, values for content, result and style, and whether it is a heading."""
-    style, colour, time = measures["style"], measures["colour"], measures["time"]
-    result, chance = measures["structure"]["result"], measures["structure"]["painting"]
-    yield "Distance to the painting closed", ("photo", "result", "painting"), True
-    yield "style, layers optimised", ("0 %", _percent(style["mean_optimised"]), "100 %"), False
-    yield "style, layers not optimised", ("0 %", _percent(style["mean_others"]), "100 %"), False
-    yield "colours (W₂ in Oklab)", ("0 %", _percent(colour["closed"]), "100 %"), False
-    yield "Structure of the photo kept", ("photo", "result", "painting"), True
-    names = {"edges": "edges (Sobel)", "contrast_structure": "contrast · structure (SSIM)"}
-    for key, value in result.items():
-        yield names.get(key, f"features at {key}"), ("1.00", _number(value), _number(chance[key])), False
-    yield "Time", ("", "", ""), True
-    yield "whole run", ("", _duration(time["seconds"]), ""), False
-    for scale in time["scales"][-1:]:
-        label = f"step at {scale['width']}×{scale['height']} px, median"
-        yield label, ("", _duration(scale["seconds_per_step"]), ""), False
-    yield "step, per megapixel", ("", _duration(time["seconds_per_megapixel_step"]), ""), False
-
-
-def _write(
-    axes: Axes, text: str, at: tuple[float, float], shift: tuple[float, float] = (0, 0),
-    coordinates: Any = "axes fraction", *, size: float = 8, color: str = INK, **style: Any,
-) -> Annotation:  # fmt: skip
-    return axes.annotate(
-        text, at, shift, coordinates, "offset points", fontsize=size, color=color, family=FONT, **style
-    )
-
-
-def _caption(axes: Axes, name: str, detail: str, size: float = 9.5, shift: float = 0) -> None:
-    """A bold name above the axes, `shift` inches to the right, with something in grey after it."""
-    title = _write(axes, name, (0, 1), (72 * shift, 5), size=size, weight="bold")
-    _write(axes, detail, (1, 0), (7, 0), title, size=size - 1, color=GREY, va="bottom")
-
-
-def _frame(axes: Axes, name: str, detail: str, shift: float) -> None:
-    _caption(axes, name, detail, 10.5, shift)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(RULE)
-    axes.tick_params(which="both", color=RULE, labelcolor=INK, labelsize=8, labelfontfamily=FONT)
-
-
-def _shades(kind: str, count: int) -> Any:
-    """Colours for the curves of a kind of loss, from the shallowest layer to the deepest."""
-    from matplotlib import colormaps
-
-    name, first, last = CURVE_COLOURS[kind]
-    return colormaps[name]([first + (last - first) * (i + 0.5) / count for i in range(count)])
-
-
-def _style_captions(report: Report) -> list[tuple[Tensor, str, str]]:
-    if len(report.styles) == 1:
-        return [(report.styles[0], "Style", "")]
+def _style_captions(report: Report) -> Iterator[tuple[Tensor, str, str]]:
+    """The styles, each with its masks after it."""
+    alone = len(report.styles) == 1
     shares = report.settings.style_weights or [1.0] * len(report.styles)
-    return [
-        (style, f"Style {n}", _percent(share / sum(shares)))
-        for n, (style, share) in enumerate(zip(report.styles, shares, strict=True), start=1)
-    ]
+    nothing = [None] * len(report.styles)
+    masks, parts = report.masks or nothing, report.style_masks or nothing
+    for n, (style, share, mask, part) in enumerate(zip(report.styles, shares, masks, parts, strict=True), start=1):
+        number = "" if alone else f" {n}"
+        yield style, f"Style{number}", "" if alone else percent(share / sum(shares))
+        if mask is not None:
+            yield mask, f"Mask{number}", "white is painted"
+        if part is not None:
+            yield part, f"Part{number}", "of the style: white counts"
 
 
 def _summary(s: Settings) -> str:
+    strength = [f"strength {s.strength:g}"] if s.normalized else []
     parts = [
         "impasto",
+        *strength,
+        f"colours: {COLOURS[s.color]}",
         f"{s.optimizer}, {s.epochs} × {s.steps_per_epoch} steps",
         f"α = {s.content_weight:g}, β = {s.style_weight:g} ({s.objective})",
         f"from {Path(s.init).name}",
@@ -268,25 +160,3 @@ def _aspect(image: Tensor) -> float:
 
 def _pixels(size: Size) -> str:
     return f"{size[1]}×{size[0]} px"
-
-
-def _loggable(value: float) -> float:
-    return value if value > 0 and math.isfinite(value) else math.nan
-
-
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{round(100 * share)} %".replace("-", "−")
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:z.2f}".replace("-", "−")
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "—"
-    if seconds < 600:
-        return (
-            f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"
-        )
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -17,6 +17,8 @@ from impasto.network.engine import Engine
 from impasto.report.figure import Report
 from impasto.report.metrics import Step, measure_pictures, measure_time
 from impasto.run.events import EpochDone, Event, Finished, Started, Stepped
+from impasto.settings import roles
+from impasto.settings.knob import Affects
 from impasto.settings.settings import Settings
 
 EPOCHS = (1, 5, 10)
@@ -25,6 +27,12 @@ EPOCHS = (1, 5, 10)
 LONGEST_KEPT = 2048
 """Longest side in pixels of the epochs' pictures that are kept: a figure shows them smaller still."""
 
+
+LONGEST_MASK = 512
+"""The same of masks."""
+
+SHAPING = roles.affecting(Affects.TARGETS, Affects.OBJECTIVE, Affects.DESCENT)
+"""The settings that a report lists: what the picture was to be, not what computed it."""
 
 Epoch = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}$")]
 
@@ -50,8 +58,11 @@ class Recorder:
         settings: Settings,
         network: Engine,
         epochs: Sequence[int] = EPOCHS,
+        masks: Sequence[Tensor | None] = (),
+        style_masks: Sequence[Tensor | None] = (),
     ) -> None:
         self.content, self.styles = content, tuple(styles)
+        self.masks, self.style_masks = tuple(map(_shrunk, masks)), tuple(map(_shrunk, style_masks))
         self.settings, self.network = settings, network
         self.epochs = epochs_shown(epochs, settings.epochs)
         self._device = "cpu"
@@ -125,6 +136,7 @@ class Recorder:
         first = {"first": self._steps[0].loss} if self._steps else {}
         measures["loss"] = {**first, "last": end.loss, "parts": dict(end.parts)}
         measures["time"] = measure_time(self._steps, end.seconds)
+        measures["settings"] = self.settings.model_dump(mode="json", include=set(SHAPING))
         return Report(
             measures,
             self.settings,
@@ -134,7 +146,17 @@ class Recorder:
             end.picture,
             tuple(self._steps),
             self._sizes,
+            self.masks,
+            self.style_masks,
         )
+
+
+def _shrunk(mask: Tensor | None) -> Tensor | None:
+    """A mask (1, 1, h, w) as large as a figure shows it, as an image (1, 3, h, w)."""
+    if mask is None:
+        return None
+    size = size_of(mask)
+    return resize(mask.expand(-1, 3, -1, -1), fit(size, min(max(size), LONGEST_MASK)))
 
 
 def epochs_shown(wanted: Sequence[int], last: int) -> tuple[int, ...]:

@@ -114,7 +114,7 @@ def _as_error(finding: dict[str, Any], known: list[str]) -> SettingsError:
         return SettingsError(f"{shown} is not a setting", cure, knob=name, value=value)
     wrong = finding.get("ctx", {}).get("error")
     if not isinstance(wrong, WrongValueError):
-        told = finding["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        told = str(finding["msg"]).removeprefix("Value error, ").removeprefix("Input ")
         wrong = WrongValueError(PLAIN.get(finding["type"], told))
     is_value = f"is {value!r} but " if wrong.fault.startswith("should") else ""
     return SettingsError(f"`{name}` {is_value}{wrong.fault}", wrong.cure, knob=name, value=value)
