@@ -179,12 +179,12 @@ Preset = Annotated[
     ),
 ]
 Sheet = Annotated[
-    Path | None,
+    str | None,
     Parameter(
         ("--output", "-o"),
         metavar="SHEET",
         group=OUTPUT,
-        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp. Default: a .png beside the photo.",
+        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp, or a folder. Default: a .png beside the photo.",
     ),
 ]
 Keep = Annotated[

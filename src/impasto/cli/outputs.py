@@ -156,6 +156,22 @@ def parse_every(text: str) -> float | None:
     return seconds
 
 
+def placed(output: str | None, usual: Path) -> Path:
+    """Where a picture goes: to the output that was asked for, under its `usual` name where that is a folder.
+
+    What ends in a slash is a folder, which is made if need be; raises `ImageError` where it can't be.
+    """
+    if output is None:
+        return usual
+    if not output.endswith(("/", os.sep)) and not Path(output).is_dir():
+        return Path(output)
+    try:
+        Path(output).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{quoted(Path(output))} can't be made ({reason(error)})", "choose another folder") from None
+    return Path(output) / usual.name
+
+
 def default_picture(content: Path, styles: Sequence[str]) -> Path:
     """CONTENT_STYLE_impasto.png beside the content, several styles joined with '+'."""
     return content.with_name(f"{stems(content)}_{stems(*styles)}_impasto.png")

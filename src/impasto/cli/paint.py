@@ -19,12 +19,12 @@ from impasto.cli.weights import fetch_if_missing
 from impasto.errors import ImpastoError
 
 Picture = Annotated[
-    Path | None,
+    str | None,
     Parameter(
         ("--output", "-o"),
         metavar="OUT",
         group=OUTPUT,
-        help="Where the picture goes: .png, .jpg, .webp, .tif or .bmp. "
+        help="Where the picture goes: .png, .jpg, .webp, .tif or .bmp, or a folder. "
         "Default: CONTENT_STYLE_impasto.png beside the photo.",
     ),
 ]
@@ -82,7 +82,7 @@ def paint(
     (--config). Flags beat the environment, which beats the file, which beats the preset.
     """
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
-    picture = output or outputs.default_picture(Path(content), style)
+    picture = outputs.placed(output, outputs.default_picture(Path(content), style))
     epochs, every = outputs.parse_epochs(snapshots, settings.epochs), outputs.parse_every(checkpoint)
     snapshot_paths = outputs.snapshot_paths(picture, epochs)
     files = outputs.Outputs(picture, snapshot_paths, report, overwrite, not no_metadata, every)

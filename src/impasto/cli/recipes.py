@@ -66,8 +66,10 @@ def rerun(
         Parameter(metavar="FOLDER", help="Where its files are, if neither where they were nor beside OUT."),
     ] = None,
     output: Annotated[
-        Path | None,
-        Parameter(("--output", "-o"), metavar="FILE", help="Default: OUT_rerun.png beside the picture."),
+        str | None,
+        Parameter(
+            ("--output", "-o"), metavar="FILE", help="A picture or a folder. Default: OUT_rerun.png beside the picture."
+        ),
     ] = None,
     overwrite: Annotated[bool, Parameter(help="Replace a file that exists.")] = False,
     json: Annotated[bool, Parameter(help="Print the result as one JSON object.")] = False,
@@ -75,7 +77,7 @@ def rerun(
 ) -> int:
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
-    files = Outputs(output or out.with_name(f"{outputs.stems(out)}_rerun.png"), overwrite=overwrite)
+    files = Outputs(outputs.placed(output, out.with_name(f"{outputs.stems(out)}_rerun.png")), overwrite=overwrite)
     folders = [*([] if inputs is None else [inputs]), out.absolute().parent, Path.cwd()]
     stylization = again(recipe, files, content, style or (), [out], folders)
     return run(stylization, files, as_json=json, quiet=quiet)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.error_text import flag
-from impasto.cli.outputs import SheetOutputs, default_sheet
+from impasto.cli.outputs import SheetOutputs, default_sheet, placed
 from impasto.cli.sheets import paint_sheet
 from impasto.errors import SettingsError
 from impasto.settings import grid
@@ -48,5 +48,5 @@ def reconstruct(
         return knobs.settle(*given, knobs.Layer(OWN | changes, flag("layers")))
 
     cells = grid.reconstructions(names, settle, ("content", "style") if of == "both" else (of,))
-    files = SheetOutputs(output or default_sheet(image, (), "reconstruction"), cells, keep, overwrite)
+    files = SheetOutputs(placed(output, default_sheet(image, (), "reconstruction")), cells, keep, overwrite)
     return paint_sheet(image, [image], cells, files, config, as_json=json, quiet=quiet)

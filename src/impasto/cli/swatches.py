@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from impasto.cli.outputs import placed
 from impasto.cli.terminal import tell, tell_path
 from impasto.errors import SettingsError
 
@@ -16,8 +17,12 @@ def swatches(
     sheet: Annotated[Path | None, Parameter(metavar="FILE", help="Write a picture that shows all of them.")] = None,
     write: Annotated[str | None, Parameter(metavar="NAME", help="Write one swatch as a picture.")] = None,
     output: Annotated[
-        Path | None,
-        Parameter(("--output", "-o"), metavar="FILE", help="Where --write puts it. Default: NAME.png here."),
+        str | None,
+        Parameter(
+            ("--output", "-o"),
+            metavar="FILE",
+            help="Where --write puts it: a file or a folder. Default: NAME.png here.",
+        ),
     ] = None,
     size: Annotated[
         int | None, Parameter(metavar="N", help="Side of a swatch in pixels. Default: 512, on the sheet 256.")
@@ -42,7 +47,7 @@ def swatches(
     jobs = []
     if write is not None:
         side = 512 if size is None else size
-        jobs.append((output or Path(f"{write}.png"), lambda: catalogue.paint(write, (side, side))))
+        jobs.append((placed(output, Path(f"{write}.png")), lambda: catalogue.paint(write, (side, side))))
     if sheet is not None:
         jobs.append((sheet, lambda: catalogue.sheet(256 if size is None else size)))
     for path, _ in jobs:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.error_text import flag
-from impasto.cli.outputs import SheetOutputs, default_sheet
+from impasto.cli.outputs import SheetOutputs, default_sheet, placed
 from impasto.cli.sheets import paint_sheet
 from impasto.errors import SettingsError
 from impasto.settings import grid
@@ -45,7 +45,7 @@ def sweep(
     Try: impasto sweep photo.jpg dots --size 256 --vary content-weight=0.01:1:5:log --vary pooling=max,average
     """
     cells = _cells([grid.parse_axis(text) for text in vary], flags or {}, config, preset)
-    sheet = output or default_sheet(content, style, "sweep")
+    sheet = placed(output, default_sheet(content, style, "sweep"))
     files = SheetOutputs(sheet, cells, keep, overwrite)
     return paint_sheet(content, style, cells, files, config, as_json=json, quiet=quiet)
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.knobs import OUTPUT
-from impasto.cli.outputs import Outputs, inputs, stems
+from impasto.cli.outputs import Outputs, inputs, placed, stems
 from impasto.cli.progress import following
 from impasto.cli.result import Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
@@ -32,12 +32,13 @@ def texture(
         bool, Parameter(group=OUTPUT, help="Let copies side by side show no seam: sides are multiples of 16 px then.")
     ] = False,
     output: Annotated[
-        Path | None,
+        str | None,
         Parameter(
             ("--output", "-o"),
             metavar="OUT",
             group=OUTPUT,
-            help="Where the texture goes. Default: STYLE_texture_impasto.png beside the painting.",
+            help="Where the texture goes: a picture or a folder. Default: STYLE_texture_impasto.png beside the "
+            "painting.",
         ),
     ] = None,
     overwrite: knobs.Overwrite = False,
@@ -56,7 +57,7 @@ def texture(
     width, height = parse_size(size)
     wanted = knobs.from_shell(flags or {}, os.environ, config, preset)
     settings = texture_settings(wanted, (height, width))
-    files = Outputs(output or default_texture(Path(style)), overwrite=overwrite)
+    files = Outputs(placed(output, default_texture(Path(style))), overwrite=overwrite)
     if Path(style).parent.is_dir():  # if not, that is the first thing to say, and Texture says it
         files.check(settings, inputs([style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
