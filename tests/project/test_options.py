@@ -29,7 +29,11 @@ from impasto.settings.settings import Settings
 from impasto.swatches.catalogue import paint as swatch
 
 PROOFS: dict[str, tuple[str, ...]] = {
-    "size": ("test_size_is_the_longest_side_of_the_picture",),
+    "size": (
+        "test_size_is_the_longest_side_of_the_picture",
+        "test_a_picture_of_its_photos_size_keeps_its_resolution_in_every_format",
+        "test_a_print_has_its_size_and_its_resolution_also_where_it_is_painted_again",
+    ),
     "objective": (
         "test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont",
         "test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy",

@@ -9,7 +9,7 @@ from impasto.settings.settings import Settings
     ("knobs", "sentence"),
     [
         ({"size": 8}, "size is 8 but should be greater than or equal to 16."),
-        ({"size": "big"}, "size is 'big' but should be a whole number"),
+        ({"size": "big"}, "size is 'big' but should be a number of pixels, 'original', or a print's longest side"),
         ({"content_weight": -1}, "content_weight is -1 but should be greater than or equal to 0."),
         ({"style_weight": float("nan")}, "style_weight is nan but should be a finite number."),
         ({"tv_weight": float("inf")}, "tv_weight is inf but should be a finite number."),

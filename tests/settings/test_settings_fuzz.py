@@ -46,6 +46,7 @@ VALID = {
     "style_layers": st.lists(st.sampled_from(NAMES), unique=True, max_size=5),
     "content_layer_weights": st.just([]) | weight_lists(),
     "layer_weights": st.just([]) | weight_lists(),
+    "size": st.integers(16, 65536) | st.sampled_from(["original", "1cm@100dpi", "0.5 IN @ 96.5 DPI"]),
     "weights": st.just("embedded"),
     "scales": st.just("auto") | st.integers(1, 12),
     "init": st.sampled_from(["content", "noise", "style"]),
@@ -68,6 +69,31 @@ INVALID = {
     "style_weights": [[0], [0, 0], [-1], [1, "x"]],
     "content_layers": [["relu9_1"], ["relu1_1", "relu1_1"], [""], ["fc6"]],
     "style_layers": [["RELU1_1"], ["conv1_1", "conv1_1"], [None]],
+    "size": [
+        "",
+        "x",
+        "1,2",
+        "0x10",
+        1e400,
+        15,
+        -(10**30),
+        131073,
+        10**30,
+        0.5,
+        1e300,
+        "1.5",
+        True,
+        b"\xff",
+        "originals",
+        "30cm",
+        "30@300dpi",
+        "0cm@300dpi",
+        "1cm@0dpi",
+        "9cm@300",
+        "-9cm@300dpi",
+        "1e9cm@300dpi",
+        "99999in@9999dpi",
+    ],
     "scales": [0, 13, -1, 1.5, "Auto", "1e1", True],
     "device": ["", "cuda:", "cuda:x", "CPU", "cpu "],
     "max_memory": ["", "3", "GB", "-3GB", "3 TB", "3GB!", "1e3GB"],
@@ -78,7 +104,7 @@ INVALID = {
 }
 """What only the knob itself can tell to be wrong."""
 
-RUNNABLE = {"size": st.integers(16, 80), "compile": st.just(False)}
+RUNNABLE = {"size": st.integers(16, 80) | st.sampled_from(["original", "0.5cm@96dpi"]), "compile": st.just(False)}
 """A narrower choice of what is valid, for what would take long."""
 
 

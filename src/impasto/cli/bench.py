@@ -111,9 +111,10 @@ def _estimate(steps: dict[tuple[int, int], float]) -> float:
     from impasto.run.scales import plan_scales
 
     settings = Settings()
+    side = settings.longest_side or 0
     per_pixel = {height * width: taken / (height * width) for (height, width), taken in steps.items()}
     total = 0.0
-    for scale in plan_scales(settings, (settings.size * 3 // 4, settings.size)):
+    for scale in plan_scales(settings, (side * 3 // 4, side)):
         pixels = scale.size[0] * scale.size[1]
         nearest = min(per_pixel, key=lambda known: abs(known - pixels))
         total += scale.steps * pixels * per_pixel[nearest]

@@ -127,7 +127,8 @@ def _self_test(settings: Settings) -> dict[str, Any]:
     from impasto.jobs.stylization import Stylization
     from impasto.run.events import Finished, Stepped
 
-    down, across = np.indices((settings.size, settings.size), dtype=np.float32) / settings.size
+    side = settings.longest_side or 0
+    down, across = np.indices((side, side), dtype=np.float32) / side
     ramp = np.stack([down, across, np.full_like(down, 0.5)], axis=-1)
     waves = 0.5 + 0.4 * np.sin(13 * np.stack([down + across / 3, across - down / 2, down - across], axis=-1))
     began = time.perf_counter()

@@ -106,6 +106,7 @@ class RunDriver:
                 alpha=self.stylization.alpha(full),
                 note=recipe,
                 camera=self.stylization.camera(),
+                dpi=self.stylization.dpi,
                 overwrite=self.outputs.overwrite,
             )
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
@@ -16,6 +16,9 @@ from impasto.settings import conflicts, presets, roles
 from impasto.settings.knob import Group as Section
 from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 PREFIX = "IMPASTO_"
 
@@ -120,13 +123,22 @@ def help_of(name: str) -> str:
     if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
         facts.append(", ".join(choice.value for choice in field.annotation))
     words = (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "to below"))
-    bounds = [(word, getattr(bound, name, None)) for bound in field.metadata for name, word in words]
+    bounds = [(word, getattr(bound, name, None)) for bound in _bounds(field) for name, word in words]
     if limits := [f"{word} {_number(limit)}" for word, limit in bounds if limit is not None]:
         facts.append(" ".join(limits))
     if field.default != () and field.annotation is not bool:
         facts.append(f"default: {_shown(field.default)}")
     help = with_flags(field.description or "")
     return f"{help} [{'; '.join(facts)}]" if facts else help
+
+
+def _bounds(field: FieldInfo) -> list[Any]:
+    """What a knob's type, or one of its types where it has several, must be within."""
+    return [*field.metadata, *(bound for kind in get_args(field.annotation) for bound in _metadata(kind))]
+
+
+def _metadata(kind: Any) -> tuple[Any, ...]:
+    return getattr(kind, "__metadata__", ())
 
 
 def _number(value: float) -> str:

@@ -80,7 +80,7 @@ class Outputs:
         for path in (self.picture, *self.snapshots.values()):
             writing.check_writable(path, self.overwrite)
         longest = writing.FORMATS[self.picture.suffix.lower()].longest
-        if settings.size > longest:
+        if (settings.longest_side or 0) > longest:
             raise ImageError(
                 f"{quoted(self.picture)} can hold {longest} pixels a side, fewer than `size` {settings.size}",
                 "save it as .png or .tif",
@@ -163,7 +163,7 @@ def placed(output: str | None, usual: Path) -> Path:
     """
     if output is None:
         return usual
-    if not output.endswith(("/", os.sep)) and not Path(output).is_dir():
+    if not output.endswith(("/", os.sep)) and not os.path.isdir(output):  # noqa: PTH112 - for it no name is too long
         return Path(output)
     try:
         Path(output).mkdir(parents=True, exist_ok=True)

@@ -24,25 +24,27 @@ def plan(
     """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     from impasto.images import reading
-    from impasto.images.size import fit
+    from impasto.images.size import canvas_size
     from impasto.jobs.network import load_network
     from impasto.run.plan import Shapes, plan_run
 
     image = reading.load(content, max_pixels=settings.max_pixels)
     engine = load_network(settings).engine
     styles = max(1, len(settings.style_weights))
-    planned = plan_run(settings, Shapes(fit(image.size, settings.size), styles), engine)
+    planned = plan_run(settings, Shapes(canvas_size(image.size, settings.longest_side), styles), engine)
+    dpi = image.dpi if settings.longest_side is None else settings.dpi
     if json:
-        _tell_as_json(planned, str(engine.name))
+        _tell_as_json(planned, str(engine.name), dpi)
     else:
-        _tell(planned, str(engine.name))
+        _tell(planned, str(engine.name), dpi)
 
 
-def _tell_as_json(plan: RunPlan, engine: str) -> None:
+def _tell_as_json(plan: RunPlan, engine: str, dpi: float | None) -> None:
     memory = plan.memory
     tell_json(
         {
             "size": {"width": plan.size[1], "height": plan.size[0]},
+            "dpi": dpi,
             "scales": [
                 {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in plan.scales
             ],
@@ -58,12 +60,13 @@ def _tell_as_json(plan: RunPlan, engine: str) -> None:
     )
 
 
-def _tell(plan: RunPlan, engine: str) -> None:
+def _tell(plan: RunPlan, engine: str, dpi: float | None) -> None:
     from impasto.run.memory_plan import MEGABYTE
 
     memory = plan.memory
     height, width = plan.size
-    tell(f"size     {width}×{height} px")
+    across, down = (f"{2.54 * side / dpi:.1f}" if dpi else "" for side in (width, height))
+    tell(f"size     {width}×{height} px" + (f", {across}×{down} cm at {dpi:g} dpi" if dpi else ""))
     sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in plan.scales)
     tell(f"scales   {sizes}")
     tell(f"engine   {engine}, " + (f"tiles of {memory.tile} px" if memory.tile else "whole picture at once"))

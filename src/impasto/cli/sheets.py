@@ -99,6 +99,7 @@ def _keep(sweep: Sweep, files: SheetOutputs, number: int, result: Result) -> Non
         alpha=stylization.alpha(result.picture),
         note=recipe,
         camera=stylization.camera(),
+        dpi=stylization.dpi,
         overwrite=files.overwrite,
     )
 

@@ -16,6 +16,7 @@ from impasto.cli.progress import following
 from impasto.cli.result import Progress, tell_result
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import SettingsError
+from impasto.settings import values
 from impasto.settings.texture import texture_settings
 from impasto.storage.process import Interruption
 
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
     from impasto.jobs.texture import Texture
 
 
+PIXELS = re.compile(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", re.IGNORECASE)
+PRINT = re.compile(rf"({values.NUMBER})(?:[x×]({values.NUMBER}))?{values.RESOLUTION}")
+
+
 def texture(
     style: Annotated[str, Parameter(help="A painting, or a name from 'impasto swatches'.")],
     /,
     *,
-    size: Annotated[str, Parameter(metavar="WxH", group=OUTPUT, help="Width and height in pixels.")] = "512x512",
+    size: Annotated[
+        str,
+        Parameter(metavar="WxH", group=OUTPUT, help="Width and height in pixels, or of a print, as 30x20cm@300dpi."),
+    ] = "512x512",
     seamless: Annotated[
         bool, Parameter(group=OUTPUT, help="Let copies side by side show no seam: sides are multiples of 16 px then.")
     ] = False,
@@ -55,6 +63,7 @@ def texture(
     'impasto rerun' can't repeat it, but the same command does.
     """
     width, height = parse_size(size)
+    dpi = parse_dpi(size)
     wanted = knobs.from_shell(flags or {}, os.environ, config, preset)
     settings = texture_settings(wanted, (height, width))
     files = Outputs(placed(output, default_texture(Path(style))), overwrite=overwrite)
@@ -65,10 +74,10 @@ def texture(
 
     made = Texture(style, (width, height), settings, seamless=seamless)
     files.check_plan(made.plan)
-    return _make(made, files, as_json=json, quiet=quiet)
+    return _make(made, files, dpi, as_json=json, quiet=quiet)
 
 
-def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
+def _make(made: Texture, files: Outputs, dpi: float | None, *, as_json: bool, quiet: bool) -> int:
     """Make the texture, write it, say where it is, and return the exit code; the first Ctrl-C saves what there is."""
     from impasto.images import writing
 
@@ -84,18 +93,30 @@ def _make(made: Texture, files: Outputs, *, as_json: bool, quiet: bool) -> int:
         if picture is None:
             return interruption.code
         full = so_far.at_full_size(picture, made.scratch)
-        writing.save(files.picture, full, overwrite=files.overwrite)
+        writing.save(files.picture, full, dpi=dpi, overwrite=files.overwrite)
     tell_result(so_far, files, made.settings, as_json=as_json, quiet=quiet)
     return 0 if so_far.finished else interruption.code
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """'512x256' -> (512, 256), width and height, and '512' -> (512, 512); raises `SettingsError`."""
-    found = re.fullmatch(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", text, re.IGNORECASE)
-    if found is None:
-        fault = f"`size` is {text!r} but should be width and height in pixels, such as 512x512"
-        raise SettingsError(fault, knob="size", value=text)
-    return int(found[1]), int(found[2] or found[1])
+    """'512x256' -> (512, 256), width and height, and '512' -> (512, 512); '2x1in@300dpi' -> (600, 300).
+
+    Raises `SettingsError`.
+    """
+    if found := PIXELS.fullmatch(text):
+        return int(found[1]), int(found[2] or found[1])
+    if found := PRINT.fullmatch(text):
+        width, height = (values.pixels_of(float(side), found) for side in (found[1], found[2] or found[1]))
+        if min(width, height) >= 1 and values.LEAST_DPI <= float(found["dpi"]) <= values.MOST_DPI:
+            return width, height
+    fault = f"`size` is {text!r} but should be width and height in pixels, such as 512x512"
+    raise SettingsError(fault, knob="size", value=text)
+
+
+def parse_dpi(text: str) -> float | None:
+    """The resolution in a size that was parsed, in pixels an inch."""
+    found = PRINT.fullmatch(text)
+    return None if found is None else float(found["dpi"])
 
 
 def default_texture(style: Path) -> Path:

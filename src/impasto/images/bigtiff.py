@@ -20,6 +20,8 @@ from impasto.images.size import Size
 TILE = 256
 """Side in pixels of the file's tiles."""
 
+MM_PER_INCH = 25.4
+
 NOTE = "impasto: "
 """Begins the note in the file's ImageDescription, so that nobody else's is taken for ours."""
 
@@ -36,8 +38,9 @@ def library() -> ModuleType:
 
 
 def write(
-    path: Path, bands: Iterator[np.ndarray], size: Size, *, alpha: bool, profile: bytes, note: str | None
-) -> None:
+    path: Path, bands: Iterator[np.ndarray], size: Size, *, alpha: bool, profile: bytes, note: str | None,
+    dpi: float | None = None,
+) -> None:  # fmt: skip
     """Write rows (n, w, 3), or (n, w, 4) with alpha, of 8 bits, which together are (h, w); raises `ImageError`."""
     pyvips = library()
     stream = _Stream(_png(bands, size, alpha=alpha))
@@ -48,6 +51,8 @@ def write(
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
         if note is not None:
             image.set_type(pyvips.GValue.gstr_type, "image-description", NOTE + note)
+        if dpi is not None:
+            image = image.copy(xres=dpi / MM_PER_INCH, yres=dpi / MM_PER_INCH)
         image.tiffsave(
             str(path),
             bigtiff=True,
@@ -56,6 +61,7 @@ def write(
             tile_height=TILE,
             compression="deflate",
             predictor="horizontal",
+            resunit="inch",
         )
     except pyvips.Error as error:
         if stream.fault is not None:

@@ -80,6 +80,8 @@ class SourceImage:
     """How many the file has, of which this is the first."""
     camera: bytes | None = None
     """What a camera noted in the file, see `images.camera`."""
+    dpi: float | None = None
+    """Pixels an inch, where it tells them."""
 
     @property
     def size(self) -> Size:
@@ -108,7 +110,7 @@ def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
         with errors_as_image_errors(name):
             pixels, alpha = decode(source, name, max_pixels, reopen=None)
             sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
-        return SourceImage(pixels, alpha, sha256, "image", None)
+        return SourceImage(pixels, alpha, sha256, "image", None, dpi=_dpi(source))
     if isinstance(source, bytes):
         return _from_stream(BytesIO(source), "The picture in memory", "image", None, max_pixels)
     if callable(read := getattr(source, "read", None)):
@@ -151,7 +153,7 @@ def _from_stream(
         frames, noted = _frames(image), camera.read(image)
         stream.seek(0)
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        return SourceImage(pixels, alpha, sha256, stem, path, frames, noted)
+        return SourceImage(pixels, alpha, sha256, stem, path, frames, noted, _dpi(image))
 
 
 def _frames(image: Image.Image) -> int:
@@ -161,6 +163,12 @@ def _frames(image: Image.Image) -> int:
     with contextlib.suppress(Exception):  # a damaged one is decoded as far as its first frame
         return max(1, int(getattr(image, "n_frames", 1)))
     return 1
+
+
+def _dpi(image: Image.Image) -> float | None:
+    with contextlib.suppress(Exception):  # broken EXIF, any of Pillow's exceptions: as if it told none
+        return notes.resolution(image)
+    return None
 
 
 def _channels_last(tensor: Tensor) -> np.ndarray:

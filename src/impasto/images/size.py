@@ -22,6 +22,11 @@ def fit(size: Size, longest: int) -> Size:
     return height, width
 
 
+def canvas_size(content: Size, longest: int | None) -> Size:
+    """The (h, w) of a content whose longest side is to be `longest`; None leaves it as it is."""
+    return content if longest is None else fit(content, longest)
+
+
 def on_grid(size: Size, step: int) -> Size:
     """The nearest (h, w) whose sides are multiples of `step`, at least one of it each."""
     height, width = (max(1, (2 * side + step) // (2 * step)) * step for side in size)

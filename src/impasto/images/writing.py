@@ -30,11 +30,12 @@ class Format(NamedTuple):
     longest: int = 2**31 - 1  # pixels on a side
     has_alpha: bool = True
     has_note: bool = True
+    dpi_in_exif: bool = False
 
 
 PNG = Format("PNG", {})
 JPEG = Format("JPEG", {"quality": 95, "subsampling": 0}, 65535, has_alpha=False)
-WEBP = Format("WEBP", {"lossless": True, "exact": True}, 16383)
+WEBP = Format("WEBP", {"lossless": True, "exact": True}, 16383, dpi_in_exif=True)
 TIFF = Format("TIFF", {"compression": "raw"})  # Pillow can't write EXIF through libtiff, so not compressed
 BMP = Format("BMP", {}, has_alpha=False, has_note=False)
 FORMATS = {
@@ -59,17 +60,20 @@ def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
 
 
 class PaintedImage(Image.Image):
-    """A PIL image that takes its profile, its recipe as a `note` and a camera's notes along when it is saved."""
+    """A PIL image that takes along when it is saved: profile, resolution, recipe as a `note`, and a camera's notes."""
 
     note: str | None = None
     camera: bytes | None = None
+    dpi: float | None = None
 
     @classmethod
-    def of(cls, image: Image.Image, note: str | None, camera: bytes | None = None) -> PaintedImage:
+    def of(
+        cls, image: Image.Image, note: str | None, *, camera: bytes | None = None, dpi: float | None = None
+    ) -> PaintedImage:
         """The same image, from now on of this kind."""
         image.__class__ = cls  # Pillow has no other way to hand an image's memory on
         assert isinstance(image, cls)
-        image.note, image.camera = note, camera
+        image.note, image.camera, image.dpi = note, camera, dpi
         return image
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
@@ -77,6 +81,8 @@ class PaintedImage(Image.Image):
         usual: dict[str, Any] = {"icc_profile": srgb_profile()}
         if self.note is not None or self.camera is not None:
             usual["exif"] = notes.to_exif(self.note, self.camera)
+        if self.dpi is not None:
+            usual["dpi"] = (self.dpi, self.dpi)
         super().save(fp, format, **usual | params)
 
 
@@ -98,14 +104,15 @@ def save(
     alpha: Tensor | None = None,
     note: str | None = None,
     camera: bytes | None = None,
+    dpi: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
 
     PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
-    what is transparent over white. `note` goes into EXIF's UserComment, beside what a `camera` noted (as EXIF), but
-    BMP has no room for them. TIFF beyond `PRINT_PIXELS` is tiled BigTIFF with the note alone, in ImageDescription, and
-    the image is never in memory whole.
+    what is transparent over white. `dpi`, pixels an inch, is told in the format's own way. `note` goes into EXIF's
+    UserComment, beside what a `camera` noted (as EXIF), but BMP has no room for them. TIFF beyond `PRINT_PIXELS` is
+    tiled BigTIFF with the note alone, in ImageDescription, and the image is never in memory whole.
     """
     path = Path(path)
     check_writable(path, overwrite)
@@ -119,7 +126,7 @@ def save(
         _put(
             path,
             lambda file: bigtiff.write(
-                Path(file.name), bands, (height, width), alpha=has_alpha, profile=profile, note=note
+                Path(file.name), bands, (height, width), alpha=has_alpha, profile=profile, note=note, dpi=dpi
             ),
             overwrite,
         )
@@ -127,8 +134,11 @@ def save(
     if alpha is not None and not kind.has_alpha:
         pixels, alpha = pixels * alpha + (1 - alpha), None
     options = kind.options | {"icc_profile": srgb_profile()}
-    if kind.has_note and not (note is None and camera is None):
-        options["exif"] = notes.to_exif(note, camera)
+    if dpi is not None and not kind.dpi_in_exif:
+        options["dpi"] = (dpi, dpi)
+    in_exif = (note, camera, dpi if kind.dpi_in_exif else None)
+    if kind.has_note and in_exif != (None, None, None):
+        options["exif"] = notes.to_exif(*in_exif)
         if kind is JPEG and len(options["exif"]) > JPEG_MARKER_BYTES:
             fault = f"{quoted(path)} can't hold a note of {len(note or '')} characters"
             raise ImageError(fault, "save it as .png or .tif")

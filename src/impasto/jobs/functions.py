@@ -39,8 +39,8 @@ def stylize(
     job = Stylization(content, styles, chosen, masks=masks, style_masks=style_masks, start=start)
     last = _finished(job.events(), progress)
     with usual_modes():
-        recipe = job.recipe().without_folders()
-        return PaintedImage.of(to_pil(last.picture, job.alpha(last.picture)), recipe.to_json(), job.camera())
+        picture, recipe = to_pil(last.picture, job.alpha(last.picture)), job.recipe().without_folders()
+        return PaintedImage.of(picture, recipe.to_json(), camera=job.camera(), dpi=job.dpi)
 
 
 def synthesize(

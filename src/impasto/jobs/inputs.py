@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.errors import ImageError, SettingsError
 from impasto.images import camera, reading
 from impasto.images.reading import Picture, SourceImage
-from impasto.images.size import Size, fit, resize, size_of
+from impasto.images.size import Size, canvas_size, resize, size_of
 from impasto.jobs.recipe import InputFile
 from impasto.objective.inputs import Inputs
 from impasto.settings.settings import Settings
@@ -62,17 +62,23 @@ class StylizationInputs:
                     knob="style_mask",
                     value=mask.path,
                 )
+        photo = open_image(content, settings)
+        longest = max(canvas_size(photo.size, settings.longest_side))
         return cls(
-            open_image(content, settings),
-            tuple(open_style(style, settings) for style in styles),
+            photo,
+            tuple(open_style(style, settings, longest) for style in styles),
             open_masks(settings.mask, "mask", "rest", len(styles), opener),
             style_masks,
             opener(settings.init) if settings.init_is_image else None,
         )
 
-    def canvas_size(self, longest: int) -> Size:
-        """Height and width of the content when its longest side is `longest`."""
-        return fit(self.content.size, longest)
+    def canvas_size(self, longest: int | None) -> Size:
+        """Height and width of the content when its longest side is `longest`, its own for None."""
+        return canvas_size(self.content.size, longest)
+
+    def dpi(self, settings: Settings) -> float | None:
+        """The result's pixels an inch: the content's where it keeps its size, else those of the print, if it is one."""
+        return self.content.dpi if settings.longest_side is None else settings.dpi
 
     def all_masks(self) -> list[SourceImage]:
         """The masks that are images, those of the canvas first."""
@@ -151,8 +157,12 @@ def open_image(source: Source, settings: Settings) -> SourceImage:
     return replace(source, pixels=source.pixels.clone(), alpha=None if source.alpha is None else source.alpha.clone())
 
 
-def open_style(style: Source, settings: Settings) -> SourceImage:
-    """A style image from a file or from memory; a name that is no file but a swatch's is painted on the spot."""
+def open_style(style: Source, settings: Settings, longest: int | None = None) -> SourceImage:
+    """A style image from a file or from memory; a name that is no file but a swatch's is painted on the spot.
+
+    A swatch is as large as the canvas, whose longest side is `longest` (None: as the settings say), within
+    `SWATCH_SIDE`.
+    """
     if not isinstance(style, str) or Path(style).exists():
         return _visible(open_image(style, settings))
     if style not in swatches.names():
@@ -162,7 +172,7 @@ def open_style(style: Source, settings: Settings) -> SourceImage:
         near = difflib.get_close_matches(Path(style).stem, swatches.names(), n=1, cutoff=likeness)
         hint = f"did you mean the swatch {near[0]!r}? 'impasto swatches' lists them all" if near else NO_STYLE
         raise ImageError(f"{style!r} is neither a file nor a swatch", hint)
-    side = min(max(settings.size, SWATCH_SIDE[0]), SWATCH_SIDE[1])
+    side = min(max(longest or settings.longest_side or 0, SWATCH_SIDE[0]), SWATCH_SIDE[1])
     painted = reading.load(swatches.paint(style, (side, side)))
     return replace(painted, name=style)
 

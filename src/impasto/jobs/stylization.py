@@ -52,7 +52,7 @@ class Stylization:
         settings = given.settings
         self.inputs = StylizationInputs.open(content, styles, settings, given.open)
         self.content, self.styles = self.inputs.content, self.inputs.styles
-        shapes = Shapes(self.inputs.canvas_size(settings.size), len(self.styles))
+        shapes = Shapes(self.inputs.canvas_size(settings.longest_side), len(self.styles))
         # What can't be painted is refused before the network is loaded.
         scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
         self.network = network or load_network(settings)
@@ -96,6 +96,11 @@ class Stylization:
     def camera(self) -> bytes | None:
         """What the picture is to carry of what a camera noted in the content, as EXIF, None for nothing."""
         return self.inputs.camera(self.settings)
+
+    @property
+    def dpi(self) -> float | None:
+        """The result's resolution in pixels an inch, where the content or the settings tell one."""
+        return self.inputs.dpi(self.settings)
 
     def recipe(self) -> Recipe:
         """What it takes to paint the same picture again, with the knobs that were changed so far.

@@ -42,8 +42,9 @@ class Sweep:
         self.stylizations: list[Stylization] = []
         for settings in (cell.settings for cell in cells):
             made_from = _values(settings, NETWORK_KNOBS)
-            if settings.size not in sized:
-                sized[settings.size] = [open_style(style, settings) for style in opened]
+            longest = settings.longest_side or max(image.size)
+            if longest not in sized:
+                sized[longest] = [open_style(style, settings, longest) for style in opened]
             if made_from not in networks:
                 networks[made_from] = load_network(settings)
             network, timed = networks[made_from], (*made_from, settings.layers)
@@ -51,7 +52,7 @@ class Sweep:
                 with usual_modes(settings.threads):
                     speeds[timed] = measure_speed(network.engine, settings.layers)
             self.stylizations.append(
-                Stylization(image, sized[settings.size], settings, network=network, speed=speeds[timed], opener=named)
+                Stylization(image, sized[longest], settings, network=network, speed=speeds[timed], opener=named)
             )
         self.together: dict[Values, list[int]] = {}
         for number, cell in enumerate(cells):

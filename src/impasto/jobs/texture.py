@@ -32,7 +32,7 @@ class Texture:
         self.size = (size[1], size[0])
         self.seamless = seamless
         settings = texture_settings(settings, self.size)
-        self.style = open_style(style, settings)
+        self.style = open_style(style, settings, max(self.size))
         shapes = Shapes(self.size, styles=1)
         if seamless:
             halo = periodic_canvas(self.size, settings.style_layers).halo

@@ -141,5 +141,5 @@ def _is_list(knob: str) -> bool:
 def _kind_of_number(knob: str) -> type | None:
     """`int` or `float` where the knob is that, or that or a word; None otherwise."""
     annotation = Settings.model_fields[knob].annotation
-    kinds = (annotation, *get_args(annotation))
+    kinds = [getattr(kind, "__origin__", kind) for kind in (annotation, *get_args(annotation))]
     return float if float in kinds else int if int in kinds else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Unpack
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.settings import conflicts, values
@@ -25,6 +26,8 @@ from impasto.settings.knobs import Knobs
 NORMALIZED = ObjectiveName.NORMALIZED
 
 Weight = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Pixels = Annotated[int, Ge(values.LEAST_SIDE), Le(values.MOST_SIDE)]
+Size = Annotated[Pixels | str, BeforeValidator(values.size)]
 Layers = Annotated[tuple[str, ...], AfterValidator(values.layers)]
 Scales = values.auto_or_number("a number from 1 to 12", lambda n: 1 <= n <= 12)
 Tile = values.auto_or_number("0, or a number from 64 to 65536", lambda n: n == 0 or 64 <= n <= 65536)
@@ -38,7 +41,12 @@ class Settings(BaseModel):
     # The validator is made with the first settings: `impasto paint --help` needs none.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
-    size: int = knob(512, Roles(Group.PICTURE), "Longest side of the output, in pixels.", ge=16, le=65536)
+    size: Size = knob(
+        512,
+        Roles(Group.PICTURE),
+        "Longest side of the output in pixels, 'original' for the photo's own size, or of a print, such as "
+        "30cm@300dpi (cm, mm or in).",
+    )
     objective: ObjectiveName = knob(
         ObjectiveName.NORMALIZED,
         Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE),
@@ -291,6 +299,16 @@ class Settings(BaseModel):
     def layers(self) -> tuple[str, ...]:
         """The content layers, then the style layers."""
         return (*self.content_layers, *self.style_layers)
+
+    @property
+    def longest_side(self) -> int | None:
+        """`size` in pixels, None for 'original'."""
+        return values.longest_side(self.size)
+
+    @property
+    def dpi(self) -> float | None:
+        """The resolution that `size` tells, in pixels an inch, None where it tells none."""
+        return values.dpi_of(self.size)
 
     @property
     def max_memory_bytes(self) -> int | None:

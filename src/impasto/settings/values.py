@@ -18,6 +18,18 @@ LAYER_NAME = re.compile(r"(conv|relu)(1_[12]|2_[12]|3_[1-4]|4_[1-4]|5_[1-4])|poo
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 """A number of megabytes or gigabytes."""
 
+ORIGINAL = "original"
+
+NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+RESOLUTION = rf"(?P<unit>cm|mm|in)@(?P<dpi>{NUMBER})dpi"
+PRINT = re.compile(rf"(?P<length>{NUMBER}){RESOLUTION}")
+"""The longest side of a print with its unit and its resolution in pixels an inch: 30cm@300dpi."""
+
+PER_INCH = {"in": 1.0, "cm": 2.54, "mm": 25.4}
+LEAST_SIDE, MOST_SIDE = 16, 65536
+LEAST_DPI, MOST_DPI = 1, 10000
+"""What files can hold of it: JPEG has 16 bits."""
+
 DEVICE_NAME = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -66,6 +78,55 @@ def bytes_of(amount: str) -> int | None:
     """'3GB' -> 3,000,000,000; None for 'auto'."""
     found = MEMORY.fullmatch(amount)
     return None if found is None else int(float(found[1]) * (1e9 if found[2] in "gG" else 1e6))
+
+
+def size(value: Any) -> int | str:
+    """A number of pixels, 'original', or the longest side of a print with its resolution, without spaces."""
+    if isinstance(value, str):
+        text = re.sub(r"\s", "", value).lower()
+        if text == ORIGINAL:
+            return ORIGINAL
+        if printed := PRINT.fullmatch(text):
+            _check_print(printed)
+            return text
+    try:
+        pixels = float(value)
+    except (TypeError, ValueError, OverflowError):
+        pixels = math.nan
+    if isinstance(value, bool) or not pixels.is_integer():
+        raise WrongValueError(
+            "should be a number of pixels, 'original', or a print's longest side, such as 30cm@300dpi"
+        )
+    if not pixels >= LEAST_SIDE:
+        raise WrongValueError(f"should be greater than or equal to {LEAST_SIDE}")
+    if not pixels <= MOST_SIDE:
+        raise WrongValueError(f"should be less than or equal to {MOST_SIDE}")
+    return int(pixels)
+
+
+def _check_print(printed: re.Match[str]) -> None:
+    dpi, pixels = float(printed["dpi"]), pixels_of(float(printed["length"]), printed)
+    if not LEAST_DPI <= dpi <= MOST_DPI:
+        raise WrongValueError(f"should have from {LEAST_DPI} to {MOST_DPI} dpi, not {dpi:g}")
+    if not LEAST_SIDE <= pixels <= MOST_SIDE:
+        raise WrongValueError(f"should come to {LEAST_SIDE} to {MOST_SIDE} pixels, not {pixels}")
+
+
+def pixels_of(length: float, printed: re.Match[str]) -> int:
+    """A length on a print in pixels, in the unit and at the resolution that a match of `PRINT` has."""
+    return round(length / PER_INCH[printed["unit"]] * float(printed["dpi"]))
+
+
+def longest_side(size: int | str) -> int | None:
+    """A size in pixels; None for the photo's own."""
+    printed = PRINT.fullmatch(size) if isinstance(size, str) else None
+    return pixels_of(float(printed["length"]), printed) if printed else None if isinstance(size, str) else size
+
+
+def dpi_of(size: int | str) -> float | None:
+    """The resolution that a size tells, in pixels an inch."""
+    printed = PRINT.fullmatch(size) if isinstance(size, str) else None
+    return float(printed["dpi"]) if printed else None
 
 
 def device(value: str) -> str:
