@@ -696,7 +696,7 @@ def test_a_command_loads_no_other_one():
 
 
 def test_help_shows_every_knob_with_its_default_and_range():
-    text = " ".join(run_impasto("paint", "--help", env=os.environ | {"COLUMNS": "200"}).stdout.split())
+    text = " ".join(run_impasto("paint", "--help-all", env=os.environ | {"COLUMNS": "200"}).stdout.split())
     for knob in Settings.model_fields:
         assert f"--{knob.replace('_', '-')} " in text
     assert "[from 16 to 65,536; default: 512]" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from impasto.storage import process
 if TYPE_CHECKING:
     from cyclopts.help import HelpPanel
     from rich.console import Console, ConsoleOptions
+
+MORE = "--help-all shows every setting."
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -54,6 +57,13 @@ def list_commands(console: Console, options: ConsoleOptions, panel: HelpPanel) -
     DefaultFormatter()(console, options, panel.copy(entries=entries))
 
 
+def list_options(console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+    """Print a panel of options; loaded when there is one."""
+    from impasto.cli.help import show
+
+    show(console, options, panel)
+
+
 def _version() -> str:
     from importlib.metadata import version
 
@@ -68,17 +78,35 @@ app = App(
     default_parameter=Parameter(negative="", show_default=False),
     help_format="plaintext",  # markdown costs a tenth of the start
     group_commands=evolve(Group.create_default_commands(), help_formatter=list_commands),
+    help_formatter=list_options,
     suppress_keyboard_interrupt=False,
 )
 # By the names of their modules: cyclopts loads one when its command is called.
-app.command("impasto.cli.paint:paint", usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…")
-app.command("impasto.cli.sweep:sweep", usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES")
+app.command("impasto.cli.paint:paint", usage="Usage: impasto paint [OPTIONS] CONTENT STYLE…", help_epilogue=MORE)
+app.command(
+    "impasto.cli.sweep:sweep",
+    usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES",
+    help_epilogue=MORE,
+)
+app.command("impasto.cli.resume:resume")
+for path in ("texture:texture", "reconstruct:reconstruct", "plan:plan"):
+    app.command(f"impasto.cli.{path}", help_epilogue=MORE)
 for path in (
-    *("resume:resume", "texture:texture", "reconstruct:reconstruct", "plan:plan", "presets:presets"),
+    "presets:presets",
     *("swatches:swatches", "weights:weights", "recipes:inspect", "recipes:rerun"),
     *("demo:demo", "doctor:doctor", "bench:bench"),
 ):
     app.command(f"impasto.cli.{path}")
+
+
+def _run(arguments: list[str]) -> object:
+    """What the command line's command returns."""
+    if "--help-all" not in arguments:
+        return app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    from impasto.cli.help import everything
+
+    with everything(arguments) as understood:
+        return app(understood, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 @process.owned()
@@ -86,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the process's own) and return its exit code."""
     prepare()
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
         flush()
     except CycloptsError as wrong:
         from impasto.cli.wrong_use import sentences

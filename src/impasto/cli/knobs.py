@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict, get_arg
 from cyclopts import Group, Parameter
 
 from impasto.cli.error_text import flag, with_flags
+from impasto.cli.help import show_if_all
 from impasto.errors import ImpastoError, SettingsError
 from impasto.settings import conflicts, presets, roles
 from impasto.settings.knob import Group as Section
@@ -18,7 +19,9 @@ from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
 
 if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
     from pydantic.fields import FieldInfo
+    from rich.console import Console, ConsoleOptions
 
 PREFIX = "IMPASTO_"
 
@@ -152,13 +155,23 @@ def _shown(value: Any) -> str:
 
 
 def _flags(without: Iterable[str] = ()) -> dict[str, Any]:
-    groups = {section: Group.create_ordered(section.value) for section in Section}
+    groups = {section: Group.create_ordered(section.value, help_formatter=_show_usual) for section in Section}
     return {
         name: _flag(name, groups[roles.of(name).group]) for name in Settings.model_fields if name not in set(without)
     }
 
 
+def _show_usual(console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+    """Print a panel of settings: the usual ones alone, unless all of them were asked for."""
+    from impasto.cli import help
+
+    usual = {flag(name) for name in Settings.model_fields if roles.of(name).usual}
+    entries = [entry for entry in panel.entries if help.show_all.get() or {*entry.positive_names} & usual]
+    help.show(console, options, panel.copy(entries=entries))
+
+
 OUTPUT = Group.create_ordered("Output")
+SELDOM = Group.create_ordered("Output, seldom needed", help_formatter=show_if_all)
 TOGETHER = Group.create_ordered("Many settings at once")
 
 if TYPE_CHECKING:
@@ -172,8 +185,8 @@ else:
 Content = Annotated[str, Parameter(help="The photo.")]
 Styles = Annotated[list[str], Parameter(metavar="STYLE…", help="Paintings, or names from 'impasto swatches'.")]
 Overwrite = Annotated[bool, Parameter(group=OUTPUT, help="Replace files that exist.")]
-AsJson = Annotated[bool, Parameter(group=OUTPUT, help="Print the result as one JSON object.")]
-Quiet = Annotated[bool, Parameter(group=OUTPUT, help="Show no progress.")]
+AsJson = Annotated[bool, Parameter(group=SELDOM, help="Print the result as one JSON object.")]
+Quiet = Annotated[bool, Parameter(group=SELDOM, help="Show no progress.")]
 Config = Annotated[
     Path | None,
     Parameter(

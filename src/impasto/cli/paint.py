@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from impasto.cli import knobs, outputs
-from impasto.cli.knobs import OUTPUT
+from impasto.cli.knobs import OUTPUT, SELDOM
 from impasto.cli.recipes import tell_differences
 from impasto.cli.resume import earlier, tell_finished
 from impasto.cli.running import run
@@ -41,7 +41,7 @@ Report = Annotated[
     ),
 ]
 NoMetadata = Annotated[
-    bool, Parameter(group=OUTPUT, help="Leave the recipe, which 'impasto rerun' needs, out of the picture.")
+    bool, Parameter(group=SELDOM, help="Leave the recipe, which 'impasto rerun' needs, out of the picture.")
 ]
 Resume = Annotated[
     bool,
@@ -51,7 +51,7 @@ Checkpoint = Annotated[
     str,
     Parameter(
         metavar="SECONDS",
-        group=OUTPUT,
+        group=SELDOM,
         help="How often the run's state is saved in OUT.run: seconds, 'off', or 'auto' for each minute, or more "
         "seldom where saving would take more than 1 % of the time. [default: auto]",
     ),
@@ -78,8 +78,7 @@ def paint(
 ) -> int:
     """Paint a photo in the manner of one or more paintings.
 
-    Every setting can also come from the environment (--style-weight from IMPASTO_STYLE_WEIGHT) or from a file
-    (--config). Flags beat the environment, which beats the file, which beats the preset.
+    Flags beat the environment (IMPASTO_STYLE_WEIGHT), which beats --config, which beats --preset.
     """
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     picture = outputs.placed(output, outputs.default_picture(Path(content), style))

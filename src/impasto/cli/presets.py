@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from impasto.cli import knobs
+from impasto.cli.app import MORE
 from impasto.cli.error_text import spelled
 from impasto.cli.knobs import OUTPUT
 from impasto.cli.terminal import tell, tell_json, tell_path
@@ -44,7 +45,7 @@ def show(name: Named, /) -> None:
         tell(line)
 
 
-@presets.command
+@presets.command(help_epilogue=MORE)
 def save(
     name: Annotated[str, Parameter(help="Letters, digits, - and _.")],
     /,

@@ -43,7 +43,7 @@ class Settings(BaseModel):
 
     size: Size = knob(
         512,
-        Roles(Group.PICTURE),
+        Roles(Group.PICTURE, usual=True),
         "Longest side of the output in pixels, 'original' for the photo's own size, or of a print, such as "
         "30cm@300dpi (cm, mm or in).",
     )
@@ -55,7 +55,9 @@ class Settings(BaseModel):
     )
     strength: float = knob(
         0.5,
-        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, objective=NORMALIZED, in_texture=0.5),
+        Roles(
+            Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, usual=True, scheduled=True, objective=NORMALIZED, in_texture=0.5
+        ),
         "How far to go from the photo to the painting: 0 is the photo, 1 as strong as style gets; the same on every "
         "pair and size. Only with `objective` normalized.",
         ge=0,
@@ -98,7 +100,7 @@ class Settings(BaseModel):
     )
     color: Color = knob(
         Color.STYLE,
-        Roles(Group.CONTENT_AND_STYLE, scheduled=True, in_texture="style"),
+        Roles(Group.CONTENT_AND_STYLE, usual=True, scheduled=True, in_texture="style"),
         "Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted ('keep'), "
         "or the photo's colours for the painting before it is used ('match').",
     )
@@ -114,14 +116,14 @@ class Settings(BaseModel):
     )
     style_scale: float = knob(
         1.0,
-        Roles(Group.CONTENT_AND_STYLE),
+        Roles(Group.CONTENT_AND_STYLE, usual=True),
         "Size of the strokes: the painting's to the output's size.",
         ge=0.25,
         le=4,
     )
     mask: tuple[str, ...] = knob(
         (),
-        Roles(Group.REGIONS, file_words=("rest",), in_texture=()),
+        Roles(Group.REGIONS, usual=True, file_words=("rest",), in_texture=()),
         "One picture per style, white where it is to be painted; 'rest' for what the others leave. The photo stays "
         "where all are black.",
     )
@@ -168,7 +170,7 @@ class Settings(BaseModel):
     )
     epochs: int = knob(
         10,
-        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        Roles(Group.OPTIMISATION, Affects.DESCENT, usual=True),
         "Epochs: a picture is reported after each.",
         ge=1,
         le=10000,
@@ -203,7 +205,7 @@ class Settings(BaseModel):
     )
     init: str = knob(
         "content",
-        Roles(Group.PICTURE, Affects.DESCENT, file_words=INITS, in_texture="style"),
+        Roles(Group.PICTURE, Affects.DESCENT, usual=True, file_words=INITS, in_texture="style"),
         "Start from 'content', 'noise', noise in the colours of the 'style' or exactly the photo's ('histogram'), or "
         "an image file.",
         min_length=1,
