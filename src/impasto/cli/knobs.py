@@ -209,7 +209,8 @@ Sheet = Annotated[
         ("--output", "-o"),
         metavar="SHEET",
         group=OUTPUT,
-        help="Where the sheet goes: .png, .jpg, .webp, .tif or .bmp, or a folder. Default: a .png beside the photo.",
+        help="Where the sheet goes: .png, .jpg, .webp, .avif, .tif or .bmp, or a folder. Default: a .png "
+        "beside the photo.",
     ),
 ]
 Keep = Annotated[

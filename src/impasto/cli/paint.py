@@ -24,7 +24,7 @@ Picture = Annotated[
         ("--output", "-o"),
         metavar="OUT",
         group=OUTPUT,
-        help="Where the picture goes: .png, .jpg, .webp, .tif or .bmp, or a folder. "
+        help="Where the picture goes: .png, .jpg, .webp, .avif, .tif or .bmp, or a folder. "
         "Default: CONTENT_STYLE_impasto.png beside the photo.",
     ),
 ]

@@ -63,6 +63,7 @@ def decode(
     rawmode = _rawmode(tiles[0]) if tiles else ""
     low = _low_bytes(image, rawmode, reopen)
     image.load()
+    check_size(image.size, name, max_pixels)  # a HEIC picture may turn out to be larger than it said
     if (factor := WIDENED.get(rawmode)) and isinstance(clear := image.info.get("transparency"), int):
         image = image.copy()
         image.info["transparency"] = clear % (255 // factor + 1) * factor

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -58,6 +59,12 @@ JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """Begins what a browser opens (RFC 3986, 3.1): nothing is fetched from anywhere."""
 
+FILE_TYPE = b"ftyp"
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+MOST_BRANDS = 1024  # bytes of a list of brands that are looked at
+KNOWN = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
+
 MOST_SCANS = 100
 """In a progressive JPEG: some ten are usual, 10,000 take as many passes over its pixels; libtiff has the same limit."""
 
@@ -96,7 +103,7 @@ Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray |
 def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
     """An image from a file, its bytes, a PIL image, an array or a tensor; raises `ImageError`.
 
-    Files: the first frame of PNG, JPEG, WebP, TIFF, BMP or GIF, `max_pixels` being checked before decoding.
+    Files: the first frame of PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC, `max_pixels` being checked before decoding.
     Arrays: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16, bool, or float in [0, 1]. PIL's mode I
     Tensors: (c, h, w) or (1, c, h, w) of the same types, with 1, 3 or 4 channels. PIL's mode I
     counts as 0 … 65535, its mode F as 0 … 1. A broken colour profile counts as sRGB, broken EXIF as upright.
@@ -158,7 +165,7 @@ def _from_stream(
 
 def _frames(image: Image.Image) -> int:
     """How many frames an animation has; a JPEG's further images are previews or depth, and a TIFF's are pages."""
-    if image.format not in ("GIF", "PNG", "WEBP"):
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF"):
         return 1
     with contextlib.suppress(Exception):  # a damaged one is decoded as far as its first frame
         return max(1, int(getattr(image, "n_frames", 1)))
@@ -203,6 +210,8 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
     head = stream.read(12)
     if not head:
         raise ImageError(f"{name} is empty", "use another copy")
+    if head[4:8] == FILE_TYPE:
+        return _open_in_boxes(stream, head, name)
     for magic, opener in OPENERS.items():
         if head.startswith(magic) and (magic != b"RIFF" or head.endswith(b"WEBP")):
             stream.seek(0)
@@ -210,7 +219,23 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
                 _check_scans(stream.read(), name)
                 stream.seek(0)
             return opener(stream)
-    raise ImageError(f"{name} is not a PNG, JPEG, WebP, TIFF, BMP or GIF picture", "convert it to one of these")
+    raise ImageError(f"{name} is not a {KNOWN} picture", "convert it to one of these")
+
+
+def _open_in_boxes(stream: BinaryIO, head: bytes, name: str) -> Image.Image:
+    """AVIF or HEIC, told apart by their brands (ISO/IEC 14496-12, 4.3): films have other ones."""
+    more = stream.read(max(0, min(int.from_bytes(head[:4]), MOST_BRANDS) - len(head)))
+    brands = {head[8:12], *(more[at : at + 4] for at in range(4, len(more) - 3, 4))}
+    stream.seek(0)
+    if brands & AVIF_BRANDS:
+        return AvifImagePlugin.AvifImageFile(stream)
+    if not brands & HEIC_BRANDS:
+        raise ImageError(f"{name} is not a {KNOWN} picture", "convert it to one of these")
+    try:
+        from pillow_heif.as_plugin import HeifImageFile
+    except ImportError:
+        raise ImageError(f"{name} is a HEIC picture, which pillow-heif reads", "pip install 'impasto[heic]'") from None
+    return HeifImageFile(stream)
 
 
 def _check_scans(jpeg: bytes, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from impasto.errors import ImageError
@@ -38,8 +38,10 @@ JPEG = Format("JPEG", {"quality": 95, "subsampling": 0}, 65535, has_alpha=False)
 WEBP = Format("WEBP", {"lossless": True, "exact": True}, 16383, dpi_in_exif=True)
 TIFF = Format("TIFF", {"compression": "raw"})  # Pillow can't write EXIF through libtiff, so not compressed
 BMP = Format("BMP", {}, has_alpha=False, has_note=False)
+AVIF = Format("AVIF", {"quality": 95, "subsampling": "4:4:4"}, 32768, dpi_in_exif=True)
 FORMATS = {
     ".png": PNG, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP, ".tif": TIFF, ".tiff": TIFF, ".bmp": BMP,
+    ".avif": AVIF,
 }  # fmt: skip
 
 PRINT_PIXELS = 64_000_000
@@ -109,7 +111,7 @@ def save(
 ) -> Path:
     """Write (1, 3, h, w) sRGB as the extension says, old or new but never torn; raises `ImageError`.
 
-    PNG, TIFF, WebP and BMP are lossless, JPEG has quality 95 and full colour resolution. JPEG and BMP lay
+    PNG, TIFF, WebP and BMP are lossless, JPEG and AVIF have quality 95 and full colour resolution. JPEG and BMP lay
     what is transparent over white. `dpi`, pixels an inch, is told in the format's own way. `note` goes into EXIF's
     UserComment, beside what a `camera` noted (as EXIF), but BMP has no room for them. TIFF beyond `PRINT_PIXELS` is
     tiled BigTIFF with the note alone, in ImageDescription, and the image is never in memory whole.
@@ -177,6 +179,8 @@ def check_holds(path: str | os.PathLike[str], size: Size) -> None:
             f"{quoted(path)} would be {width}×{height}, but {kind.name} holds {kind.longest} pixels a side",
             "save it as .png or .tif",
         )
+    if kind is AVIF and not features.check("avif"):
+        raise ImageError(f"{quoted(path)} can't be written, as this Pillow was built without AVIF", "save it as .png")
     if is_streamed(path, size):
         bigtiff.library()
 
