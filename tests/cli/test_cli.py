@@ -466,7 +466,9 @@ def test_rerun_finds_moved_inputs_by_option_and_refuses_others(photo, brush, cap
         shutil.move(tmp_path / name, tmp_path / f"moved_{name}")
     capsys.readouterr()
     assert main(["rerun", "a.png"]) == 1
-    assert "doesn't exist" in one_sentence(capsys)
+    assert one_sentence(capsys) == (
+        "The picture was painted from 'photo.png', which is neither beside it nor here: give its folder with --inputs."
+    )
     assert main(["rerun", "a.png", "--content", "moved_photo.png", "--style", "moved_photo.png"]) == 1
     assert one_sentence(capsys).startswith("The style image")
     moved = ["--content", "moved_photo.png", "--style", "moved_brush.png", "--quiet", "-o", "b.png"]

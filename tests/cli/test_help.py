@@ -10,7 +10,11 @@ from impasto.settings.settings import Settings
 from impasto.settings.texture import OWN
 
 WITH_SETTINGS = ["paint", "sweep", "texture", "reconstruct", "plan", "presets save"]
-SELDOM = {"paint": ("no-metadata", "checkpoint", "json", "quiet"), "plan": ("json",), "texture": ("json", "quiet")}
+SELDOM = {
+    "paint": ("no-metadata", "checkpoint", "resume", "json", "quiet"),
+    "plan": ("json",),
+    "texture": ("json", "quiet"),
+}
 
 
 def flags(text: str) -> set[str]:
@@ -22,15 +26,15 @@ def spelled(knobs) -> set[str]:
 
 
 @pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+def _as_wide_as_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.mark.parametrize("command", WITH_SETTINGS)
 def test_help_fits_a_screen_with_the_settings_that_people_turn(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     text = capsys.readouterr().out
-    assert len(text.splitlines()) <= 45
+    assert len(text.splitlines()) <= 48
     own = spelled([*OWN, "size"]) if command == "texture" else set()
     usual = spelled(knob for knob in Settings.model_fields if roles.of(knob).usual)
     assert flags(text) & spelled(Settings.model_fields) - own == usual - own

@@ -55,7 +55,7 @@ def pixels_of(name: str) -> bytes:
         return picture.tobytes()
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif"])
 def test_a_picture_carries_names_and_hashes_but_no_folders(suffix, tmp_path):
     here = tmp_path / "secret"
     files = [
@@ -134,7 +134,7 @@ def exif_of(name: str) -> tuple[dict, dict, dict]:
         return dict(exif), exif.get_ifd(notes.EXIF_FOLDER), exif.get_ifd(GPS_FOLDER)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif"])
 @pytest.mark.parametrize(("flags", "camera", "place"), [
     ([], False, False), (["--keep-exif"], True, False), (["--keep-gps"], False, True),
     (["--keep-exif", "--keep-gps"], True, True), (["--keep-exif", "--no-metadata"], True, False),
@@ -156,7 +156,7 @@ def test_a_picture_carries_what_the_camera_noted_when_asked_and_where_it_was_onl
     assert (note is None) == ("--no-metadata" in flags)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
 def test_it_is_read_from_every_format_and_kept_by_the_function(kind):
     data = io.BytesIO()
     with PIL.Image.open("photo.jpg") as photo:

@@ -50,7 +50,7 @@ def test_a_run_into_this_folder_has_its_snapshots_and_its_state_beside_the_pictu
     assert main([*command, "-o", ".", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["output"], told["snapshots"]) == ("photo_brush_impasto.png", ["photo_brush_impasto_epoch-01.png"])
-    assert main(["rerun", "photo_brush_impasto.png", "-o", "in", "--quiet"]) == 0
+    assert main(["rerun", "photo_brush_impasto.png", "--inputs", "in", "-o", "in", "--quiet"]) == 0
     assert capsys.readouterr().out == "in/photo_brush_impasto_rerun.png\n"
 
 

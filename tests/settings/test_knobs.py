@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, Literal, Unpack, get_args, get_origin, get_type_hints
+import functools
+import operator
+from typing import Annotated, Any, Literal, Union, Unpack, get_args, get_origin, get_type_hints
 
 import impasto
 from impasto import Settings, Stylization, stylize, synthesize
@@ -16,6 +18,8 @@ def accepted(annotation: Any) -> Any:
     """What may be given for a field of `Settings`: an enum's values as words too, and lists for tuples."""
     if get_origin(annotation) is Annotated:
         return accepted(get_args(annotation)[0])
+    if get_origin(annotation) is Union:
+        return functools.reduce(operator.or_, map(accepted, get_args(annotation)))
     if get_origin(annotation) is tuple:
         item = accepted(get_args(annotation)[0])
         return tuple[item, ...] | list[item]

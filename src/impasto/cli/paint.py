@@ -45,7 +45,7 @@ NoMetadata = Annotated[
 ]
 Resume = Annotated[
     bool,
-    Parameter(group=OUTPUT, help="Go on with the unfinished run in OUT.run, to the same picture; else begin one."),
+    Parameter(group=SELDOM, help="Go on with the unfinished run in OUT.run, to the same picture; else begin one."),
 ]
 Checkpoint = Annotated[
     str,

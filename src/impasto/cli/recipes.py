@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,9 @@ from impasto.cli.outputs import Outputs
 from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import refuse_missing
-from impasto.jobs.recipe import Recipe
+from impasto.errors import ImageError
+from impasto.jobs.recipe import InputFile, Recipe
+from impasto.storage.files import quoted
 
 if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization
@@ -102,11 +105,23 @@ def again(
     used = (recipe.content, *recipe.styles, recipe.init, *recipe.masks)
     recorded = [item.path for item in used if item is not None and item.path is not None]
     given = [str(path) for path in (content, *styles) if path is not None]
+    _check_found([] if content else [recipe.content], [] if styles else recipe.styles, [recipe.init, *recipe.masks])
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     refuse_missing(settings.weights)
     stylization = from_recipe(recipe, content=content, styles=styles)
     tell_differences(recipe, stylization.recipe())
     return stylization
+
+
+def _check_found(*inputs: Iterable[InputFile | None]) -> None:
+    """Raise `ImageError` where one has a name still, and no place."""
+    for file in chain(*inputs):
+        if file is not None and file.path is not None and not Path(file.path).is_absolute():
+            raise ImageError(
+                f"The picture was painted from {quoted(file.path)}, which is neither beside it nor here",
+                "give its folder with `inputs`",
+                knob="inputs",
+            )
 
 
 def read(path: Path) -> Recipe:

@@ -76,4 +76,4 @@ class TextureKnobs(ScheduledKnobs, total=False):
 class Knobs(TextureKnobs, total=False):
     """All of them, see `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`."""
 
-    size: int
+    size: int | str

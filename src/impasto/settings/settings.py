@@ -205,7 +205,7 @@ class Settings(BaseModel):
     )
     init: str = knob(
         "content",
-        Roles(Group.PICTURE, Affects.DESCENT, usual=True, file_words=INITS, in_texture="style"),
+        Roles(Group.PICTURE, Affects.DESCENT, file_words=INITS, in_texture="style"),
         "Start from 'content', 'noise', noise in the colours of the 'style' or exactly the photo's ('histogram'), or "
         "an image file.",
         min_length=1,
