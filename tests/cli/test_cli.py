@@ -27,6 +27,7 @@ from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.report import figure
+from impasto.run import plan as plan_module
 from impasto.run.events import EpochDone, Finished, Started, Stepped
 from impasto.settings import presets
 from impasto.settings.settings import Settings
@@ -757,6 +758,23 @@ def test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget(photo, c
     assert found["peak_bytes"] <= found["budget_bytes"] == 4_000_000_000
     assert [scale["width"] for scale in found["scales"]] == [128, 256, 512, 1024, 2048]
     assert found["seconds"] > 1
+
+
+def test_plan_counts_the_time_that_styles_take_and_refuses_one_that_cannot_be_measured(
+    photo, brush, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(plan_module, "measure_speed", lambda engine, layers: 1e-4)
+
+    def seconds(*words: str) -> float:
+        assert main(["plan", photo, *words, *QUICK, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["seconds"]
+
+    assert seconds(brush, brush) > seconds(brush) > 0
+    assert seconds(brush, "--style-scale", "4") > 2 * seconds(brush)
+    thin = tmp_path / "thin.png"
+    PIL.Image.new("RGB", (2000, 2)).save(thin)
+    assert main(["plan", photo, str(thin), *QUICK]) == 2
+    assert "is 2000×2 px, but the layers need" in one_sentence(capsys)
 
 
 def test_a_budget_that_is_too_small_is_wrong_use_and_says_how_much_it_takes(photo, brush, capsys):

@@ -91,7 +91,10 @@ PROOFS: dict[str, dict[str, str]] = {
         "layers": "test_reconstruct_shows_each_layers_content_and_style_up_to_each_depth",
         "keep": "test_reconstruct_shows_each_layers_content_and_style_up_to_each_depth",
     },
-    "plan": {"content": "test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget"},
+    "plan": {
+        "content": "test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget",
+        "styles": "test_plan_counts_the_time_that_styles_take_and_refuses_one_that_cannot_be_measured",
+    },
     "presets show": {"name": "test_a_saved_preset_gives_the_settings_it_was_saved_with"},
     "presets save": {
         "name": "test_a_saved_preset_gives_the_settings_it_was_saved_with",

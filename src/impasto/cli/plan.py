@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from impasto.cli import knobs
 from impasto.cli.terminal import duration, tell, tell_json
@@ -11,27 +14,38 @@ from impasto.cli.terminal import duration, tell, tell_json
 if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
 
+PlannedStyle = Annotated[str, Parameter(metavar="STYLE…", help="Paintings, or names from 'impasto swatches'.")]
+
 
 def plan(
     content: knobs.Content,
     /,
-    *,
+    *styles: PlannedStyle,
     json: knobs.AsJson = False,
     config: knobs.Config = None,
     preset: knobs.Preset = None,
     flags: knobs.Flags = None,
 ) -> None:
-    """Show how a photo would be painted: sizes, tiles, memory and time, without painting it."""
-    settings = knobs.from_shell(flags or {}, os.environ, config, preset)
-    from impasto.images import reading
-    from impasto.images.size import canvas_size
-    from impasto.jobs.network import load_network
-    from impasto.run.plan import Shapes, plan_run
+    """Show how a photo would be painted: sizes, tiles, memory and time, without painting it.
 
-    image = reading.load(content, max_pixels=settings.max_pixels)
+    The styles count in the time that it takes to measure them; without any, one like the photo is assumed.
+    """
+    settings = knobs.from_shell(flags or {}, os.environ, config, preset)
+    from impasto.images.size import canvas_size
+    from impasto.jobs.inputs import open_image, open_style, shapes_of
+    from impasto.jobs.network import load_network
+    from impasto.jobs.surroundings import usual_modes
+    from impasto.run.plan import plan_run, scales_of
+
+    image = open_image(Path(content), settings)
+    canvas = canvas_size(image.size, settings.longest_side)
+    opened = [open_style(style, settings, max(canvas)) for style in styles]
+    sizes = [style.size for style in opened] or [image.size] * max(1, len(settings.style_weights), len(settings.mask))
+    shapes = shapes_of(canvas, sizes, settings)
+    scales = scales_of(settings, shapes, [(style.name, style.size) for style in opened])
     engine = load_network(settings).engine
-    styles = max(1, len(settings.style_weights))
-    planned = plan_run(settings, Shapes(canvas_size(image.size, settings.longest_side), styles), engine)
+    with usual_modes(settings.threads):
+        planned = plan_run(settings, shapes, engine, scales=scales)
     dpi = image.dpi if settings.longest_side is None else settings.dpi
     if json:
         _tell_as_json(planned, str(engine.name), dpi)

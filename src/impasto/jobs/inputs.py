@@ -18,7 +18,8 @@ from impasto.images import camera, reading
 from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, canvas_size, resize, size_of
 from impasto.jobs.recipe import InputFile
-from impasto.objective.inputs import Inputs
+from impasto.objective.inputs import Inputs, measured_size
+from impasto.run.plan import Shapes
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
@@ -80,6 +81,11 @@ class StylizationInputs:
         """The result's pixels an inch: the content's where it keeps its size, else those of the print, if it is one."""
         return self.content.dpi if settings.longest_side is None else settings.dpi
 
+    def shapes(self, settings: Settings) -> Shapes:
+        """What the plan of a run has to know of the images."""
+        sizes = [style.size for style in self.styles]
+        return shapes_of(self.canvas_size(settings.longest_side), sizes, settings)
+
     def all_masks(self) -> list[SourceImage]:
         """The masks that are images, those of the canvas first."""
         return [mask for mask in (*self.masks, *self.style_masks) if mask is not None]
@@ -109,6 +115,15 @@ class StylizationInputs:
             given = zip(images, found[knob], strict=True)
             found[knob] = [name if image is None else image.path or image.name for image, name in given]
         return found | ({} if self.init is None else {"init": self.init.path or self.init.name})
+
+
+def shapes_of(canvas: Size, styles: Sequence[Size], settings: Settings) -> Shapes:
+    """What the plan of a stylization has to know: (h, w) of the canvas and of every style image."""
+
+    def measured(size: Size) -> list[Size]:
+        return [measured_size(size, style, settings) for style in styles]
+
+    return Shapes(canvas, len(styles), style_sizes=measured)
 
 
 class InMemory:

@@ -16,7 +16,7 @@ from impasto.jobs.recipe import Recipe
 from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.run.events import Event
-from impasto.run.plan import Shapes, plan_run, scales_of
+from impasto.run.plan import plan_run, scales_of
 from impasto.run.state import RunState
 from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import ScheduledChange, ScheduledKnobs
@@ -52,7 +52,7 @@ class Stylization:
         settings = given.settings
         self.inputs = StylizationInputs.open(content, styles, settings, given.open)
         self.content, self.styles = self.inputs.content, self.inputs.styles
-        shapes = Shapes(self.inputs.canvas_size(settings.longest_side), len(self.styles))
+        shapes = self.inputs.shapes(settings)
         # What can't be painted is refused before the network is loaded.
         scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
         self.network = network or load_network(settings)

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from impasto.images.size import Size
 from impasto.jobs.inputs import Source, open_style
 from impasto.jobs.network import load_network
 from impasto.jobs.surroundings import driven, usual_modes
 from impasto.network.tiles import stride
 from impasto.objective.periodic import periodic_canvas
-from impasto.objective.texture import TextureProblem
+from impasto.objective.texture import TextureProblem, measured_size
 from impasto.run.events import Event
 from impasto.run.plan import Shapes, plan_run, scales_of
 from impasto.run.stylizer import Stylizer
@@ -32,8 +33,9 @@ class Texture:
         self.size = (size[1], size[0])
         self.seamless = seamless
         settings = texture_settings(settings, self.size)
+        self.settings = settings
         self.style = open_style(style, settings, max(self.size))
-        shapes = Shapes(self.size, styles=1)
+        shapes = Shapes(self.size, styles=1, style_sizes=lambda size: [self._measured_size(size)])
         if seamless:
             halo = periodic_canvas(self.size, settings.style_layers).halo
             shapes = replace(shapes, halo=halo, grid=stride(settings.style_layers))
@@ -41,8 +43,10 @@ class Texture:
         self.network = load_network(settings)
         with usual_modes(settings.threads):
             self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
-        self.settings = settings
         self.scratch = Scratch(self.plan.memory.folder)
+
+    def _measured_size(self, size: Size) -> Size:
+        return measured_size(size, self.size, self.style.size, self.settings)
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""

@@ -104,6 +104,18 @@ def evaluation_pixels(
     return pixels / sum(work)
 
 
+@lru_cache(maxsize=256)
+def forward_pixels(size: tuple[int, int], layers: tuple[str, ...], side: int | None, of: tuple[str, ...]) -> float:
+    """Work of a forward pass of an image (h, w) in tiles, in pixels sent through the network up to layers `of`."""
+    if not layers:
+        return 0.0
+    stages = split_into_stages(size, layers, side)
+    ends = [None, *(stage.above or deepest(layers) for stage in stages)]
+    work = [multiply_adds(end) - multiply_adds(start) for start, end in pairwise(ends)]
+    pixels = sum(share * stage.tiles.pixels.padded for stage, share in zip(stages, work, strict=True))
+    return pixels / multiply_adds(deepest(of))
+
+
 def number_kept(stages: Sequence[Stage], spare: int, cost: EngineCost) -> int:
     """How many tiles, the last of the forward pass, can be kept in `spare` bytes for the backward one; at least one."""
     room, number = spare + kept_bytes(stages[-1], cost, 1), 0  # what the very last one takes is there anyway

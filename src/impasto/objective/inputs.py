@@ -30,19 +30,38 @@ class Inputs:
 
 
 def style_at(size: Size, style: Tensor, settings: Settings, scratch: Scratch) -> Tensor:
-    """A style image for a canvas of `size`: strokes keep their size relative to the canvas.
-
-    One that is larger than the canvas is measured in tiles, or, by losses that can't be, as far as its middle. None is
-    made so small that a layer would have no position.
-    """
-    whole, full = max(size), size_of(style)
-    longest = max(1, round(settings.style_scale * whole))
-    least = smallest_side(settings.style_layers or ["relu1_1"])
-    if min(fit(full, longest)) < least:
-        longest = math.ceil(least * max(full) / min(full))
-    resized = resize(style, fit(full, longest), scratch)
-    if longest <= whole or settings.style_loss.additive:
+    """A style image for a canvas of `size`, resized, and of that as much as `measured_size` says, from its middle."""
+    resized = resize(style, _style_size(size, size_of(style), settings), scratch)
+    (full_height, full_width), (height, width) = size_of(resized), measured_size(size, size_of(style), settings)
+    if (full_height, full_width) == (height, width):
         return resized
-    h, w = size_of(resized)
-    top, left = max(0, (h - whole) // 2), max(0, (w - whole) // 2)
-    return resized[..., top : top + whole, left : left + whole]
+    top, left = (full_height - height) // 2, (full_width - width) // 2
+    return resized[..., top : top + height, left : left + width]
+
+
+def measured_size(size: Size, style: Size, settings: Settings) -> Size:
+    """(h, w) of what is measured of a style image of (h, w) for a canvas of `size`.
+
+    One that is larger than the canvas is measured in tiles, or, by losses that can't be, as far as its middle.
+    """
+    height, width = _style_size(size, style, settings)
+    if max(height, width) <= max(size) or settings.style_loss.additive:
+        return height, width
+    return min(height, max(size)), min(width, max(size))
+
+
+def measuring_tile(size: Size, settings: Settings, tile: int | None) -> int | None:
+    """Side of the tiles in which images are measured for a canvas of `size`, whose own tiles have the side `tile`."""
+    return tile or (max(size) if settings.style_scale > 1 and settings.style_loss.additive else None)
+
+
+def _style_size(size: Size, style: Size, settings: Settings) -> Size:
+    """(h, w) of a style image for a canvas of `size`: strokes keep their size relative to the canvas.
+
+    None is made so small that a layer would have no position.
+    """
+    longest = max(1, round(settings.style_scale * max(size)))
+    least = smallest_side(settings.style_layers or ["relu1_1"])
+    if min(fit(style, longest)) < least:
+        longest = math.ceil(least * max(style) / min(style))
+    return fit(style, longest)

@@ -8,7 +8,7 @@ from impasto.images.size import Size, resize, size_of
 from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode
 from impasto.objective.initial_canvas import initial_canvas
-from impasto.objective.inputs import Inputs, style_at
+from impasto.objective.inputs import Inputs, measuring_tile, style_at
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
 from impasto.objective.targets import Comparison, Targets, measure_targets
@@ -127,7 +127,7 @@ class StylizationProblem:
             transform.content().to(self.device),
             (style_at(size, style, s, self.scratch).to(self.device) for style in self.mode.styles),
             s.style_weights or [1.0] * len(self.mode.styles),
-            tile=self.tile or (max(size) if s.style_scale > 1 and s.style_loss.additive else None),
+            tile=measuring_tile(size, s, self.tile),
             scratch=self.scratch,
         )
 

@@ -96,7 +96,11 @@ class TextureProblem:
 
     def style_at(self, size: Size) -> Tensor:
         """The style image for a scale, never too small for its layers."""
-        own, final, now = size_of(self.style), max(self.size), max(size)
-        longest = round(min(max(own), final) * self.settings.style_scale * now / final)
-        least = -(-smallest_side(self.settings.style_layers) * max(own) // min(own))
-        return resize(self.style, fit(own, max(longest, least)), self.scratch)
+        return resize(self.style, measured_size(size, self.size, size_of(self.style), self.settings), self.scratch)
+
+
+def measured_size(size: Size, final: Size, style: Size, settings: Settings) -> Size:
+    """(h, w) at which a style image of (h, w) is measured for a canvas of `size`, whose `final` size is given too."""
+    longest = round(min(max(style), max(final)) * settings.style_scale * max(size) / max(final))
+    least = -(-smallest_side(settings.style_layers) * max(style) // min(style))
+    return fit(style, max(longest, least))

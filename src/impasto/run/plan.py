@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,8 @@ import torch
 
 from impasto.images.size import Size, on_grid
 from impasto.network.engine import Engine
-from impasto.network.tiled_network import evaluation_pixels
+from impasto.network.tiled_network import evaluation_pixels, forward_pixels
+from impasto.objective.inputs import measuring_tile
 from impasto.run.memory_plan import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
 from impasto.run.scales import Scale, check_styles, plan_scales
 from impasto.settings.settings import Settings
@@ -21,21 +22,27 @@ from impasto.settings.settings import Settings
 PROBE = 128
 """Side in pixels of the image on which the network's speed is measured."""
 
-MEASURING = 0.5
-"""Time to measure an image's statistics relative to an evaluation: a forward pass, without the way back."""
+FORWARD = 0.5
+"""Time of a forward pass, in which an image is measured, relative to one with the way back."""
+
+OVERHEAD = 1.1
+"""Time of a step, and of measuring, relative to the network's part in it: losses, the optimiser, events' pictures."""
 
 
 @dataclass(frozen=True)
 class Shapes:
     """The canvas's final size, the number of style images, and what the network is given of the canvas.
 
-    A periodic canvas is given with `halo` pixels around it, and at every scale its sides are multiples of `grid`.
+    `style_sizes` says at which sizes these are measured for a canvas (h, w); None stands for the canvas's own size,
+    times `style_scale`. A periodic canvas is given with `halo` pixels around it, and at every scale its sides are
+    multiples of `grid`.
     """
 
     canvas: Size
     styles: int = 0
     halo: int = 0
     grid: int = 1
+    style_sizes: Callable[[Size], Sequence[Size]] | None = None
 
     def network_size(self, size: Size) -> Size:
         """What the network is given of a canvas (h, w)."""
@@ -119,14 +126,27 @@ def plan_run(
     memory = fit_into_memory(settings, shapes.network_size(shapes.canvas), engine.cost, available(settings, engine))
     seconds_per_pixel = measure_speed(engine, settings.layers) if speed is None else speed
     pixels = partial(evaluation_pixels, layers=settings.layers, side=memory.tile, spare=memory.spare, cost=engine.cost)
-    a_step = [seconds_per_pixel * pixels(shapes.network_size(scale.size)) for scale in scales]
-    measured = MEASURING * (1 + shapes.styles * settings.style_scale**2)
+    evaluated = [pixels(shapes.network_size(scale.size)) for scale in scales]
+    measured = [FORWARD * _measured_pixels(settings, shapes, scale.size, memory.tile) for scale in scales]
     return RunPlan(
         scales,
         memory,
-        tuple(scale.steps * seconds for scale, seconds in zip(scales, a_step, strict=True)),
-        tuple(measured * seconds for seconds in a_step),
+        # One evaluation more: of what the last step of a scale led to.
+        tuple(OVERHEAD * seconds_per_pixel * (s.steps + 1) * n for s, n in zip(scales, evaluated, strict=True)),
+        tuple(OVERHEAD * seconds_per_pixel * n for n in measured),
     )
+
+
+def _measured_pixels(settings: Settings, shapes: Shapes, size: Size, tile: int | None) -> float:
+    """Pixels that go through the network to measure content and styles for a canvas (h, w), halos included."""
+    side = measuring_tile(size, settings, tile)
+    if shapes.style_sizes is None:
+        height, width = (max(1, round(settings.style_scale * length)) for length in size)
+        styles: Sequence[Size] = [(height, width)] * shapes.styles
+    else:
+        styles = shapes.style_sizes(size)
+    content = forward_pixels(shapes.network_size(size), settings.layers, side, settings.layers)
+    return content + sum(forward_pixels(style, settings.style_layers, side, settings.layers) for style in styles)
 
 
 def available(settings: Settings, engine: Engine) -> Available:
