@@ -167,17 +167,18 @@ def test_all_is_checked_before_anything_is_painted(monkeypatch):
 
 
 def test_the_time_is_that_of_all_cells_with_what_they_share_counted_once(monkeypatch):
-    """A run's 3 steps take 3 s; measuring two images, half of 2 steps."""
+    """A run's 3 steps take 4 evaluations, one of what the last led to; measuring two images, half of 2."""
     speeds = []
     monkeypatch.setattr(sweep, "measure_speed", lambda engine, layers: speeds.append(layers) or 1.0)
     monkeypatch.setattr(plan, "evaluation_pixels", lambda size, **how: 1.0)
+    monkeypatch.setattr(plan, "forward_pixels", lambda *what: 1.0)
     seconds = {}
     for axes in (["content-weight=0.1,1,2"], ["seed=1,2,3"], ["content-weight=0.1,1,2", "seed=1,2"]):
         job = Sweep(CONTENT, [STYLE], grid(*axes))
         seconds[axes[0][:4] + str(len(axes))] = job.seconds
         assert job.seconds == sum(job.estimates)
     assert len(speeds) == 3  # a network's speed is measured once
-    steps, measuring = 3 * 3.0, 0.5 * 2
+    steps, measuring = plan.OVERHEAD * 3 * 4, plan.OVERHEAD * 0.5 * 2
     assert seconds["cont1"] == pytest.approx(steps + measuring)
     assert seconds["seed1"] == pytest.approx(steps + 3 * measuring)
     assert seconds["cont2"] == pytest.approx(2 * (steps + measuring))

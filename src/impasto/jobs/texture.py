@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from impasto.images.size import Size
 from impasto.jobs.inputs import Source, open_style
 from impasto.jobs.network import load_network
 from impasto.jobs.surroundings import driven, usual_modes
@@ -35,7 +34,8 @@ class Texture:
         settings = texture_settings(settings, self.size)
         self.settings = settings
         self.style = open_style(style, settings, max(self.size))
-        shapes = Shapes(self.size, styles=1, style_sizes=lambda size: [self._measured_size(size)])
+        own = self.style.size
+        shapes = Shapes(self.size, styles=1, style_sizes=lambda size: [measured_size(size, self.size, own, settings)])
         if seamless:
             halo = periodic_canvas(self.size, settings.style_layers).halo
             shapes = replace(shapes, halo=halo, grid=stride(settings.style_layers))
@@ -44,9 +44,6 @@ class Texture:
         with usual_modes(settings.threads):
             self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
         self.scratch = Scratch(self.plan.memory.folder)
-
-    def _measured_size(self, size: Size) -> Size:
-        return measured_size(size, self.size, self.style.size, self.settings)
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""
