@@ -22,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from impasto.errors import ImageError
+from impasto.images import shrinking
 
 ORIENTATION = 0x0112
 TURNS = dict(enumerate((
@@ -49,18 +50,28 @@ class LowBytes(NamedTuple):
 
 
 def decode(
-    image: Image.Image, name: str, max_pixels: int, reopen: Callable[[], Image.Image] | None
+    image: Image.Image,
+    name: str,
+    max_pixels: int,
+    reopen: Callable[[], Image.Image] | None,
+    *,
+    needed: int | None = None,
+    room: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Pixels (1, 3, h, w) and alpha (1, 1, h, w) or None of an opened image, upright; raises `ImageError`.
 
-    `reopen` opens the same file again, for the low bytes of 16-bit colour.
+    `reopen` opens the same file again, for the low bytes of 16-bit colour. See `images.shrinking` for an image that is
+    huge beside the `needed` pixels of its longest side, and one that takes more than `room` bytes.
     """
     check_size(image.size, name, max_pixels)
+    shrink = shrinking.factor_of(image.size, needed)
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     _check_tile(tags.get(TILE_WIDTH), tags.get(TILE_HEIGHT), name, max_pixels)
     _mend_planes(image, name)
     tiles = getattr(image, "tile", None)  # what they tell is gone once the image is loaded
     rawmode = _rawmode(tiles[0]) if tiles else ""
+    shrinking.check_room(image, 1 if _is_deep(rawmode) else shrink, name, room)
+    shrink = shrinking.draft(image, shrink)
     low = _low_bytes(image, rawmode, reopen)
     image.load()
     check_size(image.size, name, max_pixels)  # a HEIC picture may turn out to be larger than it said
@@ -81,10 +92,12 @@ def decode(
     alpha = None
     if straight.has_transparency_data:
         straight = _as(straight, "LA" if straight.mode == "LA" else "RGBA")
-        alpha = opacity(as_tensor(np.asarray(straight.getchannel("A"))[..., None], 255))
+        shown = shrinking.reduced(straight.getchannel("A"), shrink)
+        alpha = opacity(as_tensor(np.asarray(shown)[..., None], 255))
     # Dropping alpha keeps the colours below it, also where nothing shows of them.
     flat = {"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(straight.mode, "RGB")
-    return as_tensor(np.asarray(_to_srgb(_as(straight, flat), profile)), 255), alpha
+    colours = shrinking.reduced(_as(straight, flat), shrink)
+    return as_tensor(np.asarray(_to_srgb(colours, profile)), 255), alpha
 
 
 def as_tensor(levels: np.ndarray, peak: int) -> Tensor:
@@ -165,7 +178,7 @@ def _rename(image: ImageFile, new: Callable[[str], str]) -> None:
 
 def _low_bytes(image: Image.Image, rawmode: str, reopen: Callable[[], Image.Image] | None) -> LowBytes | None:
     """The low bytes of 16-bit colour: Pillow takes them for the high ones when told the wrong order of bytes."""
-    if reopen is None or (rawmode != "LA;16B" and not SIXTEEN_BITS.fullmatch(rawmode)):
+    if reopen is None or not _is_deep(rawmode):
         return None
     other = reopen()
     assert isinstance(other, ImageFile)
@@ -174,6 +187,11 @@ def _low_bytes(image: Image.Image, rawmode: str, reopen: Callable[[], Image.Imag
     other.load()
     # Grey and alpha, high bytes first, have no other name: taken for RGBA they show all four bytes.
     return LowBytes(other, [1, 1, 1, 3] if rawmode == "LA;16B" else list(range(len(other.getbands()))))
+
+
+def _is_deep(rawmode: str) -> bool:
+    """Whether this is 16-bit colour, of which Pillow decodes the high bytes only."""
+    return rawmode == "LA;16B" or SIXTEEN_BITS.fullmatch(rawmode) is not None
 
 
 def _swapped(rawmode: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -89,25 +89,40 @@ class SourceImage:
     """What a camera noted in the file, see `images.camera`."""
     dpi: float | None = None
     """Pixels an inch, where it tells them."""
+    full_size: Size | None = None
+    """Height and width in the file, where it was shrunk while it was decoded."""
 
     @property
     def size(self) -> Size:
-        """Height and width in pixels."""
-        return size_of(self.pixels)
+        """Height and width in pixels, as in the file."""
+        return self.full_size or size_of(self.pixels)
+
+
+class Limits(NamedTuple):
+    """Most `pixels` of an image, the `needed` ones of its longest side, and `room` in bytes; None for no limit."""
+
+    pixels: int
+    needed: int | None
+    room: int | None
 
 
 Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Tensor
 """What an image can be read from: a path, a file's bytes, a file that was opened, a PIL image, an array or a tensor."""
 
 
-def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
+def load(
+    source: Picture, *, max_pixels: int = 100_000_000, needed: int | None = None, room: int | None = None
+) -> SourceImage:
     """An image from a file, its bytes, a PIL image, an array or a tensor; raises `ImageError`.
 
     Files: the first frame of PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC, `max_pixels` being checked before decoding.
     Arrays: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16, bool, or float in [0, 1]. PIL's mode I
     Tensors: (c, h, w) or (1, c, h, w) of the same types, with 1, 3 or 4 channels. PIL's mode I
     counts as 0 … 65535, its mode F as 0 … 1. A broken colour profile counts as sRGB, broken EXIF as upright.
+    Of a huge file, of which `needed` pixels of its longest side count, fewer are kept; see `images.shrinking`. One that
+    takes more than `room` bytes to read is refused.
     """
+    limits = Limits(max_pixels, needed, room)
     if isinstance(source, Tensor):
         return replace(_from_array(_channels_last(source), max_pixels), name="tensor")
     if isinstance(source, np.ndarray):
@@ -119,18 +134,18 @@ def load(source: Picture, *, max_pixels: int = 100_000_000) -> SourceImage:
             sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
         return SourceImage(pixels, alpha, sha256, "image", None, dpi=_dpi(source))
     if isinstance(source, bytes):
-        return _from_stream(BytesIO(source), "The picture in memory", "image", None, max_pixels)
+        return _from_stream(BytesIO(source), "The picture in memory", "image", None, limits)
     if callable(read := getattr(source, "read", None)):
         content = read()
         if not isinstance(content, bytes):
             raise ImageError("The file was opened for text", "open it in binary mode, 'rb'")
-        return _from_stream(BytesIO(content), "The picture in the opened file", "image", None, max_pixels)
+        return _from_stream(BytesIO(content), "The picture in the opened file", "image", None, limits)
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
         if ADDRESS.match(str(source)) and not path.exists():
             raise ImageError(f"{str(source)!r} is an address, not a file", "download it first and name the file")
         with _opened(path) as stream:
-            return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), max_pixels)
+            return _from_stream(stream, quoted(path), path.stem, str(path.absolute()), limits)
     raise ImageError(
         f"A {type(source).__name__} is not a picture",
         "give a file's path, its bytes, a PIL image, a NumPy array or a tensor",
@@ -148,7 +163,7 @@ def read_note(path: str | os.PathLike[str]) -> str | None:
 
 
 def _from_stream(
-    stream: BytesIO | BufferedReader, name: str, stem: str, path: str | None, max_pixels: int
+    stream: BytesIO | BufferedReader, name: str, stem: str, path: str | None, limits: Limits
 ) -> SourceImage:
     def reopen() -> Image.Image:
         stream.seek(0)
@@ -156,11 +171,21 @@ def _from_stream(
 
     with errors_as_image_errors(name):
         image = _identify(stream, name)
-        pixels, alpha = decode(image, name, max_pixels, reopen)
+        width, height = image.size
+        pixels, alpha = decode(image, name, limits.pixels, reopen, needed=limits.needed, room=limits.room)
+        full_size = _full_size((height, width), size_of(pixels))
         frames, noted = _frames(image), camera.read(image)
         stream.seek(0)
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        return SourceImage(pixels, alpha, sha256, stem, path, frames, noted, _dpi(image))
+        return SourceImage(pixels, alpha, sha256, stem, path, frames, noted, _dpi(image), full_size)
+
+
+def _full_size(stored: Size, decoded: Size) -> Size | None:
+    """(h, w) in the file, upright, of an image that was shrunk; None for one that wasn't."""
+    if max(stored) == max(decoded):
+        return None
+    turned = (stored[0] < stored[1]) != (decoded[0] < decoded[1]) and decoded[0] != decoded[1]
+    return (stored[1], stored[0]) if turned else stored
 
 
 def _frames(image: Image.Image) -> int:

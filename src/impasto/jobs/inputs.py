@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, canvas_size, resize, size_of
 from impasto.jobs.recipe import InputFile
 from impasto.objective.inputs import Inputs, measured_size
+from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
@@ -162,10 +164,15 @@ def input_file(image: SourceImage) -> InputFile:
     return InputFile(image.name, image.path, image.sha256)
 
 
-def open_image(source: Source, settings: Settings) -> SourceImage:
-    """An image from a file or from memory; one that was loaded before is taken as it is."""
+def open_image(source: Source, settings: Settings, needed: int | None = None) -> SourceImage:
+    """An image from a file or from memory, read within the budget; one that was loaded before is taken as it is.
+
+    `needed` pixels of its longest side count, None stands for `size`.
+    """
     if not isinstance(source, SourceImage):
-        return reading.load(source, max_pixels=settings.max_pixels)
+        budget = settings.max_memory_bytes
+        room = None if budget is None else budget - resident_memory()
+        return reading.load(source, max_pixels=settings.max_pixels, needed=needed or settings.size, room=room)
     if not source.pixels.is_inference():
         return source
     # One that was loaded under inference mode has to be copied before it can take part in gradients.
@@ -179,7 +186,8 @@ def open_style(style: Source, settings: Settings, longest: int | None = None) ->
     `SWATCH_SIDE`.
     """
     if not isinstance(style, str) or Path(style).exists():
-        return _visible(open_image(style, settings))
+        needed = math.ceil(settings.size * settings.style_scale)
+        return _visible(open_image(style, settings, needed))
     if style not in swatches.names():
         if reading.ADDRESS.match(style):
             return reading.load(style)  # which says so

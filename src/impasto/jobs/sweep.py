@@ -32,6 +32,9 @@ class Sweep:
     @usual_modes()
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
+        # Images are opened once, for the largest picture among them.
+        most = {knob: max(getattr(cell.settings, knob) for cell in cells) for knob in ("size", "style_scale")}
+        strictest = strictest.model_copy(update=most)
         image = open_image(content, strictest)
         opened = [style if is_swatch(style) else open_style(style, strictest) for style in styles]
         named = cache(partial(open_image, settings=strictest))  # what `init` and `mask` name
