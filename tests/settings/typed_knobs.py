@@ -4,9 +4,9 @@
 
 import impasto
 
-impasto.stylize("photo.jpg", "painting.jpg", size=512, strength=1, color="keep", scales="auto")
+impasto.stylize("photo.jpg", "painting.jpg", size="30cm@300dpi", strength=1, color="keep", scales="auto")
 impasto.stylize("photo.jpg", "painting.jpg", sise=512)  # pyright: ignore[reportCallIssue]
-impasto.stylize("photo.jpg", "painting.jpg", size="large")  # pyright: ignore[reportArgumentType]
+impasto.stylize("photo.jpg", "painting.jpg", size=[512])  # pyright: ignore[reportArgumentType]
 impasto.stylize("photo.jpg", "painting.jpg", color="kept")  # pyright: ignore[reportArgumentType]
 impasto.synthesize("painting.jpg", (512, 512), epochs=3, style_layers=["relu1_1"])
 impasto.synthesize("painting.jpg", (512, 512), epoch=3)  # pyright: ignore[reportCallIssue]

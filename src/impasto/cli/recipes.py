@@ -118,7 +118,7 @@ def _check_found(*inputs: Iterable[InputFile | None]) -> None:
     for file in chain(*inputs):
         if file is not None and file.path is not None and not Path(file.path).is_absolute():
             raise ImageError(
-                f"The picture was painted from {quoted(file.path)}, which is neither beside it nor here",
+                f"The picture was painted from {quoted(Path(file.path))}, which is neither beside it nor here",
                 "give its folder with `inputs`",
                 knob="inputs",
             )

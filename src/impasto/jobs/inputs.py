@@ -167,12 +167,12 @@ def input_file(image: SourceImage) -> InputFile:
 def open_image(source: Source, settings: Settings, needed: int | None = None) -> SourceImage:
     """An image from a file or from memory, read within the budget; one that was loaded before is taken as it is.
 
-    `needed` pixels of its longest side count, None stands for `size`.
+    `needed` pixels of its longest side count; None stands for what `size` says, and for all where that is the photo's.
     """
     if not isinstance(source, SourceImage):
         budget = settings.max_memory_bytes
         room = None if budget is None else budget - resident_memory()
-        return reading.load(source, max_pixels=settings.max_pixels, needed=needed or settings.size, room=room)
+        return reading.load(source, max_pixels=settings.max_pixels, needed=needed or settings.longest_side, room=room)
     if not source.pixels.is_inference():
         return source
     # One that was loaded under inference mode has to be copied before it can take part in gradients.
@@ -186,7 +186,8 @@ def open_style(style: Source, settings: Settings, longest: int | None = None) ->
     `SWATCH_SIDE`.
     """
     if not isinstance(style, str) or Path(style).exists():
-        needed = math.ceil(settings.size * settings.style_scale)
+        longest = longest or settings.longest_side
+        needed = None if longest is None else math.ceil(longest * settings.style_scale)
         return _visible(open_image(style, settings, needed))
     if style not in swatches.names():
         if reading.ADDRESS.match(style):

@@ -33,8 +33,9 @@ class Sweep:
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
         # Images are opened once, for the largest picture among them.
-        most = {knob: max(getattr(cell.settings, knob) for cell in cells) for knob in ("size", "style_scale")}
-        strictest = strictest.model_copy(update=most)
+        sides, scale = [cell.settings.longest_side for cell in cells], max(cell.settings.style_scale for cell in cells)
+        largest = "original" if None in sides else max(side for side in sides if side is not None)
+        strictest = strictest.model_copy(update={"size": largest, "style_scale": scale})
         image = open_image(content, strictest)
         opened = [style if is_swatch(style) else open_style(style, strictest) for style in styles]
         named = cache(partial(open_image, settings=strictest))  # what `init` and `mask` name
