@@ -96,6 +96,19 @@ def test_another_picture_under_the_same_name_is_refused_by_name(flag, name, inte
     assert err.endswith("put the old one back, or start again with --overwrite instead of --resume.\n")
 
 
+@pytest.mark.parametrize(("flag", "name"), ROLES)
+def test_resume_too_refuses_another_picture_under_the_same_name(flag, name, interrupted, capsys):
+    interrupted(flag, name)
+    draw(name, 9)
+    capsys.readouterr()
+    assert main(["resume", "a.png.run", "--quiet"]) == 1
+    role = {"mask.png": "mask", "start.png": "init"}[name]
+    err = capsys.readouterr().err
+    assert err.startswith(f"impasto: The {role} image ")
+    assert f"{name} is not the one of the recipe (SHA-256 " in err
+    assert Path("a.png.run/state.safetensors").exists()
+
+
 def test_a_mask_that_was_not_there_when_the_run_began_is_refused(interrupted, capsys):
     interrupted()
     capsys.readouterr()

@@ -1,3 +1,6 @@
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import pytest
 import torch
 from torch import nn
@@ -11,6 +14,9 @@ from impasto.settings.choices import Padding, Pooling, Precision
 
 PAPER = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
 """Simonyan & Zisserman 2014, table 1, column E."""
+
+DECIDED_GAINS = (1.14, 1.56, 1.36, 1.88, 1.59)
+"""What average-pooled values are multiplied by: docs/decisions/0002-average-pooling.md."""
 
 
 class Scaled(nn.Module):
@@ -28,7 +34,7 @@ def independent(weights, pooling: str, *, classifier: bool = False) -> dict[str,
     block, index, before = 1, 1, 3
     for entry in PAPER.split():
         if entry == "M":
-            gain = Scaled(AVERAGE_POOLING_GAIN[f"pool{block}"])
+            gain = Scaled(DECIDED_GAINS[block - 1])
             pool = nn.MaxPool2d(2) if pooling == "max" else nn.Sequential(nn.AvgPool2d(2), gain)
             modules[f"pool{block}"] = pool
             block, index = block + 1, 1
@@ -133,6 +139,21 @@ def test_weights_never_ask_for_a_gradient_and_the_image_gets_one(tiny):
     assert image.grad.abs().sum() > 0
     assert not list(tiny.parameters())
     assert not any(buffer.requires_grad for buffer in tiny.buffers())
+
+
+@pytest.mark.slow
+def test_each_average_poolings_gain_is_the_ratio_of_max_poolings_magnitude_to_averages_on_four_photographs(real):
+    import skimage.data
+
+    before = {"pool1": "relu1_2", "pool2": "relu2_2", "pool3": "relu3_4", "pool4": "relu4_4", "pool5": "relu5_4"}
+    ratios = []
+    for photo in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()):
+        small = PIL.ImageOps.contain(PIL.Image.fromarray(photo), (384, 384))
+        with torch.no_grad():
+            found = real.features(torch.tensor(np.array(small)).permute(2, 0, 1)[None] / 255, before.values())
+        squared = [(nn.MaxPool2d(2)(f).square().mean(), nn.AvgPool2d(2)(f).square().mean()) for f in found.values()]
+        ratios.append([(most / mean).sqrt().item() for most, mean in squared])
+    assert dict(zip(before, np.mean(ratios, axis=0), strict=True)) == pytest.approx(AVERAGE_POOLING_GAIN, rel=0.03)
 
 
 def test_average_pooling_keeps_deep_magnitudes_within_a_third_of_max_poolings(real):

@@ -123,3 +123,12 @@ def test_the_noise_of_a_grey_style_does_not_become_spots_of_colour():
     noise = torch.randn(GREY_STYLE.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 1000
     noisy, clean = matched((GREY_STYLE + noise).clamp(0, 1), CONTENT), matched(GREY_STYLE, CONTENT)
     assert np.abs(chroma(noisy) - chroma(clean)).std() < 0.25 * chroma(CONTENT).std()
+
+
+def test_a_style_that_varies_by_less_than_one_and_a_half_8_bit_levels_is_taken_for_noise_and_by_more_is_not():
+    content, noise = 0.4 + 0.2 * CONTENT, torch.randn(60, 44, generator=torch.Generator().manual_seed(0)).double()
+    less, more, much = (
+        lightness(matched((0.5 + levels / 255 * noise).expand(1, 3, 60, 44), content)).std() for levels in (1.3, 1.6, 9)
+    )
+    assert less < 0.95 * much
+    assert more == pytest.approx(much, rel=1e-3)

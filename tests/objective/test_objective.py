@@ -66,6 +66,24 @@ def test_blended_styles_have_the_gradient_of_the_weighted_sum_of_losses(tiny):
     torch.testing.assert_close(blended, 0.75 * alone[0] + 0.25 * alone[1])
 
 
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(("shares", "parts"), [((), (0.25, 0.75)), ((3.0, 2.0), (1 / 3, 2 / 3))], ids=str)
+def test_a_region_counts_by_its_area_times_its_styles_share(tiny, shares, parts, normalized):
+    content, canvas = smooth_image(32, 48, seed=1), smooth_image(32, 48, seed=3)
+    styles, w = [smooth_image(40, 24, seed=2), smooth_image(24, 40, seed=5)], weights(content={}, tv=0)
+    quarter = torch.zeros(1, 1, 32, 48)
+    quarter[..., :12] = 1
+    masks = [quarter, 1 - quarter]
+
+    def loss(styles, masks, shares=()) -> dict[str, float]:
+        goal = objective_of(tiny, w, content, styles, shares, normalized=normalized, masks=masks)
+        return goal.evaluate(canvas).parts
+
+    first, second = (loss([style], [mask]) for style, mask in zip(styles, masks, strict=True))
+    expected = {name: parts[0] * first[name] + parts[1] * second[name] for name in first}
+    assert loss(styles, masks, shares) == pytest.approx(expected)
+
+
 def test_normalized_style_parts_are_the_share_of_the_contents_distance_that_is_left(tiny):
     content, style = smooth_image(32, 48, seed=1), smooth_image(40, 24, seed=2)
     raw = weights(alpha=1.0, beta=1.0, style=dict.fromkeys(STYLE, 1.0), tv=0)
