@@ -99,6 +99,13 @@ def test_places_within_a_mask_are_where_it_is_white_and_half_as_dense_where_it_i
     assert blocks.max() <= 35
 
 
+@pytest.mark.parametrize(("size", "count"), [((64, 64), 256), ((24, 64), 96)])
+def test_places_within_a_white_mask_are_one_in_each_square(size, count):
+    places = places_within(torch.ones(1, 1, *size), count, seeded())
+    squares = (places * torch.tensor(size) / 4).long()
+    assert len(squares.unique(dim=0)) == len(squares) == count
+
+
 def test_more_places_than_white_pixels_share_them():
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 3, 4] = 1

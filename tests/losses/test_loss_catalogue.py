@@ -185,13 +185,15 @@ def test_an_image_of_nothing_has_a_finite_distance_to_a_style_that_scales_as_the
     assert found[1].item() == pytest.approx(found[0].item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("units", [(255, 0.01), (1e-8, 1e-7)], ids=str)
 @pytest.mark.parametrize("name", JOINT)
-def test_losses_of_hypercolumns_mean_the_same_in_every_unit_of_a_layer(name):
+def test_losses_of_hypercolumns_mean_the_same_in_every_unit_of_a_layer(name, units):
     loss = hypercolumn_loss(name)
     now, goal = columns(0), columns(1)
     expected = loss.compare(now, loss.prepare(goal, [1.0, 2.0]))
     (a, b), (c, d) = now, goal
-    found = loss.compare([255 * a, 0.01 * b], loss.prepare([255 * c, 0.01 * d], [1.0, 2.0]))
+    one, other = units
+    found = loss.compare([one * a, other * b], loss.prepare([one * c, other * d], [1.0, 2.0]))
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 

@@ -151,6 +151,14 @@ def test_mean_std_loss_is_the_mean_squared_difference_of_both_in_numpy():
     assert found.item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("measure", "prepare"), [(channel_moments, mean_std_target), (moments, gaussian_target)])
+def test_the_blur_of_a_flat_style_is_a_ten_thousandth_of_its_root_mean_square_whatever_the_units(measure, prepare):
+    flat = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 4, 5)
+    for unit in (1.0, 100.0):
+        root_mean_square = unit * (41 / 3) ** 0.5
+        assert prepare(measure(unit * flat)).blur.sqrt().item() == pytest.approx(1e-4 * root_mean_square, rel=1e-3)
+
+
 def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():
     now, style = features(0), 3 * features(1, height=3) + 2
     a, b = flat(now), flat(style)
@@ -320,6 +328,13 @@ def test_self_similarity_is_the_difference_of_normalised_distances_in_numpy():
     d, p = cosine_distances(x, x), cosine_distances(content, content)
     expected = np.abs(d / d.sum(axis=0) - p / p.sum(axis=0)).sum() / 7
     assert self_similarity_loss(x, self_similarity(content)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_grain_of_a_flat_image_is_no_structure():
+    grain = 1 + 1e-4 * features(0).flatten(2)[0].T
+    similarity = self_similarity(grain)
+    assert similarity.min() > -1e-9
+    assert similarity.sum(dim=0).max() < 0.01
 
 
 def test_self_similarity_doesnt_mind_a_change_that_all_places_share_and_a_flat_canvas_has_one():

@@ -191,3 +191,34 @@ def run(name: str, folder: Path) -> None:
     assert found["table"]
     assert found["machine"]["versions"]["torch"] == torch.__version__
     assert found["command"].removeprefix("OMP_NUM_THREADS=1 ") == f"python benchmarks/{name}.py --quick"
+
+
+def test_a_mutant_is_the_module_with_one_fault_and_texts_annotations_and_messages_are_left_alone():
+    import mutants
+
+    source = """\
+@dataclass(frozen=True)
+class Pair:
+    \"\"\"Two numbers, 1 and 2.\"\"\"
+    a: int | None = 3
+
+def larger(x: "int | None", *, least: float = 0.5) -> int | None:
+    if x is None or not x < 4:
+        raise ValueError(f"{x + 1} is {1 + 1} too large", 7)
+    self.seen = max(x, key=least)
+    return x - 1
+"""
+    found = mutants.mutants(source, seed=1)
+    changed = {mutant.change(source): mutant for mutant in found}
+    for mutant in found:
+        compile(mutant.put_into(source), "mutant", "exec")
+        assert mutant.put_into(source) != source
+    assert len(changed) == len(found) == 16
+    assert "return x - 1 ⟶ return x + 1" in changed
+    assert "self.seen = max(x, key=least) ⟶ self.seen = max(x)" in changed
+    assert "self.seen = max(x, key=least) ⟶ pass" in changed
+    assert changed["return x - 1 ⟶ return x + 1"].where == "larger"
+    assert not any("message" in text or "Two" in text for text in changed)
+    assert [text for text in changed if "ValueError" in text] == [f"{source.splitlines()[7].strip()} ⟶ pass"]
+    assert [mutant.put_into(source) for mutant in mutants.mutants(source, 1)] == [m.put_into(source) for m in found]
+    assert {m.place for m in mutants.mutants(source, 2)} == {m.place for m in found}
