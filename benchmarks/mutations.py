@@ -114,6 +114,8 @@ class Watch:
         if report.failed and not self.failed:
             self.failed = report.nodeid
 
+    pytest_collectreport = pytest_runtest_logreport
+
 
 def forked(work, seconds: float) -> tuple[str, str]:
     """What `work()` gives in a child, (outcome, a test's name); a child that dies or hangs has a fault that shows."""
@@ -216,9 +218,8 @@ def tests_of(module: str, mutant: Mutant, reach: dict) -> list[str]:
 
     found = reached(mutant.lines) if mutant.function else []
     found = found or (reached(mutant.function) if mutant.function else []) or reached(None)
-    return sorted(
-        found, key=lambda name: (not name.startswith(room) or reach[name]["seconds"] > 3, reach[name]["seconds"])
-    )
+    found.sort(key=lambda name: (not name.startswith(room) or reach[name]["seconds"] > 3, reach[name]["seconds"]))
+    return found if mutant.function else [*ALWAYS, *found]
 
 
 def drawn(number: int, seed: int, only: Sequence[str]) -> list[tuple[str, Mutant]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +148,24 @@ def test_a_disk_that_fills_up_leaves_the_old_state_and_no_draft(tmp_path):
         checkpoint.write(path, example(5))
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+
+
+def test_a_state_says_its_format(tmp_path):
+    checkpoint.write(tmp_path / "state", example())
+    assert json.loads(header_of(tmp_path / "state")["__metadata__"]["impasto"])["format"] == 2
+
+
+@pytest.mark.parametrize("name", ["a.png", "ab.png", "abc.png", "abcd.png"])
+def test_each_tensor_begins_at_a_multiple_of_its_numbers_size_whatever_it_is_called(name, tmp_path):
+    state = replace(example().state, optimizer={"a": torch.ones(3), "z": torch.ones(2, dtype=torch.float64)})
+    checkpoint.write(tmp_path / "state", Checkpoint(RECIPE, state, {"b": torch.ones(5)}, {"picture": name}))
+    header = header_of(tmp_path / "state")
+    first = 8 + int.from_bytes((tmp_path / "state").read_bytes()[:8], "little")
+    begins = [(e["dtype"], first + e["data_offsets"][0]) for key, e in header.items() if key != "__metadata__"]
+    assert {dtype for dtype, _ in begins} == {"F32", "F64", "U8"}
+    assert [begin % {"F32": 4, "F64": 8, "U8": 1}[dtype] for dtype, begin in begins] == [0] * len(begins)

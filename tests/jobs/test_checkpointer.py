@@ -146,6 +146,16 @@ def test_a_second_process_is_refused_and_let_in_after_the_first_was_killed(tmp_p
     assert desk.saves == [1]
 
 
+def test_a_folder_is_free_again_as_soon_as_its_checkpointer_is_left(tmp_path, monkeypatch):
+    first, second = (Desk(tmp_path / "run", monkeypatch) for _ in range(2))
+    with first.checkpointer:
+        first.steps(1, 1.0)
+    with second.checkpointer:
+        second.steps(1, 1.0)
+        assert second.checkpointer.saved
+    assert first.warnings == second.warnings == []
+
+
 def test_what_killed_processes_left_in_the_folder_is_cleared_away_on_entering(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     folder.mkdir()

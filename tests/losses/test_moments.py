@@ -14,6 +14,7 @@ from impasto.losses.moments import (
     from_mean_and_covariance,
     from_mean_and_variance,
     mean_and_covariance,
+    mean_and_covariance_of_rows,
     mean_and_variance,
     mixture,
     moments,
@@ -83,6 +84,21 @@ def test_the_gradient_lies_in_memory_as_the_features_do(measure):
     f = in_rows(features()).requires_grad_()
     (gradient,) = torch.autograd.grad(measure(f, mask()).square().sum(), f)
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_each_image_of_a_batch_has_its_own_statistics(measure):
+    (f, g), (v, w) = (features(1), features(2)), (mask(), 0.5 * mask())
+    torch.testing.assert_close(measure(torch.cat([f, g]), torch.cat([v, w])), torch.cat([measure(f, v), measure(g, w)]))
+    torch.testing.assert_close(measure(torch.cat([f, g])), torch.cat([measure(f), measure(g)]))
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_mean_and_covariance_of_rows_are_numpys(unbiased):
+    rows = features().flatten(2)[0].T
+    mean, covariance = mean_and_covariance_of_rows(rows, unbiased=unbiased)
+    np.testing.assert_allclose(mean, rows.numpy().mean(axis=0))
+    np.testing.assert_allclose(covariance, np.cov(rows.numpy().T, bias=not unbiased))
 
 
 def test_mean_covariance_and_variance_are_numpys():

@@ -8,8 +8,16 @@ import torch
 
 from helpers import objective_of, smooth_image, tiny_weights
 from impasto.errors import SettingsError
-from impasto.network.layers import CHANNELS, poolings_before
-from impasto.network.tiled_network import Stage, evaluation_pixels, kept_bytes, number_kept, split_into_stages
+from impasto.network.engine import EngineCost, PassCost
+from impasto.network.layers import CHANNELS, multiply_adds, poolings_before
+from impasto.network.tiled_network import (
+    Stage,
+    evaluation_pixels,
+    kept_bytes,
+    number_kept,
+    pass_bytes,
+    split_into_stages,
+)
 from impasto.network.tiles import Tile, halo, split_into_tiles
 from impasto.network.vgg import VGG19
 from impasto.objective.statistics import extract_statistics
@@ -153,6 +161,47 @@ def test_tiles_of_1024_px_cost_little_more_than_the_two_passes_themselves(size, 
     """1.5 evaluations are two forward passes and one backward; a canvas seen whole costs one."""
     assert evaluation_pixels(size, tuple(GATYS), None, 0, VGG19.cost) == pytest.approx(size[0] * size[1])
     assert evaluation_pixels(size, tuple(GATYS), 1024, 0, VGG19.cost) / (size[0] * size[1]) < most
+
+
+@pytest.mark.parametrize(
+    ("factor", "values"),
+    [  # channels a pixel: relu1_1 and relu1_2 64, pool1 16, relu2_1 32
+        ("activations", 64 + 64 + 16 + 32),
+        ("relus", 64 + 64 + 32),
+        ("requested", 64 + 32),
+        ("largest", 64),
+    ],
+)
+def test_a_pass_takes_what_its_engine_declares_of_the_largest_tile(factor, values):
+    whole, cut = (split_into_stages((64, 64), ("relu1_1", "relu2_1"), side)[0] for side in (None, 32))
+    cost = EngineCost(0, 0, 0, whole=PassCost(**{factor: 1.0}), tile=PassCost(**{factor: 10.0}))
+    assert pass_bytes(whole, cost) == 4 * values * 64 * 64
+    assert pass_bytes(cut, cost) == 10 * 4 * values * cut.tiles.most_padded_pixels
+    two = split_into_stages((32, 64), ("relu1_1", "relu2_1"), 32)[0]
+    assert len(two.tiles) == 2
+    assert pass_bytes(two, cost) == 10 * 4 * values * two.tiles.most_padded_pixels
+
+
+def test_the_work_of_two_stages_is_each_ones_share_of_the_networks():
+    layers = ("relu1_1", "relu5_1")
+    stages = split_into_stages((512, 512), layers, 128)
+    assert len(stages) == 2
+    shares = multiply_adds("pool3") / multiply_adds("relu5_1"), 1 - multiply_adds("pool3") / multiply_adds("relu5_1")
+    last = stages[-1].tiles[-1].padded.pixels  # the only one whose features are kept
+    expected = sum(share * 1.5 * stage.tiles.pixels.padded for share, stage in zip(shares, stages, strict=True))
+    found = evaluation_pixels((512, 512), layers, 128, 0, VGG19.cost)
+    assert found == pytest.approx(expected - shares[1] * 0.5 * last)
+
+
+@pytest.mark.parametrize(("side", "stages"), [(128, 1), (127, 2)])
+def test_an_image_as_large_as_a_tile_goes_through_all_of_the_network_at_once(side, stages):
+    assert len(split_into_stages((100, 128), ("relu1_1", "relu5_1"), side)) == stages
+
+
+def test_tiles_of_the_second_stage_are_twice_as_large():
+    first, second = split_into_stages((1024, 1024), ("relu1_1", "relu5_1"), 128)
+    assert first.tiles[0].interior.pixels == 128**2
+    assert second.tiles[0].interior.pixels == 256**2
 
 
 def test_a_network_without_deep_layers_is_not_cut():

@@ -33,6 +33,7 @@ def test_each_start_is_what_its_name_says():
     colours = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1)
     style = (colours + 0.05 * torch.randn(STYLE.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
     starts = {name: initial_canvas(s, CONTENT, style) for name, s in chosen.items()}
+    assert all(0 <= image.min() <= image.max() <= 1 for image in starts.values())
     assert torch.equal(starts["content"], CONTENT)
     assert starts["noise"].mean().item() == pytest.approx(0.5, abs=0.02)
     assert starts["noise"].std().item() == pytest.approx(0.2, abs=0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -47,6 +48,15 @@ class Outputs:
         """Where the run's state is saved: a.png.run beside a.png."""
         return self.picture.with_name(self.picture.name + ".run")
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a state is saved there to go on from; a folder whose name would be too long has none."""
+        from impasto.jobs.checkpointer import STATE
+
+        with contextlib.suppress(OSError):
+            return (self.folder / STATE).exists()
+        return False
+
     def paths(self) -> list[Path]:
         """All of them, the picture first."""
         report = [] if self.figure is None else [self.figure, measures_of(self.figure)]
@@ -55,7 +65,6 @@ class Outputs:
     def check(self, settings: Settings, inputs: Iterable[Path]) -> None:
         """Raise `SettingsError` or `ImageError` for whatever can be known to fail later."""
         from impasto.images import writing
-        from impasto.jobs.checkpointer import STATE
 
         paths = self.paths()
         for number, path in enumerate(paths):
@@ -72,7 +81,7 @@ class Outputs:
                     knob="output",
                     value=path,
                 )
-        if not (self.overwrite or self.resumed) and (self.folder / STATE).exists():
+        if not (self.overwrite or self.resumed) and self.unfinished:
             raise ImageError(
                 f"{quoted(self.folder)} holds an unfinished run",
                 f"go on with {resume_command(self.folder)}, or start again with `overwrite`",

@@ -52,9 +52,8 @@ def earlier(files: Outputs) -> tuple[Outputs, Recipe | None, bool]:
     them then: that a run goes on, which replaces what it wrote if it is the user's own.
     """
     from impasto.images import reading
-    from impasto.jobs.checkpointer import STATE
 
-    if (files.folder / STATE).exists():
+    if files.unfinished:
         recipe, noted = origin(files.folder)
         mine = files.overwrite or is_own(noted, files.folder)
         return replace(files, overwrite=mine, resumed=True), recipe, False
