@@ -249,16 +249,17 @@ def main() -> None:
     sample = drawn(chosen.mutants, chosen.seed, chosen.only)
     names = [f"{name}, {m.where}: {m.change((PACKAGE / name).read_text('utf-8'))}" for name, m in sample]
     names = [name + f" ({n})" * (n > 1) for i, name in enumerate(names) for n in [names[: i + 1].count(name)]]
+    reasons = json.loads(EQUIVALENT.read_text("utf-8")) if EQUIVALENT.exists() else {}
     if not chosen.table:
         load_what_tests_need()
         reach = found_reach()
         for key, (name, mutant) in zip(names, sample, strict=True):
-            if key in known and not (chosen.again and known[key]["outcome"] == "survived"):
+            if key in known and (key in reasons or not chosen.again or known[key]["outcome"] == "killed"):
                 continue
             known[key] = one(name, mutant, reach, chosen.most)
             print(known[key]["outcome"], f"{known[key]['seconds']:.0f} s", key, known[key]["by"], flush=True)
             results.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
-    tell({key: known[key] for key in names if key in known}, [name for name, _ in sample])
+    tell({key: known[key] for key in names if key in known}, reasons)
 
 
 def one(module: str, mutant: Mutant, reach: dict, most: float) -> dict:
@@ -301,9 +302,8 @@ def load_what_tests_need() -> None:
         __import__(name)
 
 
-def tell(found: dict, names: Sequence[str]) -> None:
+def tell(found: dict, reasons: dict[str, str]) -> None:
     """The table in Markdown, and what survived."""
-    reasons = json.loads(EQUIVALENT.read_text("utf-8")) if EQUIVALENT.exists() else {}
     rows: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for key, told in found.items():
         module = key.partition(",")[0]

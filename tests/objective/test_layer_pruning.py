@@ -78,3 +78,18 @@ def test_without_a_share_every_evaluation_is_whole():
     pruned, canvas = LayerPruning(whole, 0.0), smooth_image(32, 48, seed=3)
     for _ in range(3):
         assert pruned.evaluate(canvas).parts == whole.evaluate(canvas).parts
+
+
+def test_one_that_is_made_from_anothers_state_goes_on_as_that_one_does():
+    network = Counted(tiny_weights())
+    whole = objective(network)
+    first, second = smooth_image(32, 48, seed=3), smooth_image(32, 48, seed=4)
+    parts = whole.evaluate(first).parts
+    pruned = LayerPruning(whole, 1.01 * parts["style/relu5_1"] / sum(parts.values()))
+    pruned.evaluate(first)
+    other = LayerPruning(whole, pruned.threshold, pruned.state())
+    expected, found = pruned.evaluate(second), other.evaluate(second)
+    assert "relu5_1" not in network.asked
+    assert found.parts == expected.parts
+    assert torch.equal(found.gradient, expected.gradient)
+    assert other.state() == pruned.state()

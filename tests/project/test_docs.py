@@ -25,6 +25,7 @@ EVERY_PAGE = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/promises.md",
+    "docs/mutations.md",
     "docs/benchmarks.md",
     "docs/gallery.md",
     *RECORDS,
