@@ -33,6 +33,17 @@ def test_a_name_has_to_leave_room_for_the_runs_folder_where_there_will_be_one():
         exact.check(Settings(), [])
 
 
+def test_an_unfinished_run_is_only_begun_anew_or_gone_on_with_when_told_to():
+    outputs = Outputs(Path("a.png"))
+    Path("a.png.run").mkdir()
+    outputs.check(Settings(), [])
+    Path("a.png.run/state.safetensors").touch()
+    with pytest.raises(ImageError, match=r"holds an unfinished run: go on with impasto resume a\.png\.run"):
+        outputs.check(Settings(), [])
+    for told in ({"overwrite": True}, {"resumed": True}):
+        replace(outputs, **told).check(Settings(), [])
+
+
 @pytest.mark.parametrize("name", ["figure.pdf", "figure.json"])
 def test_neither_figure_nor_measures_are_replaced_without_being_told(name):
     outputs = Outputs(Path("a.png"), figure=Path("figure.pdf"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,9 +156,20 @@ def header_of(path: Path) -> dict[str, Any]:
     return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
 
 
-def test_a_state_says_its_format(tmp_path):
+def test_a_state_says_its_format_and_ends_in_the_crc_32_of_all_before(tmp_path):
     checkpoint.write(tmp_path / "state", example())
-    assert json.loads(header_of(tmp_path / "state")["__metadata__"]["impasto"])["format"] == 2
+    header, data = header_of(tmp_path / "state"), (tmp_path / "state").read_bytes()
+    assert json.loads(header["__metadata__"]["impasto"])["format"] == 2
+    assert (header["checksum"]["dtype"], header["checksum"]["shape"]) == ("U8", [8])
+    assert data[-8:] == zlib.crc32(data[:-8]).to_bytes(8, "little")
+
+
+def test_a_state_without_a_recipe_is_refused_in_a_sentence_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(Recipe, "to_json", lambda _: "{}")
+    checkpoint.write(tmp_path / "state", example())
+    for read in (checkpoint.read, checkpoint.read_origin):
+        with pytest.raises(ImpastoError, match=r"state' holds no recipe: start the run again\.$"):
+            read(tmp_path / "state")
 
 
 @pytest.mark.parametrize("name", ["a.png", "ab.png", "abc.png", "abcd.png"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from helpers import smooth_image
 from impasto.errors import SettingsError
@@ -55,6 +55,12 @@ def test_gram_is_f_f_transposed_in_numpy():
 def test_gram_adds_up_over_tiles():
     f = features(0, height=8)
     torch.testing.assert_close(gram(f[..., :3, :]) + gram(f[..., 3:, :]), gram(f))
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_gram_has_its_second_derivative_too_whatever_the_order_in_memory(order):
+    f = features(0, channels=3, height=2, width=3).contiguous(memory_format=order).requires_grad_()
+    assert gradgradcheck(lambda x: gram(x).pow(3), f)
 
 
 def test_style_layer_loss_is_equation_4_in_numpy():
@@ -165,6 +171,14 @@ def test_the_blur_of_a_flat_style_is_a_ten_thousandth_of_its_root_mean_square_wh
     for unit in (1.0, 100.0):
         root_mean_square = unit * (41 / 3) ** 0.5
         assert prepare(measure(unit * flat)).blur.sqrt().item() == pytest.approx(1e-4 * root_mean_square, rel=1e-3)
+
+
+@pytest.mark.parametrize(("measure", "prepare"), [(channel_moments, mean_std_target), (moments, gaussian_target)])
+def test_each_style_of_a_batch_has_its_own_target(measure, prepare):
+    styles = [features(0), 3 * features(1) + 2]
+    each = zip(*(prepare(measure(style)) for style in styles), strict=True)
+    for found, expected in zip(prepare(measure(torch.cat(styles))), each, strict=True):
+        torch.testing.assert_close(found, torch.cat(expected))
 
 
 def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():

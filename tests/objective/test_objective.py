@@ -6,6 +6,7 @@ from helpers import objective_of, smooth_image
 from impasto.losses.gatys import content_loss, gram, style_layer_loss
 from impasto.objective.objective import Objective
 from impasto.objective.weights import LossWeights
+from impasto.settings.choices import StyleLossName
 
 CONTENT = {"relu3_2": 0.7, "conv4_2": 0.3}
 STYLE = {"relu1_1": 0.2, "relu2_1": 0.5, "relu4_1": 0.3}
@@ -64,6 +65,17 @@ def test_blended_styles_have_the_gradient_of_the_weighted_sum_of_losses(tiny):
     blended = objective(tiny, w, styles, [3.0, 1.0]).evaluate(canvas).gradient
     alone = [objective(tiny, w, [style]).evaluate(canvas).gradient for style in styles]
     torch.testing.assert_close(blended, 0.75 * alone[0] + 0.25 * alone[1])
+
+
+@pytest.mark.parametrize("loss", [StyleLossName.W2, StyleLossName.MEAN_STD])
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_the_contents_own_loss_to_a_target_at_a_fraction_of_the_way_is_its_square(tiny, loss, fraction):
+    content, w = (
+        smooth_image(32, 48, seed=1),
+        weights(beta=1.0, style={"relu2_1": 1.0}, content={}, tv=0, fraction=fraction),
+    )
+    goal = objective_of(tiny, w, content, [smooth_image(40, 24, seed=2)], normalized=True, style_loss=loss)
+    assert goal.evaluate(content).loss == pytest.approx(fraction**2, abs=1e-5)
 
 
 @pytest.mark.parametrize("normalized", [False, True])

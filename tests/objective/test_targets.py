@@ -48,6 +48,14 @@ def test_a_style_larger_than_the_canvas_is_measured_in_tiles_and_the_canvas_whol
     assert seen(tile=0, style_scale=1.5) == (160, 160)
 
 
+def test_a_texture_in_tiles_is_measured_and_evaluated_in_tiles_too():
+    network = Seen(tiny_weights())
+    settings = Settings(style_layers=("relu1_1", "relu2_1"), scales=1)
+    goal = TextureProblem(smooth_image(160, 160), settings, network, (128, 128), tile=64).at((128, 128)).objective
+    goal.evaluate(smooth_image(128, 128, seed=3))
+    assert network.largest <= 64 + 2 * 8
+
+
 def test_total_variation_is_the_same_in_bands_of_rows(monkeypatch):
     whole = total_variation(CONTENT).item()
     assert variation(CONTENT, MEMORY) == pytest.approx(whole)
@@ -105,6 +113,14 @@ def test_a_finer_canvas_gets_what_strength_leaves_of_the_contents_detail(strengt
     detail = with_all.problem.enlarged(coarse, (64, 96)) - 0.5
     left = (1 - strength) ** 2
     torch.testing.assert_close(run.problem.enlarged(coarse, (64, 96)) - 0.5, left * detail, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("knobs", [{"init": "noise"}, {"objective": "gatys"}], ids=str)
+def test_a_run_that_does_not_keep_the_content_by_strength_gets_no_detail_of_it(knobs):
+    settings = Settings(size=96, scales=2, device="cpu", **knobs)
+    run = PlannedRun(settings, VGG19(tiny_weights(dtype=torch.float32)), CONTENT.float(), [STYLE.float()])
+    found = run.problem.enlarged(torch.full((1, 3, 32, 48), 0.5), (64, 96))
+    torch.testing.assert_close(found, torch.full((1, 3, 64, 96), 0.5), rtol=0, atol=1e-6)
 
 
 def test_what_was_measured_asks_for_no_gradient(tiny):

@@ -69,5 +69,15 @@ def test_a_transform_of_another_scale_is_another_one():
     assert (shown[..., 18:] > 0).any()
 
 
+def test_where_regions_overlap_the_canvas_shows_as_it_is():
+    masks = [LEFT, LEFT.roll(-8, 3)]
+    chosen = Settings(size=64, scales=1, device="cpu")
+    engine = VGG19(tiny_weights(dtype=torch.float32))
+    problem = PlannedRun(chosen, engine, CONTENT, [STYLE, STYLE], masks=masks).problem
+    canvas = torch.full((1, 3, 48, 64), 0.3)
+    shown = problem.transform((48, 64)).picture(canvas)
+    assert torch.equal(shown[..., :24], canvas[..., :24])
+
+
 def test_regions_module_resizes_nothing_that_fits():
     assert regions.resized_mask(LEFT, (48, 64)) is LEFT

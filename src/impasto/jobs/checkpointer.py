@@ -54,6 +54,7 @@ class Checkpointer:
         self._recipe, self._record, self._shell, self._warn = recipe, record, shell, warn
         self._lock = FileLock(folder / LOCK, timeout=0)
         self._state: Callable[[], RunState] | None = None
+        # Of the last save. The first step is of a new scale too: a folder that can't be written in is found out early.
         self._scale, self._last, self._cost = 0, 0.0, 0.0
         self._warned = False
 
@@ -112,8 +113,6 @@ class Checkpointer:
     def _is_due(self, scale: int) -> bool:
         if self.every == math.inf:
             return False
-        if self._scale == 0:
-            return True  # the first step, so that a folder which can't be written in is found out early
         rest = self._cost / SHARE
         wait = max(EVERY, rest) if self.every is None else self.every
         if scale != self._scale:

@@ -23,7 +23,7 @@ def jittered_grid(count: int, size: Size, generator: torch.Generator) -> Tensor:
     """
     h, w = size
     rows = min(count, max(1, round((count * h / w) ** 0.5)))
-    columns = max(1, round(count / rows))
+    columns = round(count / rows)
     corners = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
     inside = torch.rand(corners.shape, generator=generator, device=generator.device).cpu()
     return (corners + inside) / torch.tensor([rows, columns])

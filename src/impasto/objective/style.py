@@ -30,7 +30,7 @@ class StyleTarget:
     statistics: Mapping[str, Statistic]
     of_content: Mapping[str, Tensor]
     of_styles: Mapping[str, Tensor]
-    share: float = 1.0
+    share: float
 
 
 class StyleLoss(Protocol):
