@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers import plan_of
-from impasto.cli.outputs import Outputs, SheetOutputs, default_picture, parse_epochs
+from impasto.cli.outputs import Outputs, SheetOutputs, default_picture, parse_epochs, parse_every
 from impasto.errors import ImageError, SettingsError
 from impasto.images import writing
 from impasto.settings.settings import Settings
@@ -75,6 +75,13 @@ def test_a_print_that_is_painted_in_files_has_to_be_written_row_by_row(monkeypat
         Outputs(Path("a.png")).check_plan(in_files)
     monkeypatch.setattr(writing, "PRINT_PIXELS", 100 * 200)
     Outputs(Path("a.png")).check_plan(in_files)
+
+
+def test_a_state_is_saved_as_often_as_is_asked_for():
+    assert [parse_every(text) for text in ("auto", "off", "0", "0.5", "30")] == [None, math.inf, 0, 0.5, 30]
+    for text in ("-0.5", "inf", "nan", "often", ""):
+        with pytest.raises(SettingsError, match="but should be 'auto', 'off' or a number of seconds"):
+            parse_every(text)
 
 
 def test_snapshots_are_of_epochs_that_the_run_has():

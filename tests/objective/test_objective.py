@@ -41,6 +41,14 @@ def test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy(tiny):
     assert score.total.item() == pytest.approx(2.0 * content_part + 30.0 * style_part + 0.4 * tv)
 
 
+@pytest.mark.parametrize("size", [(32, 48), (48, 32)])
+def test_total_variation_is_that_of_the_whole_canvas_in_numpy_be_it_wide_or_tall(tiny, size):
+    w, canvas = weights(content={}, style={"relu1_1": 1.0}), smooth_image(*size, seed=3)
+    goal = objective_of(tiny, w, smooth_image(*size, seed=1), [smooth_image(40, 24, seed=2)])
+    squares = sum(np.sum(np.diff(canvas.numpy(), axis=axis) ** 2) for axis in (2, 3))
+    assert goal.evaluate(canvas).parts["tv"] == pytest.approx(0.4 * 0.5 * squares)
+
+
 def test_the_parts_are_named_and_sum_to_the_total(tiny):
     score = objective(tiny, weights()).score(smooth_image(32, 48, seed=3))
     names = ["content/relu3_2", "content/conv4_2", "style/relu1_1", "style/relu2_1", "style/relu4_1", "tv"]
