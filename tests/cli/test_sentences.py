@@ -37,7 +37,7 @@ def said(capsys) -> str:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["plan", "photo.png", "brush.png"], "impasto plan takes CONTENT alone, and 'brush.png' is left over"),
+        (["inspect", "photo.png", "brush.png"], "impasto inspect takes OUT alone, and 'brush.png' is left over"),
         (["resume", "a", "b", "c"], "impasto resume takes RUN alone, and 'b' 'c' are left over"),
         (["texture", "dots", "brush.png"], "impasto texture takes STYLE alone, and 'brush.png' is left over"),
         (["demo", "my photo.png"], "impasto demo takes options alone, and 'my photo.png' is left over"),

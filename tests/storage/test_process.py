@@ -98,9 +98,12 @@ class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
             spun.append(os.environ.get("GOMP_SPINCOUNT"))
+            raise ImportError  # enough is seen
 sys.meta_path.insert(0, Finder())
-impasto.stylize
-print(spun, os.environ.get("GOMP_SPINCOUNT"))
+try:
+    impasto.stylize
+except ImportError:
+    print(spun, os.environ.get("GOMP_SPINCOUNT"))
 """
 
 

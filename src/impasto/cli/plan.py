@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -37,7 +36,7 @@ def plan(
     from impasto.jobs.surroundings import usual_modes
     from impasto.run.plan import plan_run, scales_of
 
-    image = open_image(Path(content), settings)
+    image = open_image(content, settings)
     canvas = canvas_size(image.size, settings.longest_side)
     opened = [open_style(style, settings, max(canvas)) for style in styles]
     sizes = [style.size for style in opened] or [image.size] * max(1, len(settings.style_weights), len(settings.mask))
