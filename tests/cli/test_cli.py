@@ -468,7 +468,8 @@ def test_rerun_finds_moved_inputs_by_option_and_refuses_others(photo, brush, cap
     capsys.readouterr()
     assert main(["rerun", "a.png"]) == 1
     assert one_sentence(capsys) == (
-        "The picture was painted from 'photo.png', which is neither beside it nor here: give its folder with --inputs."
+        "The picture was painted from 'photo.png', which is neither where it was, beside it nor here: give its folder "
+        "with --inputs."
     )
     assert main(["rerun", "a.png", "--content", "moved_photo.png", "--style", "moved_photo.png"]) == 1
     assert one_sentence(capsys).startswith("The style image")

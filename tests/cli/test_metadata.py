@@ -15,9 +15,10 @@ import torch
 import impasto
 from helpers import tiny_weights
 from impasto.cli import main
-from impasto.images import bigtiff, camera, notes, reading, writing
+from impasto.images import bigtiff, camera, notes, reading, shrinking, writing
 from impasto.jobs.recipe import Recipe
 from impasto.network import weights
+from impasto.report import figure
 
 QUICK = [
     *("--size", "48", "--scales", "1", "--epochs", "1", "--steps-per-epoch", "2", "--device", "cpu"),
@@ -194,3 +195,88 @@ def test_odd_exif_is_left_behind():
     loud[DESCRIPTION] = "x" * 30_000
     save_noise("odd.jpg", 0, exif=loud.tobytes())
     assert reading.load("odd.jpg").camera is None
+
+
+def painted(*arguments: str) -> int:
+    return main(["paint", "photo.jpg", "brush.png", *QUICK, "--quiet", *arguments])
+
+
+def test_neither_does_the_json_of_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(figure, "DPI", 40)
+    sky = str(tmp_path / "secret" / "sky.png")
+    assert painted("--mask", sky, "--init", sky, "-o", "out.png", "--report", "figure.png") == 0
+    measures = Path("figure.json").read_text()
+    assert "sky.png" in measures
+    assert "secret" not in measures
+
+
+def test_a_strangers_recipe_in_a_photos_description_does_not_become_the_pictures():
+    exif = PIL.Image.Exif()
+    exif.update({DESCRIPTION: f'{bigtiff.NOTE}{{"impasto": {{"secret": "/home/me"}}}}', MAKE: "Canon"})
+    save_noise("photo.jpg", 0, exif=exif.tobytes())
+    assert painted("--keep-exif", "-o", "out.png") == 0
+    assert Recipe.from_json(reading.read_note("out.png"), "it").content.path == "photo.jpg"
+    assert exif_of("out.png")[0].get(DESCRIPTION) is None
+    assert exif_of("out.png")[0][MAKE] == "Canon"
+
+
+def test_a_file_that_is_called_like_a_word_stays_a_file():
+    for name in ("rest", "noise"):
+        shutil.copy("sky.png", name)
+    assert painted("--mask", "./rest", "--init", "./noise", "-o", "out.png") == 0
+    assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 0
+    assert pixels_of("again.png") == pixels_of("out.png")
+
+
+def test_the_right_bytes_are_found_even_where_another_file_lies_at_the_old_place(tmp_path, capsys):
+    job = impasto.Stylization("photo.jpg", ["brush.png"], impasto.Settings(size=48, scales=1, epochs=1, device="cpu"))
+    *_, last = job.events()
+    writing.save("old.png", last.picture, note=job.recipe().to_json())  # with whole paths, as recipes once were
+    (tmp_path / "moved").mkdir()
+    shutil.move("photo.jpg", tmp_path / "moved" / "photo.jpg")
+    assert main(["rerun", "old.png", "--quiet"]) == 1
+    assert "photo.jpg', which is neither where it was, beside it nor here: give its folder" in capsys.readouterr().err
+    shutil.copy("sky.png", "photo.jpg")
+    assert main(["rerun", "old.png", "--inputs", str(tmp_path / "moved"), "-o", "new.png", "--quiet"]) == 0
+    assert pixels_of("new.png") == pixels_of("old.png")
+    for odd in ("nowhere", "sky.png"):
+        assert main(["rerun", "old.png", "--inputs", odd, "--quiet"]) == 1
+        assert f"--inputs is '{odd}', which is no folder: name one." in capsys.readouterr().err
+
+
+def test_camera_notes_are_never_dropped_in_silence(capsys):
+    save_noise("photo.jpg", 0, exif=noted_by_a_camera())
+    knobs = {"size": 48, "scales": 1, "epochs": 1, "steps_per_epoch": 1}
+    with PIL.Image.open("photo.jpg") as photo:
+        impasto.stylize(photo, "brush.png", **knobs, keep_exif=True).save("out.jpg")
+    assert exif_of("out.jpg")[0][MAKE] == "Canon"
+    assert main(["sweep", "photo.jpg", "brush.png", *QUICK, "--vary", "seed=0,1", "--keep-exif"]) == 2
+    assert "A sheet carries nothing that a camera noted: drop --keep-exif and --keep-gps" in capsys.readouterr().err
+    assert painted("-o", "done.png") == 0
+    assert painted("-o", "done.png", "--resume") == 0
+    capsys.readouterr()
+    assert painted("-o", "done.png", "--resume", "--keep-exif") == 2
+    assert "finished with --keep-exif false: paint it again with --overwrite" in capsys.readouterr().err
+
+
+def test_pictures_kept_by_a_sweep_are_painted_again_alone_where_inputs_are_huge(monkeypatch):
+    monkeypatch.setattr(shrinking, "HUGE", 10_000)
+    monkeypatch.setattr(shrinking, "LEAST_SIDE", 8)
+    for seed, name in enumerate(("photo.jpg", "brush.png")):
+        pixels = np.random.default_rng(seed).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(name)
+    sweep = [
+        "sweep",
+        "photo.jpg",
+        "brush.png",
+        "--vary",
+        "size=48,96",
+        "--vary",
+        "style-scale=0.5,1",
+        "--keep",
+        "cells",
+    ]
+    assert main([*sweep, *QUICK[2:], "--quiet"]) == 0
+    for number, cell in enumerate(sorted(Path("cells").iterdir())):
+        assert main(["rerun", str(cell), "-o", f"{number}.png", "--quiet"]) == 0
+        assert pixels_of(f"{number}.png") == pixels_of(str(cell)), cell

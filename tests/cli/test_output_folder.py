@@ -62,3 +62,9 @@ def test_a_folder_that_cant_be_made_and_one_that_is_a_file_are_refused_in_a_sent
             assert told.out == ""
             assert told.err.startswith(f"impasto: '{os.path.normpath(folder)}' can't be made (")
             assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_an_empty_output_is_refused_in_a_sentence(command, capsys):
+    assert main([*command, "-o", ""]) == 1
+    assert "--output is empty: name a picture or a folder, or leave it out." in capsys.readouterr().err

@@ -40,7 +40,7 @@ def said(capsys) -> str:
         (["inspect", "photo.png", "brush.png"], "impasto inspect takes OUT alone, and 'brush.png' is left over"),
         (["resume", "a", "b", "c"], "impasto resume takes RUN alone, and 'b' 'c' are left over"),
         (["texture", "dots", "brush.png"], "impasto texture takes STYLE alone, and 'brush.png' is left over"),
-        (["demo", "my photo.png"], "impasto demo takes options alone, and 'my photo.png' is left over"),
+        (["demo", "my photo.png"], "impasto demo takes no arguments, and 'my photo.png' is left over"),
         (["weights", "convert", "a", "b", "c"], "impasto weights convert takes SOURCE DESTINATION alone, and 'c' is"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",

@@ -173,3 +173,17 @@ def test_what_stylize_returns_tells_its_resolution_when_it_is_saved():
     picture.save(file, "PNG")
     with PIL.Image.open(file) as image:
         assert (image.size, round(image.info["dpi"][0])) == ((59, 35), 150)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif"])
+def test_what_the_function_gives_tells_its_resolution_in_every_format(suffix):
+    stylize("photo.png", "brush.png", size="0.16in@300dpi", scales=1, epochs=1, steps_per_epoch=1).save(f"out.{suffix}")
+    assert reading.load(f"out.{suffix}").dpi == pytest.approx(300, abs=0.1)
+
+
+def test_a_photo_that_tells_no_resolution_has_none():
+    exif = PIL.Image.Exif()
+    exif[0x010F] = "Canon"
+    with PIL.Image.open("photo.png") as photo:
+        photo.convert("RGB").save("photo.jpg", exif=exif.tobytes())
+    assert reading.load("photo.jpg").dpi is None

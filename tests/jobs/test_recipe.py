@@ -106,12 +106,13 @@ def test_a_recipe_of_a_later_format_is_refused_rather_than_guessed_at():
 
 def test_what_shows_in_no_picture_may_be_another_when_a_run_goes_on():
     now = Settings(scratch="/var/tmp", max_memory="9GB", max_pixels=9999, weights="somewhere.pth")
-    assert PLAIN.continued(now) == now
+    assert PLAIN.continued(now) == now.model_copy(update={"threads": PLAIN.threads})
 
 
 def test_what_was_settled_is_kept_and_what_was_not_asked_for_again_too():
     settled = recipe(tile=0, history=7, engine="torch", device="cpu")
-    assert settled.continued(Settings()) == Settings(**settled.settings)
+    assert settled.continued(Settings()) == Settings(**settled.settings | {"threads": settled.threads})
+    assert settled.continued(Settings(threads=settled.threads)).threads == settled.threads
     with pytest.raises(SettingsError, match="tile was 0 when the run began and is 64 now"):
         settled.continued(Settings(tile=64))
 
@@ -126,7 +127,7 @@ def test_each_changed_knob_is_an_error_with_its_name_and_value():
 @pytest.mark.parametrize("mask", ["left.png", "../somewhere/left.png", "elsewhere.png"])
 def test_a_file_may_be_named_otherwise_and_a_word_is_no_file(mask):
     now = Settings(mask=(mask,), init="start.png")
-    assert RICH.continued(now) == now
+    assert RICH.continued(now) == now.model_copy(update={"threads": RICH.threads})
     two = recipe(mask=("/somewhere/left.png", "rest"))
     assert two.continued(Settings(mask=(mask, "rest"))).mask == (mask, "rest")
     with pytest.raises(SettingsError, match=r"^mask was /somewhere/left\.png,rest when the run began and is rest,"):

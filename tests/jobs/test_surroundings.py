@@ -199,6 +199,7 @@ def test_a_picture_is_painted_again_with_as_many_threads_as_then(old, threads_of
     recipe = Stylization(files[0], [files[1]], Settings(**QUICK, threads=3)).recipe()
     if old:  # from before there was the setting
         recipe = replace(recipe, settings={name: value for name, value in recipe.settings.items() if name != "threads"})
+    assert recipe.continued(Settings(**QUICK)).threads == 3
     again = from_recipe(recipe)
     list(again.events())
     assert {*threads_of_steps} == {3}

@@ -145,7 +145,7 @@ def test_pictures_are_opened_once_and_networks_made_once_each(counted):
 def test_what_settings_name_is_opened_once_for_all_cells(counted):
     named = {"init": "brush.png", "mask": ("photo.png",), "style_mask": ("photo.png",)}
     job = Sweep("photo.png", ["brush.png"], grid("size=32,40,48", "max-pixels=10000,20000", **named))
-    assert counted["pictures"] == 2 + 2  # the inputs, and two files by their names in settings
+    assert counted["pictures"] == 2  # the inputs, which settings name again
     assert len({id(picture) for p in job.stylizations for picture in (p.inputs.init, *p.inputs.all_masks())}) == 2
     small = to_pil(smooth_image(20, 30))
     with pytest.raises(ImageError, match=r"'photo\.png'.*48×36"):

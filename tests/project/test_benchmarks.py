@@ -11,7 +11,7 @@ import torch
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = (
     *("peers", "roofline", "memory", "startup", "time_to_loss", "losses", "growth", "checkpoints", "print_size"),
-    *("strength", "gallery", "critic", "preview", "patience"),
+    *("strength", "gallery", "critic", "quality", "preview", "patience", "busy"),
 )
 
 
@@ -156,7 +156,7 @@ def test_startup_runs_quickly(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "startup"])
 def test_every_benchmark_runs_at_a_tiny_size_and_records_its_machine(name, tmp_path):
-    if name == "critic":
+    if name in ("critic", "quality"):
         import critic
 
         if why := critic.missing():

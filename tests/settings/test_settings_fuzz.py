@@ -57,7 +57,7 @@ VALID = {
     "mask": st.just([]),  # files, which have tests of their own
     "style_mask": st.just([]),
     "tile": st.just("auto") | st.just(0) | st.integers(64, 65536),
-    "threads": st.just("auto") | st.integers(1, 256),
+    "threads": st.just("auto") | st.integers(1, 4),
     "history": st.just("auto") | st.integers(1, 200),
 }
 """Where a schema can't tell what is valid; text without a line here is tried at its default only.

@@ -172,6 +172,10 @@ def placed(output: str | None, usual: Path) -> Path:
     """
     if output is None:
         return usual
+    if not output:
+        raise ImageError(
+            "`output` is empty", "name a picture or a folder, or leave it out", knob="output", value=output
+        )
     if not output.endswith(("/", os.sep)) and not os.path.isdir(output):  # noqa: PTH112 - for it no name is too long
         return Path(output)
     try:

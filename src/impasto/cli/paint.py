@@ -98,6 +98,7 @@ def paint(
         if changed := began.changed_inputs(stylization.recipe()):
             raise ImpastoError(changed[0].fault, changed[0].cure, others=changed[1:])
         if done:
+            began.check_carried(settings)
             return tell_finished(files, as_json=json)
         tell_differences(began, stylization.recipe())
     for sentence in () if quiet else silent_losses(stylization, files):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -81,8 +82,14 @@ def rerun(
     """Paint a picture again from its own recipe, the same to the bit on the same machine and versions."""
     recipe = read(out)
     files = Outputs(outputs.placed(output, out.with_name(f"{outputs.stems(out)}_rerun.png")), overwrite=overwrite)
-    folders = [*([] if inputs is None else [inputs]), out.absolute().parent, Path.cwd()]
-    stylization = again(recipe, files, content, style or (), [out], folders)
+    if inputs is not None and not inputs.is_dir():
+        raise ImageError(f"`inputs` is {quoted(inputs)}, which is no folder", "name one", knob="inputs", value=inputs)
+    from impasto.jobs.rerun import located
+
+    recipe = located(recipe, [*([] if inputs is None else [inputs]), out.absolute().parent, Path.cwd()])
+    refuse_missing(recipe.checked_settings().weights)
+    _check_found(recipe, [] if content else [recipe.content], [] if style else recipe.styles)
+    stylization = again(recipe, files, content, style or (), [out])
     return run(stylization, files, as_json=json, quiet=quiet)
 
 
@@ -92,33 +99,33 @@ def again(
     content: Path | None,
     styles: Sequence[str],
     taken: Sequence[Path],
-    folders: Sequence[Path],
 ) -> Stylization:
-    """The job of a recipe, its inputs as recorded, in `folders` or as given; says where the surroundings are others.
+    """The job of a recipe, its inputs as recorded or as given; says where the surroundings are others than then.
 
     Raises `ImpastoError`, also where `files` would replace an input or what is `taken`.
     """
-    from impasto.jobs.rerun import from_recipe, located
-
-    recipe = located(recipe, folders)
     settings = recipe.checked_settings()
     used = (recipe.content, *recipe.styles, recipe.init, *recipe.masks)
     recorded = [item.path for item in used if item is not None and item.path is not None]
     given = [str(path) for path in (content, *styles) if path is not None]
-    _check_found([] if content else [recipe.content], [] if styles else recipe.styles, [recipe.init, *recipe.masks])
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     refuse_missing(settings.weights)
+    from impasto.jobs.rerun import from_recipe
+
     stylization = from_recipe(recipe, content=content, styles=styles)
     tell_differences(recipe, stylization.recipe())
     return stylization
 
 
-def _check_found(*inputs: Iterable[InputFile | None]) -> None:
-    """Raise `ImageError` where one has a name still, and no place."""
-    for file in chain(*inputs):
-        if file is not None and file.path is not None and not Path(file.path).is_absolute():
+def _check_found(recipe: Recipe, *given: Iterable[InputFile]) -> None:
+    """Raise `ImageError` for the first file of a recipe that is nowhere to be found."""
+    weights = str(recipe.settings.get("weights", "embedded"))
+    inputs = [file for file in chain(*given, [recipe.init], recipe.masks) if file is not None]
+    paths = [file.path for file in inputs if file.path is not None]
+    for path in [*paths, *([weights] if Path(weights).suffix else [])]:
+        if not (Path(path).is_absolute() and os.path.lexists(path)):  # for which no name is too long
             raise ImageError(
-                f"The picture was painted from {quoted(Path(file.path))}, which is neither beside it nor here",
+                f"The picture was painted from {quoted(Path(path))}, which is neither where it was, beside it nor here",
                 "give its folder with `inputs`",
                 knob="inputs",
             )

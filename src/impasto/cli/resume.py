@@ -41,7 +41,9 @@ def resume(
         return tell_finished(finished, as_json=json)
     recipe, noted = origin(folder)
     files = recalled(noted, folder, report=report, overwrite=overwrite)
-    stylization = again(recipe, files, content, style or (), [], [folder.absolute().parent])
+    from impasto.jobs.rerun import located
+
+    stylization = again(located(recipe, [folder.absolute().parent]), files, content, style or (), [])
     return drive(stylization, files, as_json=json, quiet=quiet, resume=True)
 
 

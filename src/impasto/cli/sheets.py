@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from impasto.cli.outputs import SheetOutputs, inputs
 from impasto.cli.terminal import duration, note, tell_json, tell_path
 from impasto.cli.weights import fetch_if_missing
-from impasto.errors import DivergedError
+from impasto.errors import DivergedError, SettingsError
 from impasto.run.events import Finished
 from impasto.settings.grid import Cell
 from impasto.storage.process import Interruption
@@ -34,6 +34,10 @@ def paint_sheet(
     quiet: bool,
 ) -> int:
     """Check everything, paint the cells, write what `files` names, and return the exit code."""
+    if not files.pictures and any(cell.settings.keep_exif or cell.settings.keep_gps for cell in cells):
+        raise SettingsError(
+            "A sheet carries nothing that a camera noted", "drop `keep_exif` and `keep_gps`, or `keep` the pictures too"
+        )
     if Path(content).exists():  # if not, that is the first thing to say, and Sweep says it
         files.check([path for cell in cells for path in inputs([content, *styles], cell.settings, config)])
     for source in sorted({cell.settings.weights for cell in cells}):

@@ -103,19 +103,20 @@ def parse_size(text: str) -> tuple[int, int]:
 
     Raises `SettingsError`.
     """
-    if found := PIXELS.fullmatch(text):
+    plain = re.sub(r"\s", "", text).lower()
+    if found := PIXELS.fullmatch(plain):
         return int(found[1]), int(found[2] or found[1])
-    if found := PRINT.fullmatch(text):
+    if found := PRINT.fullmatch(plain):
         width, height = (values.pixels_of(float(side), found) for side in (found[1], found[2] or found[1]))
         if min(width, height) >= 1 and values.LEAST_DPI <= float(found["dpi"]) <= values.MOST_DPI:
             return width, height
-    fault = f"`size` is {text!r} but should be width and height in pixels, such as 512x512"
-    raise SettingsError(fault, knob="size", value=text)
+    wanted = "width and height in pixels, such as 512x512, or of a print, such as 30x20cm@300dpi"
+    raise SettingsError(f"`size` is {text!r} but should be {wanted}", knob="size", value=text)
 
 
 def parse_dpi(text: str) -> float | None:
     """The resolution in a size that was parsed, in pixels an inch."""
-    found = PRINT.fullmatch(text)
+    found = PRINT.fullmatch(re.sub(r"\s", "", text).lower())
     return None if found is None else float(found["dpi"])
 
 

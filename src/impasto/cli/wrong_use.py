@@ -12,10 +12,11 @@ def sentences(wrong: CycloptsError, app: App) -> list[str]:
     """A sentence for each thing that the parser of `app` found wrong."""
     command = " ".join(["impasto", *(wrong.command_chain or ())])
     if isinstance(wrong, UnusedCliTokensError) and wrong.unused_tokens:
-        taken = " ".join(_arguments(app, wrong.command_chain or ())) or "options"
+        names = " ".join(_arguments(app, wrong.command_chain or ()))
+        taken = f"{names} alone" if names else "no arguments"
         left = " ".join(f"'{word}'" for word in wrong.unused_tokens)
         are = "is" if len(wrong.unused_tokens) == 1 else "are"
-        return [f"{command} takes {taken} alone, and {left} {are} left over: see {command} --help."]
+        return [f"{command} takes {taken}, and {left} {are} left over: see {command} --help."]
     if isinstance(wrong, MissingArgumentError) and wrong.argument and wrong.argument.field_info.is_positional_only:
         help = wrong.argument.parameter.help or "an argument more."
         return [f"{command} needs {wrong.argument.name}: {help[0].lower()}{help[1:]}"]

@@ -7,6 +7,8 @@ from collections.abc import Container, Mapping
 
 from PIL import ExifTags, Image
 
+from impasto.images import bigtiff
+
 MAIN_FOLDER, EXIF_FOLDER, GPS_FOLDER = None, int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
 
 MAIN_TAGS = frozenset(
@@ -48,12 +50,19 @@ def chosen(exif: bytes | None, *, camera: bool, place: bool) -> bytes | None:
     return _picked(found, folders | ({GPS_FOLDER: None} if place else {}))
 
 
+def _is_ours(value: object) -> bool:
+    """Whether this is a note of ours, which a BigTIFF carries as its description: the picture gets one of its own."""
+    return isinstance(value, str) and value.startswith(bigtiff.NOTE)
+
+
 def _picked(exif: Image.Exif, folders: Mapping[int | None, Container[int] | None]) -> bytes | None:
     """EXIF of the tags named of each folder, all of them where it has None; None where there are none at all."""
     kept, empty = Image.Exif(), True
     for folder, tags in folders.items():
         values = dict(exif) if folder is None else exif.get_ifd(folder)
-        if picked := {tag: value for tag, value in values.items() if tags is None or tag in tags}:
+        if picked := {
+            tag: value for tag, value in values.items() if (tags is None or tag in tags) and not _is_ours(value)
+        }:
             empty = False
             (kept if folder is None else kept.get_ifd(folder)).update(picked)
     return None if empty else kept.tobytes()

@@ -35,6 +35,8 @@ def to_exif(note: str | None, camera: bytes | None = None, dpi: float | None = N
 def resolution(image: Image.Image) -> float | None:
     """The pixels an inch that an opened image tells, in its format's own field or in EXIF, if they are of any use."""
     across, down = image.info.get("dpi") or (None, None)
+    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+        across = down = None  # Pillow takes 72 where EXIF tells none
     if across is None and "exif" in image.info:
         exif = image.getexif()
         across, down = exif.get(X_RESOLUTION), exif.get(Y_RESOLUTION)
@@ -48,13 +50,12 @@ def resolution(image: Image.Image) -> float | None:
 
 def from_exif(exif: Image.Exif) -> str | None:
     """The note that `to_exif` or `bigtiff.write` put in, or None."""
+    comment = exif.get_ifd(EXIF_FOLDER).get(USER_COMMENT)
+    encoding = {ASCII: "ascii", UNICODE: "utf-16-le"}.get(comment[:8]) if isinstance(comment, bytes) else None
+    if comment is not None and encoding is not None:
+        with contextlib.suppress(UnicodeDecodeError):
+            return comment[8:].decode(encoding, "surrogatepass" if encoding != "ascii" else "strict")
     description = exif.get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description.startswith(bigtiff.NOTE):
         return description.removeprefix(bigtiff.NOTE).encode("latin-1", "replace").decode(errors="replace")
-    comment = exif.get_ifd(EXIF_FOLDER).get(USER_COMMENT)
-    encoding = {ASCII: "ascii", UNICODE: "utf-16-le"}.get(comment[:8]) if isinstance(comment, bytes) else None
-    if comment is None or encoding is None:
-        return None
-    with contextlib.suppress(UnicodeDecodeError):
-        return comment[8:].decode(encoding, "surrogatepass" if encoding != "ascii" else "strict")
     return None

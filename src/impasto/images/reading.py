@@ -132,7 +132,7 @@ def load(
         with errors_as_image_errors(name):
             pixels, alpha = decode(source, name, max_pixels, reopen=None)
             sha256 = _digest(f"{source.mode} {source.size} {source.getpalette()}", source.tobytes())
-        return SourceImage(pixels, alpha, sha256, "image", None, dpi=_dpi(source))
+        return SourceImage(pixels, alpha, sha256, "image", None, camera=camera.read(source), dpi=_dpi(source))
     if isinstance(source, bytes):
         return _from_stream(BytesIO(source), "The picture in memory", "image", None, limits)
     if callable(read := getattr(source, "read", None)):

@@ -25,6 +25,12 @@ LEAST_SIDE = 64
 WHOLE, SHRUNK = 20, 8
 """Bytes that a pixel takes while it is decoded: in Pillow, and as float32 too unless the image is shrunk before."""
 
+TURNED, WITH_ALPHA = 4, 12
+"""Further bytes a pixel: a copy the right way up, as EXIF may ask for; and alpha, with the copies made of it."""
+
+COEFFICIENTS = 6
+"""Bytes a pixel that a progressive JPEG takes at its full size, whatever of it is decoded."""
+
 FEW_BYTES = 64_000_000
 """What is always read: with so little a picture isn't what a budget is too small for."""
 
@@ -43,9 +49,14 @@ def draft(image: Image.Image, factor: int) -> int:
     """Have a JPEG decoded at a half, a quarter or an eighth of its size; by how much it is still to be shrunk."""
     if factor == 1 or not isinstance(image, JpegImageFile):
         return factor
-    scale = max(scale for scale in (1, 2, 4, 8) if scale <= factor)
+    scale = _scale(factor)
     image.draft(None, (image.width // scale, image.height // scale))
     return factor // scale
+
+
+def _scale(factor: int) -> int:
+    """By how much libjpeg shrinks where `factor` is asked for."""
+    return max(scale for scale in (1, 2, 4, 8) if scale <= factor)
 
 
 def reduced(image: Image.Image, factor: int) -> Image.Image:
@@ -58,7 +69,9 @@ def check_room(image: Image.Image, factor: int, name: str, room: int | None) -> 
     width, height = image.size
     jpeg = isinstance(image, JpegImageFile)
     a_pixel = WHOLE if factor == 1 or UNSHRUNK.fullmatch(image.mode) else SHRUNK
-    taken = width * height * a_pixel // (min(factor, 8) ** 2 if jpeg else 1)
+    a_pixel += TURNED * ("exif" in image.info) + WITH_ALPHA * image.has_transparency_data
+    kept = COEFFICIENTS if jpeg and "progressive" in image.info else 0
+    taken = width * height * a_pixel // (_scale(factor) ** 2 if jpeg else 1) + width * height * kept
     if room is not None and taken > max(room, FEW_BYTES):
         raise ImageError(
             f"{name} is {width}×{height}, and to read it takes about {taken // 10**6:,} MB, but `max_memory` leaves "

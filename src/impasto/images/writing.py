@@ -81,8 +81,8 @@ class PaintedImage(Image.Image):
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
         """Pillow's own, with the sRGB profile and the notes unless `params` say otherwise."""
         usual: dict[str, Any] = {"icc_profile": srgb_profile()}
-        if self.note is not None or self.camera is not None:
-            usual["exif"] = notes.to_exif(self.note, self.camera)
+        if (self.note, self.camera, self.dpi) != (None, None, None):
+            usual["exif"] = notes.to_exif(self.note, self.camera, self.dpi)
         if self.dpi is not None:
             usual["dpi"] = (self.dpi, self.dpi)
         super().save(fp, format, **usual | params)

@@ -187,8 +187,7 @@ def open_style(style: Source, settings: Settings, longest: int | None = None) ->
     """
     if not isinstance(style, str) or Path(style).exists():
         longest = longest or settings.longest_side
-        needed = None if longest is None else math.ceil(longest * settings.style_scale)
-        return _visible(open_image(style, settings, needed))
+        return _visible(open_image(style, settings, None if longest is None else style_pixels(longest, settings)))
     if style not in swatches.names():
         if reading.ADDRESS.match(style):
             return reading.load(style)  # which says so
@@ -201,9 +200,9 @@ def open_style(style: Source, settings: Settings, longest: int | None = None) ->
     return replace(painted, name=style)
 
 
-def is_swatch(style: Source) -> bool:
-    """Whether a style is painted on the spot, at a size that depends on the run's."""
-    return isinstance(style, str) and not Path(style).exists() and style in swatches.names()
+def style_pixels(longest: int, settings: Settings) -> int:
+    """How many pixels of a style's longest side count for a canvas whose own is `longest`."""
+    return math.ceil(longest * settings.style_scale)
 
 
 def open_masks(

@@ -16,6 +16,7 @@ from impasto.settings import roles
 from impasto.settings.knob import Affects
 from impasto.settings.schedule import ScheduledChange
 from impasto.settings.settings import Settings
+from impasto.settings.values import MOST_THREADS
 
 KEY = "impasto"
 """The recipe's own mark in a picture's metadata, so that a stranger's note isn't taken for one."""
@@ -106,10 +107,7 @@ class Recipe:
 
         return replace(
             self,
-            settings={
-                knob: roles.with_files(knob, value, lambda path: PurePath(path).name)
-                for knob, value in self.settings.items()
-            },
+            settings={knob: roles.without_folders(knob, value) for knob, value in self.settings.items()},
             content=bare(self.content),
             styles=tuple(map(bare, self.styles)),
             init=None if self.init is None else bare(self.init),
@@ -145,9 +143,15 @@ class Recipe:
             ) from None
 
     def checked_settings(self) -> Settings:
-        """The settings, checked again; raises `SettingsError` where this version doesn't know them."""
+        """The settings, checked again; raises `SettingsError` where this version doesn't know them.
+
+        Before `threads` was one of them, the recipe alone told how many had computed.
+        """
         recorded: dict[str, Any] = {**self.settings}
-        return Settings(**recorded)
+        settings = Settings(**recorded)
+        if settings.threads == "auto" and 1 <= self.threads <= MOST_THREADS:
+            return settings.model_copy(update={"threads": self.threads})
+        return settings
 
     def continued(self, settings: Settings) -> Settings:
         """`settings` with what they leave open as this recipe has it, to go on with a run.
@@ -173,6 +177,14 @@ class Recipe:
             first, *others = changed
             raise SettingsError(first.fault, first.cure, knob=first.knob, value=first.value, others=others)
         return settings.model_copy(update={knob: getattr(began, knob) for knob in settled})
+
+    def check_carried(self, now: Settings) -> None:
+        """Raise `SettingsError` where the finished picture is to carry other notes of the camera's than it does."""
+        then = self.checked_settings()
+        for knob in roles.carried():
+            if getattr(then, knob) != (wanted := getattr(now, knob)):
+                fault = f"The picture had been finished with `{knob}` {str(getattr(then, knob)).lower()}"
+                raise SettingsError(fault, "paint it again with `overwrite`", knob=knob, value=wanted)
 
     def changed_inputs(self, now: Recipe) -> list[ImageError]:
         """An error for each input of this recipe that is another one `now`, by its SHA-256."""

@@ -17,9 +17,6 @@ from impasto.network.engines.choice import can_run
 from impasto.settings import roles
 from impasto.settings.choices import EngineName
 
-MOST_THREADS = 256
-"""As in `Settings.threads`."""
-
 
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
     """The job that a recipe describes, its inputs taken from the recorded paths (see `located`) or the ones given here.
@@ -31,8 +28,6 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
     settings = recipe.checked_settings()
     if not can_run(settings.engine):
         settings = settings.model_copy(update={"engine": EngineName.AUTO})
-    if settings.threads == "auto" and 1 <= recipe.threads <= MOST_THREADS:  # from before there was a choice
-        settings = settings.model_copy(update={"threads": recipe.threads})
     job = Stylization(
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],
@@ -101,9 +96,8 @@ def _path(file: InputFile | None) -> str | None:
 
 
 def _find(path: str, sha256: str, folders: Sequence[Path]) -> str:
-    if Path(path).is_absolute() and _digest(Path(path)) is not None:
-        return path
-    digests = {place: _digest(place) for folder in folders for place in [folder.absolute() / Path(path).name]}
+    places = [folder.absolute() / Path(path).name for folder in folders]
+    digests = {place: _digest(place) for place in ([Path(path)] if Path(path).is_absolute() else []) + places}
     right = [place for place, digest in digests.items() if digest == sha256]
     found = [place for place, digest in digests.items() if digest is not None]
     return str((right or found or [path])[0])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from functools import cache, partial
 
 from impasto.errors import DivergedError
-from impasto.images.reading import SourceImage
-from impasto.jobs.inputs import Source, is_swatch, open_image, open_style
+from impasto.jobs.inputs import Source
 from impasto.jobs.network import Network, load_network
+from impasto.jobs.shared_images import SharedImages
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
 from impasto.objective.stylization import MeasuredTargets
@@ -32,23 +31,14 @@ class Sweep:
     @usual_modes()
     def __init__(self, content: Source, styles: Sequence[Source], cells: Sequence[Cell]) -> None:
         strictest = min((cell.settings for cell in cells), key=lambda settings: settings.max_pixels)
-        # Images are opened once, for the largest picture among them.
-        sides, scale = [cell.settings.longest_side for cell in cells], max(cell.settings.style_scale for cell in cells)
-        largest = "original" if None in sides else max(side for side in sides if side is not None)
-        strictest = strictest.model_copy(update={"size": largest, "style_scale": scale})
-        image = open_image(content, strictest)
-        opened = [style if is_swatch(style) else open_style(style, strictest) for style in styles]
-        named = cache(partial(open_image, settings=strictest))  # what `init` and `mask` name
-        sized: dict[int, list[SourceImage]] = {}
+        images = SharedImages(strictest)
         networks: dict[Values, Network] = {}
         speeds: dict[Values, float] = {}
         self.cells = tuple(cells)
         self.stylizations: list[Stylization] = []
         for settings in (cell.settings for cell in cells):
             made_from = _values(settings, NETWORK_KNOBS)
-            longest = settings.longest_side or max(image.size)
-            if longest not in sized:
-                sized[longest] = [open_style(style, settings, longest) for style in opened]
+            image, opened, named = images.of_job(content, styles, settings)
             if made_from not in networks:
                 networks[made_from] = load_network(settings)
             network, timed = networks[made_from], (*made_from, settings.layers)
@@ -56,7 +46,7 @@ class Sweep:
                 with usual_modes(settings.threads):
                     speeds[timed] = measure_speed(network.engine, settings.layers)
             self.stylizations.append(
-                Stylization(image, sized[longest], settings, network=network, speed=speeds[timed], opener=named)
+                Stylization(image, opened, settings, network=network, speed=speeds[timed], opener=named)
             )
         self.together: dict[Values, list[int]] = {}
         for number, cell in enumerate(cells):

@@ -136,7 +136,8 @@ class Recorder:
         first = {"first": self._steps[0].loss} if self._steps else {}
         measures["loss"] = {**first, "last": end.loss, "parts": dict(end.parts)}
         measures["time"] = measure_time(self._steps, end.seconds)
-        measures["settings"] = self.settings.model_dump(mode="json", include=set(SHAPING))
+        shaping = self.settings.model_dump(mode="json", include=set(SHAPING))
+        measures["settings"] = {knob: roles.without_folders(knob, value) for knob, value in shaping.items()}
         return Report(
             measures,
             self.settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 from impasto.settings.knob import UNTOUCHED, Affects, Roles, roles_of
@@ -27,6 +28,11 @@ def scheduled() -> tuple[str, ...]:
 def settled() -> tuple[str, ...]:
     """The knobs whose 'auto' a run decides once, and keeps when it goes on."""
     return _where(lambda roles: roles.settled)
+
+
+def carried() -> tuple[str, ...]:
+    """The knobs that say what a picture carries beside its pixels."""
+    return _where(lambda roles: roles.carried)
 
 
 def set_by_texture() -> dict[str, Any]:
@@ -55,6 +61,16 @@ def with_files(knob: str, value: Any, spell: Callable[[str], str]) -> Any:
     if isinstance(value, list | tuple):
         return [spell(one) if is_file(knob, one) else one for one in value]
     return spell(value) if isinstance(value, str) and is_file(knob, value) else value
+
+
+def without_folders(knob: str, value: Any) -> Any:
+    """A knob's value with files by their names alone; one that is called like a word of the knob stays a file."""
+
+    def bare(path: str) -> str:
+        name = PurePath(path).name
+        return name if is_file(knob, name) else f"./{name}"
+
+    return with_files(knob, value, bare)
 
 
 def _texts(settings: Settings, knob: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ Size = Annotated[Pixels | str, BeforeValidator(values.size)]
 Layers = Annotated[tuple[str, ...], AfterValidator(values.layers)]
 Scales = values.auto_or_number("a number from 1 to 12", lambda n: 1 <= n <= 12)
 Tile = values.auto_or_number("0, or a number from 64 to 65536", lambda n: n == 0 or 64 <= n <= 65536)
-Threads = values.auto_or_number("a number from 1 to 256", lambda n: 1 <= n <= 256)
+Threads = values.auto_or_number("a number from 1 to 4096", lambda n: 1 <= n <= values.MOST_THREADS)
 History = values.auto_or_number("a number from 1 to 200", lambda n: 1 <= n <= 200)
 
 
@@ -229,8 +229,8 @@ class Settings(BaseModel):
     threads: Annotated[int | Literal["auto"], BeforeValidator(Threads)] = knob(
         "auto",
         Roles(Group.NETWORK, Affects.NETWORK, settled=True),
-        "Threads that compute (1 to 256); 'auto' takes as many as torch, one for each core. The last bits of a picture "
-        "may depend on it.",
+        "Threads that compute (1 to 4096); 'auto' takes as many as torch, one for each core. A picture's last bits may "
+        "depend on it.",
     )
     precision: Precision = knob(
         Precision.FLOAT32,
@@ -265,12 +265,12 @@ class Settings(BaseModel):
     )
     keep_exif: bool = knob(
         False,
-        Roles(Group.PICTURE, Affects.RESOURCES, in_texture=False, in_reconstruction=False),
+        Roles(Group.PICTURE, Affects.RESOURCES, carried=True, in_texture=False, in_reconstruction=False),
         "Let the picture carry what the camera noted in the photo: exposure, lens, date, author; never where.",
     )
     keep_gps: bool = knob(
         False,
-        Roles(Group.PICTURE, Affects.RESOURCES, in_texture=False, in_reconstruction=False),
+        Roles(Group.PICTURE, Affects.RESOURCES, carried=True, in_texture=False, in_reconstruction=False),
         "Let the picture carry the place that the camera noted in the photo.",
     )
     max_pixels: int = knob(

@@ -41,13 +41,18 @@ class WrongValueError(ValueError):
         self.fault, self.cure = fault, cure
 
 
+WHOLE = re.compile(r"[0-9]{1,12}")
+
+MOST_THREADS = 4096
+
+
 def auto_or_number(otherwise: str, allowed: Callable[[int], bool]) -> Callable[[Any], int | str]:
     """A check that takes 'auto' and whole numbers that are `allowed`, which `otherwise` says in words."""
 
     def check(value: Any) -> int | str:
         if value == "auto":
             return value
-        if isinstance(value, bool) or not str(value).isdecimal() or not allowed(int(value)):
+        if isinstance(value, bool) or not WHOLE.fullmatch(str(value)) or not allowed(int(value)):
             raise WrongValueError(f"should be 'auto' or {otherwise}")
         return int(value)
 

@@ -1,0 +1,55 @@
+"""Images that several jobs need, opened once for all those that would read the same pixels of a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from impasto.images.reading import SourceImage
+from impasto.images.shrinking import factor_of
+from impasto.images.size import canvas_size
+from impasto.jobs.inputs import Opener, Source, open_image, open_style, style_pixels
+from impasto.settings.settings import Settings
+
+
+class SharedImages:
+    """Opens images within the limits of `settings`, each once for all the jobs that would read it alike.
+
+    A huge file is shrunk by how many pixels a job needs of it, whatever other jobs need: so a picture that was painted
+    beside others is painted again alone, to the bit.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opened: dict[object, list[tuple[int | None, SourceImage]]] = {}
+        self._swatches: dict[tuple[str, int], SourceImage] = {}
+
+    def of_job(
+        self, content: Source, styles: Sequence[Source], settings: Settings
+    ) -> tuple[SourceImage, list[SourceImage], Opener]:
+        """Content and styles of a job, and the way to open what its settings name; raises `ImageError`."""
+        image = self.open(content, settings.longest_side)
+        longest = max(canvas_size(image.size, settings.longest_side))
+        opened = [self._style(style, longest, settings) for style in styles]
+        return image, opened, partial(self.open, needed=settings.longest_side)
+
+    def open(self, source: Source, needed: int | None) -> SourceImage:
+        """The image of which `needed` pixels of the longest side count, None for all; raises `ImageError`."""
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else id(source)
+        known = self._opened.setdefault(name, [])
+        for before, image in known:
+            height, width = image.size
+            if factor_of((width, height), before) == factor_of((width, height), needed):
+                return image
+        image = open_image(source, self.settings.model_copy(update={"size": needed or "original"}))
+        known.append((needed, image))
+        return image
+
+    def _style(self, style: Source, longest: int, settings: Settings) -> SourceImage:
+        if not isinstance(style, str) or Path(style).exists():
+            return open_style(self.open(style, style_pixels(longest, settings)), settings)
+        if (style, longest) not in self._swatches:
+            self._swatches[style, longest] = open_style(style, settings, longest)
+        return self._swatches[style, longest]
