@@ -322,6 +322,8 @@ def test_where_nothing_is_to_be_managed_pictures_look_as_pillow_shows_them(pillo
         found = reads(path)
         if found is None or path.stat().st_size > 1_000_000:
             continue
+        if path.suffix in (".heif", ".heic"):  # which Pillow alone doesn't open
+            continue
         with Image.open(path) as image:
             image.load()
             deep = path.read_bytes()[:4] in (b"\x89PNG", b"II*\0", b"MM\0*") or image.mode[0] in "IF"

@@ -34,6 +34,12 @@ def test_only_the_deepest_layers_are_left_out_and_only_below_the_share(share, le
     assert negligible(PARTS, share) == left_out
 
 
+def test_the_first_layer_stays_where_total_variation_is_nearly_all_there_is():
+    parts = {"content/relu4_2": 1.0, "style/relu1_1": 1.0, "tv": 98.0}
+    assert negligible(parts, 0.5) == {"relu4_2"}
+    assert negligible({"style/relu1_1": 1.0, "tv": 98.0}, 0.5) == set()
+
+
 def test_a_layer_that_is_content_and_style_counts_with_both():
     parts = {"style/relu1_1": 90.0, "style/relu4_2": 4.0, "content/relu4_2": 6.0}
     assert negligible(parts, 0.09) == set()

@@ -59,11 +59,12 @@ class LayerPruning:
 def negligible_layers(parts: Mapping[str, float], layers_of: Callable[[str], set[str]], threshold: float) -> set[str]:
     """The deepest layers whose parts of the loss together are less than a share `threshold` of all.
 
-    None of them is followed by a layer that stays: only so is there a part of the network that needn't run.
+    None of them is followed by a layer that stays: only so is there a part of the network that needn't run. The first
+    layer always stays, as total variation alone needs no network.
     """
     layers = sorted({layer for name in parts for layer in layers_of(name)}, key=ORDER.__getitem__, reverse=True)
     found: set[str] = set()
-    for layer in layers:
+    for layer in layers[:-1]:
         tried = found | {layer}
         if sum(part for name, part in parts.items() if layers_of(name) & tried) >= threshold * sum(parts.values()):
             break
