@@ -194,7 +194,7 @@ def test_the_command_writes_a_picture_of_the_size_asked_for_as_the_function_make
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--size", "big"], "--size is 'big' but should be width and height in pixels, such as 512x512."),
+        (["--size", "big"], "--size is 'big' but should be width and height in pixels, such as 512x512, "),
         (["--size", "0x20"], "--size is '0x20' but should be"),
         (["--size", "8x9"], "--size is 9 but should be greater than or equal to 16"),
         (["--size", "64x8"], "--size is 64, which makes the picture 64×8 px, but the layers need at least 16 px"),
