@@ -115,6 +115,16 @@ def test_an_image_that_is_too_large_for_the_budget_is_refused_by_its_name_and_si
         assert load(path, needed=300, room=6_000_000).size == SIDES
 
 
+@pytest.mark.parametrize("heavier", ["a progressive JPEG", "a turned JPEG"])
+def test_what_a_decoder_keeps_beside_the_pixels_counts_in_the_budget(heavier, monkeypatch):
+    monkeypatch.setattr(shrinking, "FEW_BYTES", 0)
+    pixels = SIDES[0] * SIDES[1]
+    room = pixels * shrinking.SHRUNK // 16  # decoded at a quarter in each direction
+    assert load(FILES["a JPEG"](), needed=NEEDED, room=room).size == SIDES
+    with pytest.raises(ImageError, match="to read it takes about"):
+        load(FILES[heavier](), needed=NEEDED, room=room)
+
+
 PAINT = """
 import json, re
 from pathlib import Path

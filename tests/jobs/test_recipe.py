@@ -117,6 +117,12 @@ def test_what_was_settled_is_kept_and_what_was_not_asked_for_again_too():
         settled.continued(Settings(tile=64))
 
 
+def test_a_recipe_from_a_machine_of_many_cores_is_followed_with_as_many_threads():
+    many = replace(PLAIN, threads=300)
+    assert many.checked_settings().threads == 300
+    assert recipe(threads=300).checked_settings().threads == 300
+
+
 def test_each_changed_knob_is_an_error_with_its_name_and_value():
     with pytest.raises(SettingsError) as caught:
         PLAIN.continued(Settings(seed=3, epochs=4))
