@@ -21,9 +21,8 @@ from impasto.settings.choices import EngineName
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
     """The job that a recipe describes, its inputs taken from the recorded paths (see `located`) or the ones given here.
 
-    The engine is the recipe's where it can run here: the same to the bit needs the same engine, and as many threads.
-    Raises `ImpastoError`
-    where an input or the weights are not those of the recipe, by their SHA-256.
+    The engine is the recipe's where it can run here, and so are the threads: the same to the bit needs both. Raises
+    `ImpastoError` where an input or the weights are not those of the recipe, by their SHA-256.
     """
     settings = recipe.checked_settings()
     if not can_run(settings.engine):
