@@ -358,11 +358,11 @@ def test_tiny_and_thin_pictures_are_painted_or_refused_with_the_reason(size, pai
         result = stylize(*pictures, **SHALLOW)
         assert result.size == wanted[::-1]
         assert result.mode == "RGB"
-        if min(painted) >= 16:
+        if min(painted) >= 8:
             assert stylize(*pictures, **RUN).size == wanted[::-1]
             continue
         sentence = (
-            rf"^{'size is 64, which makes' if role == 'content' else 'The style .array. is '}.* px, .*at least 16"
+            rf"^{'size is 64, which makes' if role == 'content' else 'The style .array. is '}.* px, .*at least 8 "
         )
         with pytest.raises(ImpastoError, match=sentence):
             stylize(*pictures, **RUN)

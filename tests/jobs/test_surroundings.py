@@ -49,7 +49,7 @@ MODES = {
 }
 KINDS = [
     {}, {"style_loss": "remd"}, {"style_loss": "swd", "color": "keep"}, {"optimizer": "adam", "init": "noise"},
-    {"size": 96, "tile": 64, "tv_weight": 0.1}, {"style_loss": "w2", "content_loss": "self-similarity"},
+    {"size": 96, "tile": 64, "tv_weight": 0.1}, {"style_loss": "gram", "content_loss": "self-similarity"},
     {"optimizer": "gd", "init": "histogram", "color": "match"},
 ]  # fmt: skip
 

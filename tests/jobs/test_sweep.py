@@ -106,7 +106,11 @@ def test_every_knob_said_to_leave_targets_alone_is_tried_here():
 
 @pytest.mark.parametrize("knob", VALUES)
 def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counted):
-    beside = {"learning_rate": {"optimizer": "adam"}, "history": {"optimizer": "lbfgs"}}
+    beside = {
+        "objective": {"style_loss": "gram"},
+        "learning_rate": {"optimizer": "adam"},
+        "history": {"optimizer": "lbfgs"},
+    }
     beside |= {knob: {"scales": 2} for knob in ("step_ratio", "detail")}
     found = grid(VALUES[knob], **beside.get(knob, {}))
     pictures = results(Sweep(CONTENT, [STYLE], found))

@@ -197,7 +197,7 @@ def test_the_command_writes_a_picture_of_the_size_asked_for_as_the_function_make
         (["--size", "big"], "--size is 'big' but should be width and height in pixels, such as 512x512, "),
         (["--size", "0x20"], "--size is '0x20' but should be"),
         (["--size", "8x9"], "--size is 9 but should be greater than or equal to 16"),
-        (["--size", "64x8"], "--size is 64, which makes the picture 64×8 px, but the layers need at least 16 px"),
+        (["--size", "64x4"], "--size is 64, which makes the picture 64×4 px, but the layers need at least 8 px"),
         (["--size", "100x64", "--seamless"], "--size is 100x64, but with --seamless each side has to be a multiple"),
         (["--content-weight", "3"], "Unknown option"),
         (["--style-layers", ""], "--style-layers is empty"),

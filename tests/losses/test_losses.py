@@ -7,6 +7,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from helpers import smooth_image
 from impasto.errors import SettingsError
+from impasto.losses import gaussian
 from impasto.losses.gatys import content_loss, gram, style_layer_loss, total_loss, total_variation, weighted_sum
 from impasto.losses.gaussian import (
     BLUR,
@@ -190,6 +191,36 @@ def test_gaussian_w2_is_dowson_and_landaus_distance_in_numpy():
     expected = np.sum((a.mean(axis=1) - b.mean(axis=1)) ** 2) + np.trace(ca + cb - 2 * cross)
     found = gaussian_w2(moments(now), gaussian_target(moments(style)))
     assert found.item() == pytest.approx(expected)
+
+
+def test_w2_of_more_channels_is_the_sum_of_marginal_distances_and_no_more_than_the_whole(monkeypatch):
+    """By NumPy: the style's two leading directions together, the four others each by itself."""
+    now, style = features(0, channels=6), 3 * features(1, channels=6) + 2
+    whole = gaussian_w2(moments(now), gaussian_target(moments(style))).item()
+    a, b = flat(now), flat(style)
+    extra = blur_of(b) * np.eye(6)
+    ca, cb = np.cov(a, bias=True) + extra, np.cov(b, bias=True) + extra
+    directions = np.linalg.eigh(cb)[1][:, ::-1]
+
+    def marginal(v: np.ndarray) -> float:
+        pa, pb = v.T @ ca @ v, v.T @ cb @ v
+        return float(np.trace(pa + pb - 2 * root(root(pb) @ pa @ root(pb))))
+
+    expected = np.sum((a.mean(axis=1) - b.mean(axis=1)) ** 2) + marginal(directions[:, :2])
+    expected += sum(marginal(directions[:, [k]]) for k in range(2, 6))
+    monkeypatch.setattr(gaussian, "TOGETHER", 2)
+    target = gaussian_target(moments(style))
+    assert gaussian_w2(moments(now), target).item() == pytest.approx(expected)
+    assert expected < 0.999 * whole
+    assert gradcheck(lambda f: gaussian_w2(moments(f), target), now.clone().requires_grad_())
+
+
+@pytest.mark.parametrize("of", ["canvas", "style"])
+def test_w2_of_features_that_are_not_finite_is_nan_and_no_error(of):
+    """A run that diverges goes back to its best canvas; an error would end it."""
+    good, bad = features(0), features(1) * float("nan")
+    now, style = (bad, good) if of == "canvas" else (good, bad)
+    assert gaussian_w2(moments(now), gaussian_target(moments(style))).isnan()
 
 
 def test_eigenvalues_that_are_rounding_pull_no_harder_than_rounding_does():

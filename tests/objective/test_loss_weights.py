@@ -15,10 +15,10 @@ def test_layers_share_equally_or_as_they_are_told():
 
 
 def test_strength_leads_all_the_way_and_lets_go_of_the_content():
-    assert [target_fraction(strength) for strength in (0, 0.25, 0.5, 0.75, 1)] == [0, 0.4375, 0.75, 0.9375, 1]
+    assert [target_fraction(strength) for strength in (0, 0.25, 0.5, 0.75, 1)] == [0, 0.68359375, 0.9375, 0.99609375, 1]
     found = [loss_weights(Settings(strength=s, content_weight=0.2), (10, 20), (40, 80)) for s in (0.0, 0.5, 1.0)]
-    assert [weights.alpha for weights in found] == pytest.approx([1.0, 0.2, 0.04])
-    assert [weights.fraction for weights in found] == [0, 0.75, 1]
+    assert [weights.alpha for weights in found] == pytest.approx([1.6, 0.2, 0.025])
+    assert [weights.fraction for weights in found] == [0, 0.9375, 1]
 
 
 def test_the_papers_content_loss_counts_more_where_there_are_fewer_positions():

@@ -111,7 +111,7 @@ def test_a_finer_canvas_gets_what_strength_leaves_of_the_contents_detail(strengt
     everything = settings.model_copy(update={"detail": 1.0})
     with_all = PlannedRun(everything, run.problem.engine, CONTENT.float(), [STYLE.float()])
     detail = with_all.problem.enlarged(coarse, (64, 96)) - 0.5
-    left = (1 - strength) ** 2
+    left = (1 - strength) ** 4
     torch.testing.assert_close(run.problem.enlarged(coarse, (64, 96)) - 0.5, left * detail, rtol=0, atol=1e-6)
 
 

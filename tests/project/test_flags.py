@@ -291,7 +291,7 @@ def test_reconstruct_leaves_out_what_it_was_not_asked_for(of, asked, capsys):
         (["swatches", "-o", "a.png"], "--output is given without --write: name the swatch to write."),
         (["sweep", *RUNS["sweep"], "--tv-weight", "1"], "--tv-weight is given and varied too: drop one."),
         (["reconstruct", *RUNS["reconstruct"], "--style-layers", "relu1_1"], "--style-layers is set by reconstruct"),
-        (["texture", "brush.png", "--size", "40", "--seamless"], "--size is 40x40, but with --seamless each side"),
+        (["texture", "brush.png", "--size", "44", "--seamless"], "--size is 44x44, but with --seamless each side"),
         (["paint", *RUNS["paint"], "--snapshots", "2"], "--snapshots names epoch 2 but the run has epochs 1 to 1."),
         (["presets", "save", "mine"], "No setting is given for the preset 'mine'"),
     ],

@@ -24,7 +24,12 @@ def test_each_scale_has_a_step_and_the_ratio_to_the_one_before_where_there_are_e
 
 
 def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():
-    assert [s.size for s in plan_scales(Settings(size=1024), (100, 1024))] == [(25, 256), (50, 512), (100, 1024)]
+    assert [s.size for s in plan_scales(Settings(size=1024), (100, 1024))] == [
+        (13, 128),
+        (25, 256),
+        (50, 512),
+        (100, 1024),
+    ]
     assert len(plan_scales(Settings(size=100), (100, 100))) == 1
     assert len(plan_scales(Settings(size=1024, epochs=1, steps_per_epoch=2), (1024, 1024))) == 2
 
@@ -32,7 +37,7 @@ def test_automatic_scales_never_make_a_picture_too_small_for_its_layers():
 @pytest.mark.parametrize(
     ("change", "size", "sentence"),
     [
-        ({"size": 16}, (12, 16), "size is 16, which makes the picture 16×12 px, but the layers need at least 16"),
+        ({"size": 16}, (7, 16), "size is 16, which makes the picture 16×7 px, but the layers need at least 8"),
         ({"scales": 4}, (48, 64), "scales is 4, which makes the coarsest picture 8×6 px"),
         ({"scales": 2, "epochs": 1, "steps_per_epoch": 1}, (48, 64), "scales is 2 but the run has 1 steps"),
     ],

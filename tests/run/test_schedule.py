@@ -18,7 +18,7 @@ from impasto.settings.settings import Settings
 
 CHANGES = [
     {"strength": 0.9},
-    {"layer_weights": [5.0, 1.0, 1.0, 1.0, 0.0], "content_weight": 3.0, "tv_weight": 0.1},
+    {"layer_weights": [5.0, 1.0, 1.0, 0.0], "content_weight": 3.0, "tv_weight": 0.1},
     {"color": "keep"},
     {"color": "match", "style_weight": 0.3},
 ]
@@ -50,12 +50,12 @@ def new_run(schedule=(), **changes) -> PlannedRun:
 def test_what_is_asked_for_holds_from_the_next_step_on_and_is_noted_as_json_has_it():
     schedule = Schedule(Settings())
     schedule.request({"strength": 0.7})
-    schedule.request({"color": "keep", "layer_weights": (1, 2, 3, 4, 5)})
+    schedule.request({"color": "keep", "layer_weights": (1, 2, 3, 4)})
     assert schedule.settings == Settings()
     assert schedule.apply(3)
     assert not schedule.apply(4)
-    assert schedule.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4, 5))
-    knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    assert schedule.settings == Settings(strength=0.7, color="keep", layer_weights=(1, 2, 3, 4))
+    knobs = {"strength": 0.7, "color": "keep", "layer_weights": [1.0, 2.0, 3.0, 4.0]}
     assert schedule.changes == schedule.all_changes == (ScheduledChange(3, knobs),)
 
 
@@ -129,7 +129,7 @@ WAYS = [
         pytest.param(way, marks=pytest.mark.slow)
         for way in (
             {"style_loss": "remd"},
-            {"objective": "gatys", "content_weight": 1e-3, "style_weight": 1e3},
+            {"objective": "gatys", "style_weight": 1e3, "style_layers": Settings().style_layers},
         )
     ),
 ]
@@ -138,7 +138,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint_the_same(way, tmp_path):
     """Of a loss of all layers at once, the unit depends on the layers' weights."""
-    weights = [{"layer_weights": [1.0, 9.0, 1.0, 0.0, 2.0]}, {"content_weight": 2e-3}, {"tv_weight": 0.2}]
+    weights = [{"layer_weights": [1.0, 9.0, 0.0, 2.0]}, {"content_weight": 2e-3}, {"tv_weight": 0.2}]
     steps = {2: weights[0], 3: weights[1] | {"color": "keep"}, 5: weights[2]}
     job = new_run(**way)
     whole = run(job, lambda event: steps.get(event.step) if isinstance(event, Stepped) else None, tmp_path)
@@ -269,7 +269,7 @@ def test_a_state_taken_after_a_change_and_a_restart_is_of_the_layers_pruned_now(
         if isinstance(event, Stepped):
             last = event.state
             if event.step == 3:
-                job.change(layer_weights=[1.0, 1.0, 1.0, 1.0, 50.0])
+                job.change(layer_weights=[1.0, 1.0, 1.0, 50.0])
         if isinstance(event, Restarted):
             assert last is not None
             saved = last()

@@ -42,7 +42,7 @@ def test_the_first_axis_goes_across_and_the_second_down():
 
 def test_labels_read_well():
     assert grid("content-weight=0.01:1:3:log")[1].labels == ("content-weight 0.1",)
-    assert grid("layer-weights=1,1,1,1,1;0.5,1,1,1,1e6")[1].labels == ("layer-weights 0.5,1,1,1,1e+06",)
+    assert grid("layer-weights=1,1,1,1;0.5,1,1,1e6")[1].labels == ("layer-weights 0.5,1,1,1e+06",)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from impasto.settings.settings import Settings
         ({"tv_weight": float("inf")}, "tv_weight is inf but should be a finite number."),
         ({"style_layers": ("relu9_1",)}, "style_layers names 'relu9_1', which VGG19 doesn't have"),
         ({"style_layers": ("relu1_1", "relu1_1")}, "style_layers names a layer twice"),
-        ({"layer_weights": (1, 2)}, "layer_weights has 2 values for 5 style_layers"),
+        ({"layer_weights": (1, 2)}, "layer_weights has 2 values for 4 style_layers"),
         ({"content_layer_weights": (1, 2)}, "content_layer_weights has 2 values for 1 content_layers"),
         ({"content_layers": (), "style_layers": ()}, "content_layers and style_layers are both empty"),
         ({"style_weights": (0, 0)}, "style_weights are all 0"),

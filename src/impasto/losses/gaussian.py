@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses.linalg import eigen, symmetric_powers
+from impasto.losses.linalg import eigen, orthogonal_factor, symmetric_powers
 from impasto.losses.moments import (
     TINY,
     averaged,
@@ -25,6 +25,12 @@ BLUR = 1e-4
 So a deviation of 0, or a covariance of less than full rank, still has a gradient, at any scale of features.
 """
 
+TOGETHER = 128
+"""Principal directions of a style that are compared as one Gaussian: all, in layers of so many channels.
+
+The root of a larger matrix takes too long (docs/decisions/0015-the-front.md).
+"""
+
 
 class ChannelTarget(NamedTuple):
     """A style's mean and deviation (n, c) of each channel, blurred by the variance `blur` (n, 1)."""
@@ -35,10 +41,14 @@ class ChannelTarget(NamedTuple):
 
 
 class GaussianTarget(NamedTuple):
-    """A style's mean (n, c) and the root (n, c, c) of its covariance, blurred by the variance `blur` (n, 1)."""
+    """A style's mean (n, c), its principal directions, and its deviation (n, c) along each, greatest first.
+
+    `directions` (n, c, c) are columns of length 1; the deviations are blurred by the variance `blur` (n, 1).
+    """
 
     mean: Tensor
-    root: Tensor
+    directions: Tensor
+    deviations: Tensor
     blur: Tensor
 
 
@@ -67,17 +77,27 @@ def interpolate_mean_std(start: Tensor, target: Tensor, fraction: float) -> Tens
 
 
 def gaussian_target(statistics: Tensor) -> GaussianTarget:
-    """What `gaussian_w2` compares with, from a style's `moments` (n, c + 1, c + 1): its root is taken once."""
+    """What `gaussian_w2` compares with, from a style's `moments` (n, c + 1, c + 1): its directions are found once."""
     mean, covariance = mean_and_covariance(statistics)
     blur = _blur(_diagonal(covariance), _diagonal(averaged(statistics)[:, :-1, :-1]))
-    root, _ = _roots(_blurred(covariance, blur))
-    return GaussianTarget(mean, root, blur)
+    variances, directions = eigen(covariance)
+    return GaussianTarget(mean, directions.flip(2), (variances.flip(1) + blur).sqrt(), blur)
 
 
 def gaussian_w2(statistics: Tensor, target: GaussianTarget) -> Tensor:
-    """`squared_wasserstein` of `moments` (n, c + 1, c + 1), where both Σ and Σt have ε added to their diagonals."""
+    """`squared_wasserstein` of `moments` (n, c + 1, c + 1) and a style, both blurred, by the style's own directions.
+
+    Along its `TOGETHER` leading directions features are compared as one Gaussian, along each further one by themselves.
+    Such marginal distances add up to the whole one in layers of up to 128 channels, and to no more than it in others.
+    """
     mean, covariance = mean_and_covariance(statistics)
-    return squared_wasserstein(mean, _blurred(covariance, target.blur), target.mean, target.root)
+    turned = covariance @ target.directions
+    few, rest = target.directions[:, :, :TOGETHER], slice(TOGETHER, None)
+    leading = _blurred(few.mT @ turned[:, :, :TOGETHER], target.blur)
+    root = torch.diag_embed(target.deviations[:, :TOGETHER])
+    variances = (target.directions * turned).sum(dim=1)[:, rest].clamp(min=0) + target.blur
+    alone = (variances.sqrt() - target.deviations[:, rest]).square().sum()
+    return squared_wasserstein(mean, leading, target.mean, root) + alone
 
 
 def squared_wasserstein(mean: Tensor, covariance: Tensor, mean_t: Tensor, root_t: Tensor) -> Tensor:
@@ -93,15 +113,12 @@ def squared_wasserstein(mean: Tensor, covariance: Tensor, mean_t: Tensor, root_t
 def interpolate_gaussian(start: Tensor, target: Tensor, fraction: float) -> Tensor:
     """The `moments` at a fraction of the shortest path between two Gaussians: the loss to it grows by fraction².
 
-    Σ = A Σ₀ A with A = (1 − t) I + t T, where T carries the start's distribution to the target's (McCann 1997).
+    Σ is that of (1 − t) x + t y, where x and y are drawn together as near to each other as can be (McCann 1997).
     """
     (mean, covariance), (mean_t, covariance_t) = mean_and_covariance(start), mean_and_covariance(target)
-    blur = _blur(_diagonal(covariance_t), _diagonal(averaged(target)[:, :-1, :-1]))
-    covariance = _blurred(covariance, blur)
-    root, inverse = _roots(covariance)
-    transport = inverse @ _roots(root @ _blurred(covariance_t, blur) @ root)[0] @ inverse
-    partly = _blurred(fraction * transport, torch.full_like(blur, 1 - fraction))
-    return from_mean_and_covariance(torch.lerp(mean, mean_t, fraction), _blurred(partly @ covariance @ partly, -blur))
+    cross, t = _cross_covariance(covariance, covariance_t), fraction
+    partly = (1 - t) ** 2 * covariance + t * (1 - t) * (cross + cross.mT) + t**2 * covariance_t
+    return from_mean_and_covariance(torch.lerp(mean, mean_t, fraction), partly)
 
 
 def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
@@ -113,15 +130,10 @@ def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
     the target is 1 − fraction of the whole one.
     """
     first, second = (averaged(statistics)[:, :-1, :-1].double() for statistics in (start, target))
-    blur = _blur(_diagonal(second), _diagonal(first))
-    first, second = _blurred(first, blur), _blurred(second, blur)
-    root, inverse = _roots(first)
-    transport = inverse @ _roots(root @ second @ root)[0] @ inverse
-    mixed = transport @ first
+    cross = _cross_covariance(first, second)
     # (1 − τ)² A + τ (1 − τ) B + τ² C − C: its squared length is a quadratic form of four numbers.
-    parts = torch.stack([first, mixed + mixed.mT, second]).flatten(1)
+    parts = torch.stack([first, cross + cross.mT, second]).flatten(1)
     products = parts @ parts.T
-
     pairs = products.tolist()
 
     def left(at: float) -> float:
@@ -135,7 +147,7 @@ def interpolate_gram(start: Tensor, target: Tensor, fraction: float) -> Tensor:
         middle = (low + high) / 2
         low, high = (middle, high) if left(middle) > asked else (low, middle)
     weights = products.new_tensor([(1 - high) ** 2, high * (1 - high), high**2])
-    there = F.pad((weights @ parts).view(first.shape) - torch.diag_embed(blur.expand(first.shape[:2])), (0, 1, 0, 1))
+    there = F.pad((weights @ parts).view(first.shape), (0, 1, 0, 1))
     there[:, -1, -1] = 1
     return there.to(start.dtype)
 
@@ -153,10 +165,13 @@ def _diagonal(matrix: Tensor) -> Tensor:
     return matrix.diagonal(dim1=1, dim2=2)
 
 
-def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """A^½ and A^−½ of symmetric positive matrices (n, c, c); eigenvalues below rounding count as rounding."""
-    root, inverse = symmetric_powers(matrix, 0.5, -0.5, least=TINY**2, relative=torch.finfo(matrix.dtype).eps)
-    return root, inverse
+def _cross_covariance(first: Tensor, second: Tensor) -> Tensor:
+    """E[x yᵀ] (n, c, c) where x and y have these covariances, mean 0, and the least mean squared distance.
+
+    A^½ U B^½, where U is the orthogonal factor of A^½ B^½: no inverse, so that either may lack rank.
+    """
+    (a,), (b,) = symmetric_powers(first, 0.5), symmetric_powers(second, 0.5)
+    return a @ orthogonal_factor(a @ b) @ b
 
 
 class _TraceOfRoot(torch.autograd.Function):

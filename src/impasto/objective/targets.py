@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,9 +40,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Targets:
-    """What content and styles ask for at one size: the losses with their targets, and the content's total variation.
+    """What content and styles ask for at one size: the losses with their targets, and how much they vary themselves.
 
-    `styles` has a target for each region of the canvas.
+    `styles` has a target for each region of the canvas. `variation` is the total variation of a canvas that varies as
+    much as the content does or as the styles do, whichever is more: a flat photo gets strokes all the same.
     """
 
     style_loss: StyleLoss
@@ -77,11 +79,13 @@ def measure_targets(
     features_of = content_loss.features()
     of_content, features = extract_statistics(engine, content, everything, features_of, tile=tile, scratch=scratch)
     measured: list[dict[str, Tensor]] = []
+    variations: list[float] = []
     for number, image in enumerate(styles):
         mask = c.style_masks[number] if c.style_masks else None
         theirs = style.statistics(size_of(image), mask)
         found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
         measured.append(_by_layer(theirs, found))
+        variations.append(variation(image, scratch) * math.prod(size) / math.prod(size_of(image)))
     shares = shares or [1.0] * len(measured)
     of_styles = [
         {layer: style.blend(layer, [values[layer] for values in group], weights) for layer in c.style_layers}
@@ -92,7 +96,8 @@ def measure_targets(
         for region, goal, share in zip(regions, of_styles, _region_shares(c.masks, shares), strict=True)
     )
     content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
-    return Targets(style, targets, content_loss, content_target, variation(content, scratch))
+    of_the_styles = sum(v * share for v, share in zip(variations, shares, strict=True)) / (sum(shares) or 1.0)
+    return Targets(style, targets, content_loss, content_target, max(variation(content, scratch), of_the_styles))
 
 
 def _by_layer(statistics: dict[str, Statistic], values: Statistics) -> dict[str, Tensor]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from impasto.images.size import Size
 from impasto.settings.settings import Settings
 
-CONTENT_RANGE = 5.0
-"""α at strength 0 relative to the default; 1 at 0.5, and its inverse at 1, where little else holds the content."""
+CONTENT_RANGE = 8.0
+"""α at strength 0 relative to the middle's; its inverse at 1, where little else holds the content."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def loss_weights(settings: Settings, size: Size, final: Size) -> LossWeights:
     content, style = layer_weights(s.content_layers, s.content_layer_weights), style_layer_weights(s)
     if s.normalized:
         alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
-        return LossWeights(alpha, s.style_weight, content, style, s.tv_weight, target_fraction(s.strength))
+        fraction = target_fraction(s.strength)  # total variation follows it: at strength 0 the photo stays as it is
+        return LossWeights(alpha, s.style_weight, content, style, fraction * s.tv_weight, fraction)
     # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
     # positions get fewer, so that every scale seeks the final size's balance.
     share = math.prod(size) / math.prod(final)
@@ -52,8 +53,9 @@ def layer_weights(layers: Sequence[str], weights: Sequence[float]) -> dict[str, 
 
 
 def target_fraction(strength: float) -> float:
-    """How far from the content's statistics to the styles' the targets of a strength lie: 0, .44, .75, .94, 1.
+    """How far from the content's statistics to the styles' the targets of a strength lie: 0, .68, .94, .996, 1.
 
-    Steep at first, so that the middle of the strength's range takes most of the style and its end the last bit.
+    Steep at first: half of a painting's palette is no palette. From the middle on α alone makes the difference
+    (docs/decisions/0015-the-front.md).
     """
-    return 1 - (1 - strength) ** 2
+    return 1 - (1 - strength) ** 4

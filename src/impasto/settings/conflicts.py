@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import SettingsError
 from impasto.settings.choices import EngineName, OptimizerName, Precision
-from impasto.settings.knob import roles_of
+from impasto.settings.knob import default_of, roles_of
 
 if TYPE_CHECKING:
     from impasto.settings.settings import Settings
@@ -86,7 +86,7 @@ def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsE
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
         value = getattr(s, knob)
-        if idle and (value != fields[knob].default or knob in given):
+        if idle and (value != default_of(fields[knob], s.objective) or knob in given):
             name = getattr(s, by)
             shown = name if isinstance(name, int) else repr(name.value)
             yield _conflict(by, name, f"is {shown}, {why}, but `{knob}` is {value}")

@@ -47,7 +47,8 @@ class Roles:
     `scheduled`: it may change while a run goes on. `settled`: a run decides once what 'auto' is, and keeps it when it
     goes on. `file_words`: it names files, unless it says one of these words. `objective`: the only objective that has
     it. `usual`: it is one that people turn, which a short help shows. `carried`: it says what a picture carries beside
-    its pixels. `in_texture` and `in_reconstruction`: what those set it to.
+    its pixels. `in_gatys`: its default where `objective` is gatys. `in_texture` and `in_reconstruction`: what those set it
+    to.
     """
 
     group: Group
@@ -58,6 +59,7 @@ class Roles:
     objective: ObjectiveName | None = None
     usual: bool = False
     carried: bool = False
+    in_gatys: Any = UNTOUCHED
     in_texture: Any = UNTOUCHED
     in_reconstruction: Any = UNTOUCHED
 
@@ -83,6 +85,12 @@ def knob(
     }
     given = {name: bound for name, bound in bounds.items() if bound is not None}
     return Field(default, description=help, json_schema_extra=stated, **given)
+
+
+def default_of(field: FieldInfo, objective: ObjectiveName) -> Any:
+    """A knob's default under an objective: the paper's own is `in_gatys` where that differs."""
+    theirs = roles_of(field).in_gatys
+    return theirs if objective is ObjectiveName.GATYS and theirs != UNTOUCHED else field.default
 
 
 def roles_of(field: FieldInfo) -> Roles:

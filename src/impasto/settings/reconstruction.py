@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from impasto.settings import roles
-from impasto.settings.settings import Settings
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """The layers of the paper's figure."""
 
-USUAL: dict[str, Any] = Settings(
-    size=256, init="noise", scales=1, objective="gatys", pooling="average"
-).model_dump(exclude_unset=True)  # fmt: skip
+USUAL: dict[str, Any] = {"size": 256, "init": "noise", "scales": 1, "objective": "gatys", "pooling": "average"}
 """The paper's way (Gatys et al. 2015, figure 1), small; whatever is given beats it."""
 
 OWN: dict[str, Any] = roles.set_by_reconstruction()

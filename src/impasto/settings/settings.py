@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Any, Literal, Unpack
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -20,7 +20,7 @@ from impasto.settings.choices import (
     Precision,
     StyleLossName,
 )
-from impasto.settings.knob import Affects, Group, Roles, knob
+from impasto.settings.knob import UNTOUCHED, Affects, Group, Roles, knob, roles_of
 from impasto.settings.knobs import Knobs
 
 NORMALIZED = ObjectiveName.NORMALIZED
@@ -64,8 +64,15 @@ class Settings(BaseModel):
         le=1,
     )
     content_weight: Weight = knob(
-        0.05,
-        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, in_texture=0.0, in_reconstruction=1.0),
+        0.3,
+        Roles(
+            Group.CONTENT_AND_STYLE,
+            Affects.OBJECTIVE,
+            scheduled=True,
+            in_gatys=1e-3,
+            in_texture=0.0,
+            in_reconstruction=1.0,
+        ),
         "α: weight of the content loss (Gatys et al. 2015, eq. 7).",
     )
     style_weight: Weight = knob(
@@ -84,8 +91,12 @@ class Settings(BaseModel):
         "Layers that hold the content.",
     )
     style_layers: Layers = knob(
-        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        Roles(Group.CONTENT_AND_STYLE, in_reconstruction=()),
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
+        Roles(
+            Group.CONTENT_AND_STYLE,
+            in_gatys=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+            in_reconstruction=(),
+        ),
         "Layers that hold the style.",
     )
     content_layer_weights: tuple[Weight, ...] = knob(
@@ -105,8 +116,8 @@ class Settings(BaseModel):
         "or the photo's colours for the painting before it is used ('match').",
     )
     style_loss: StyleLossName = knob(
-        StyleLossName.GRAM,
-        Roles(Group.CONTENT_AND_STYLE, objective=NORMALIZED),
+        StyleLossName.W2,
+        Roles(Group.CONTENT_AND_STYLE, objective=NORMALIZED, in_gatys="gram"),
         "What is compared of photo and painting.",
     )
     content_loss: ContentLossName = knob(
@@ -138,8 +149,8 @@ class Settings(BaseModel):
         "Let a mask count only where the network sees nothing beyond it: regions mix less.",
     )
     tv_weight: Weight = knob(
-        0.0,
-        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, in_texture=0.0),
+        0.05,
+        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, in_gatys=0.0, in_texture=0.0),
         "Weight of total variation: higher is smoother.",
     )
     pooling: Pooling = knob(
@@ -286,6 +297,15 @@ class Settings(BaseModel):
             super().__init__(**knobs)
         except ValidationError as error:
             raise values.as_settings_error(error, type(self).model_fields) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_objective(cls, knobs: dict[str, Any]) -> dict[str, Any]:
+        """The knobs that aren't given are the paper's where the objective is."""
+        if knobs.get("objective") != ObjectiveName.GATYS:
+            return knobs
+        theirs = {knob: roles_of(field).in_gatys for knob, field in cls.model_fields.items()}
+        return {knob: value for knob, value in theirs.items() if value != UNTOUCHED} | knobs
 
     @model_validator(mode="after")
     def _no_conflicts(self) -> Settings:
