@@ -182,7 +182,7 @@ class Neighbours:
             numbers.append(found + first)
             first += count
         given = shared_out(torch.stack(similarities), region.shares)
-        return torch.stack(numbers).gather(0, given[None]).view(tuple(places[-1] + 1))
+        return torch.stack(numbers).gather(0, given[None]).view([int(n) + 1 for n in places[-1]])
 
     @torch.no_grad()
     def terms(
