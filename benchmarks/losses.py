@@ -32,7 +32,7 @@ def main() -> None:
         | {layer: alone(name, canvas[layer], painting[layer], rounds) for layer in LAYERS}
         | {"all": ""}
         for name in StyleLossName
-        if not name.joint
+        if not name.joint and not name.local
     ]
     for name in (*(name for name in StyleLossName if name.joint), ContentLossName.SELF_SIMILARITY):
         together = joint(name, list(canvas.values()), list(painting.values()), rounds)

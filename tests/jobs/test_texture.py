@@ -165,6 +165,8 @@ def test_texture_settings_leave_out_the_content_and_keep_the_rest():
     assert found == Settings(**{**OWN, "size": 64, "epochs": 3})
     with pytest.raises(SettingsError, match="style_layers is empty, and a texture has nothing else"):
         texture_settings(Settings(style_layers=()), (48, 64))
+    with pytest.raises(SettingsError, match="style_loss is 'nnst', which goes by a photo, and a texture has none"):
+        texture_settings(Settings(style_loss="nnst"), (48, 64))
 
 
 @pytest.fixture

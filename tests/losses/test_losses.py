@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import smooth_image
 from impasto.errors import SettingsError
@@ -19,11 +20,14 @@ from impasto.losses.gaussian import (
     squared_wasserstein,
 )
 from impasto.losses.matching import (
+    cosine_distances,
+    interpolate_rows,
     moment_matching,
-    nearest_neighbour_loss,
+    nearest_neighbours,
     relaxed_emd,
     self_similarity,
     self_similarity_loss,
+    shared_out,
 )
 from impasto.losses.moments import (
     averaged,
@@ -349,7 +353,7 @@ def rows(seed: int, count: int = 7, width: int = 5) -> torch.Tensor:
     return torch.randn((count, width), generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.3
 
 
-def cosine_distances(x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+def cosine_distances_in_numpy(x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
     return np.array([[1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in y.numpy()] for a in x.numpy()])
 
 
@@ -357,24 +361,71 @@ def cosine_distances(x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("counts", [(7, 7), (12, 3), (3, 12)])
 def test_relaxed_emd_is_the_greater_of_both_mean_least_distances_in_numpy(seeds, counts):
     x, y = (rows(seed, count) for seed, count in zip(seeds, counts, strict=True))
-    c = cosine_distances(x, y)
+    c = cosine_distances_in_numpy(x, y)
     expected = max(c.min(axis=1).mean(), c.min(axis=0).mean())
     assert relaxed_emd(x, y).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_relaxed_emd_wants_every_part_of_the_style_and_nearest_neighbours_dont():
+def test_relaxed_emd_wants_every_part_of_the_style():
     style = rows(0, 40)
-    part = style[:20]
-    assert relaxed_emd(part, style) > 0.01
-    x, y = part - part.mean(dim=0), style - part.mean(dim=0)
-    assert nearest_neighbour_loss(part, torch.cat([part, 2 * part.mean(dim=0) - part])).item() < 1e-6
-    assert relaxed_emd(x, torch.cat([y, -y])) > 0.01
+    assert relaxed_emd(style[:20], style) > 0.01
 
 
-def test_the_nearest_neighbour_loss_is_the_mean_least_distance_around_the_means_in_numpy():
-    x, y = rows(0), rows(1, 12)
-    expected = cosine_distances(x - x.mean(dim=0), y - y.mean(dim=0)).min(axis=1).mean()
-    assert nearest_neighbour_loss(x, y).item() == pytest.approx(expected, rel=1e-6)
+@pytest.mark.parametrize("block", [1, 4, 30])
+def test_nearest_neighbours_are_those_of_greatest_cosine_around_the_means_in_numpy_in_blocks_of_any_size(block):
+    x, y = rows(0, 30), rows(1, 12)
+    similarity, found = nearest_neighbours(x.split(block), x.mean(dim=0), y)
+    expected = 1 - cosine_distances_in_numpy(x - x.mean(dim=0), y - y.mean(dim=0))
+    np.testing.assert_array_equal(found.numpy(), expected.argmax(axis=1))
+    np.testing.assert_allclose(similarity.numpy(), expected.max(axis=1), rtol=1e-6)
+
+
+def test_nearest_neighbours_hold_no_more_than_a_blocks_similarities_at_a_time():
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            leaves = result if isinstance(result, list | tuple) else [result]
+            self.numbers = max(self.numbers, *(leaf.numel() for leaf in leaves if isinstance(leaf, torch.Tensor)))
+            return result
+
+    x, y = rows(0, 4000), rows(1, 3000)
+    with Largest() as largest:
+        nearest_neighbours(x.split(50), x.mean(dim=0), y)
+    assert largest.numbers == 50 * 3000
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
+def test_every_row_goes_towards_the_one_most_like_it_so_that_none_stays(fraction):
+    sky, style = 5 + 0.01 * rows(0, 20), rows(1, 12)
+    found = interpolate_rows(sky, style, fraction)
+    c = cosine_distances_in_numpy(sky - sky.mean(dim=0), style - style.mean(dim=0))
+    x, y = sky.numpy(), style.numpy()
+    expected = [
+        (1 - fraction) * x + fraction * y[c.argmin(axis=1)],
+        (1 - fraction) * x[c.argmin(axis=0)] + fraction * y,
+    ]
+    np.testing.assert_allclose(found.numpy(), np.concatenate(expected))
+
+
+def test_cosine_distances_at_positions_are_those_of_rows_in_numpy():
+    x, y = rows(0, 12), rows(1, 12)
+    images = [r.T.reshape(1, 5, 3, 4).contiguous() for r in (x, y)]
+    found = cosine_distances(*images, least=0.0)
+    assert found.shape == (1, 1, 3, 4)
+    np.testing.assert_allclose(found.flatten().numpy(), np.diag(cosine_distances_in_numpy(x, y)))
+
+
+@pytest.mark.parametrize("shares", [(1.0,), (3.0, 1.0), (1.0, 0.0), (0.0, 1.0), (1.0, 2.0, 0.0, 3.0)])
+def test_each_style_is_given_its_share_of_the_places_and_those_that_are_most_like_it(shares):
+    similarity = rows(0, len(shares), 60)
+    given = shared_out(similarity, shares)
+    counts = [(given == number).sum().item() for number in range(len(shares))]
+    assert counts == [round(60 * share / sum(shares)) for share in shares]
+    if shares == (3.0, 1.0):
+        ahead = similarity[0] - similarity[1]
+        assert ahead[given == 0].min() > ahead[given == 1].max()
 
 
 def test_moment_matching_is_the_mean_difference_of_means_and_of_covariances_in_numpy():
@@ -387,7 +438,7 @@ def test_moment_matching_is_the_mean_difference_of_means_and_of_covariances_in_n
 
 def test_self_similarity_is_the_difference_of_normalised_distances_in_numpy():
     x, content = rows(0), rows(1)
-    d, p = cosine_distances(x, x), cosine_distances(content, content)
+    d, p = cosine_distances_in_numpy(x, x), cosine_distances_in_numpy(content, content)
     expected = np.abs(d / d.sum(axis=0) - p / p.sum(axis=0)).sum() / 7
     assert self_similarity_loss(x, self_similarity(content)).item() == pytest.approx(expected, rel=1e-4)
 
@@ -413,11 +464,11 @@ def test_self_similarity_doesnt_mind_a_change_that_all_places_share_and_a_flat_c
     [
         lambda x: relaxed_emd(x, rows(1, 12)),
         lambda x: relaxed_emd(x, rows(1, 4)),
-        lambda x: nearest_neighbour_loss(x, rows(1, 12)),
+        lambda x: cosine_distances(x[..., None, None], rows(1)[..., None, None], least=1e-6).sum(),
         lambda x: moment_matching(x, *mean_and_covariance_of_rows(rows(1, 12))),
         lambda x: self_similarity_loss(x, self_similarity(rows(1))),
     ],
-    ids=["relaxed EMD", "relaxed EMD the other way", "nearest neighbour", "moments", "self-similarity"],
+    ids=["relaxed EMD", "relaxed EMD the other way", "cosines", "moments", "self-similarity"],
 )
 def test_gradients_on_hypercolumns_equal_finite_differences(loss):
     assert gradcheck(loss, rows(0).requires_grad_(), atol=1e-6, rtol=1e-5)
@@ -434,7 +485,7 @@ def test_the_gradient_of_sliced_wasserstein_equals_finite_differences(height):
     "loss",
     [
         lambda x: relaxed_emd(x, rows(1)),
-        lambda x: nearest_neighbour_loss(x, rows(1)),
+        lambda x: cosine_distances(x[..., None, None], rows(1)[..., None, None], least=1e-8).mean(),
         lambda x: self_similarity_loss(x, self_similarity(rows(1))),
     ],
 )

@@ -447,7 +447,7 @@ def test_any_picture_with_more_pixels_is_refused_and_the_limit_changes_nothing_e
             {"content_loss": "self-similarity", "negligible": 0.1},
             "content_loss is 'self-similarity', .* but negligible is 0.1: drop one",
         ),
-        ({"style_loss": "nn", "mask_erosion": True}, "style_loss is 'nn', .* but mask_erosion is True: drop one"),
+        ({"style_loss": "remd", "mask_erosion": True}, "style_loss is 'remd', .* but mask_erosion is True: drop one"),
         ({"mask": ("rest",)}, "mask says 'rest' for every style"),
         ({"style_weights": (0, 0)}, "style_weights are all 0"),
     ],

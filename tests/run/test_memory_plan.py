@@ -46,6 +46,21 @@ def test_less_memory_first_shortens_the_history_and_then_cuts_tiles():
     assert all(found.peak <= found.budget for found in sides)
 
 
+def test_columns_that_are_matched_are_reckoned_and_their_similarities_only_a_block_at_a_time():
+    """The content's and the canvas's, and the canvas that a scale began with; all similarities would take 2 TB."""
+    size, layers = (3000, 4000), ("relu1_1",)
+    usual, matched = (
+        memory.canvas_bytes(Settings(style_layers=layers, style_loss=loss), size, 512, 0) for loss in ("gram", "nnst")
+    )
+    assert matched - usual == 4000 * 3000 * (2 * 64 * 4 + 12)
+    deep = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    usual, matched = (
+        memory.estimate(Settings(style_layers=deep, style_loss=loss), size, 512, 0, NATIVE, in_files=True)
+        for loss in ("gram", "nnst")
+    )
+    assert 0 < matched - usual < 300 * MEGABYTE
+
+
 def test_memory_that_tiles_leave_keeps_them_from_being_computed_twice():
     size, layers = (4096, 4096), Settings().layers
     plans = [plan(size, max_memory=f"{gigabytes}GB") for gigabytes in (4.5, 8, 16)]

@@ -1,6 +1,7 @@
 """Knobs that change while a run goes on: the rest of it, a resumed one and a repeated one are the same to the bit."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,6 +126,7 @@ def test_a_run_with_a_change_goes_on_from_any_saved_step_to_the_same_pixels_to_t
 WAYS = [
     {"negligible": 0.3, "steps_per_epoch": 6},
     {"size": 96, "tile": 64},
+    {"style_loss": "nnst"},
     *(
         pytest.param(way, marks=pytest.mark.slow)
         for way in (
@@ -151,6 +153,23 @@ def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint
         events = run(resumed, lambda e, at=later: at.get(e.step) if isinstance(e, Stepped) else None, resume=state)
         assert told(events[-1:]) == told(whole[-1:])
         assert resumed.stylizer.schedule.all_changes == job.stylizer.schedule.all_changes
+
+
+@pytest.mark.parametrize("knobs", [{}, {"strength": 0.9}, {"color": "keep"}], ids=str)
+def test_nearest_neighbours_found_once_at_a_scale_are_found_again_by_a_run_that_goes_on(knobs, tmp_path):
+    """Scale 2 begins with step 7. To match another canvas than it began with would be another way on."""
+    way = {"style_loss": "nnst", "size": 64, "optimizer": "adam", "learning_rate": 0.1, "epochs": 3}
+    whole = run(new_run(**way), at_step(8, knobs), tmp_path)
+    assert checkpoint.read(tmp_path / "6").state.start is None
+    state = checkpoint.read(tmp_path / "8").state
+    goes_on = run(new_run(**way), lambda event: None, resume=state)
+    assert told(goes_on[-1:]) == told(whole[-1:])
+    astray = run(new_run(**way), lambda event: None, resume=replace(state, start=state.canvas.flip(3)))
+    (expected, found, other) = (
+        [e.loss for e in events if isinstance(e, Stepped)][-1] for events in (whole, goes_on, astray)
+    )
+    assert expected == found
+    assert (other == expected) is ("color" in knobs)  # then what the canvas was is matched anew
 
 
 @pytest.mark.parametrize("event_type", [Started, EpochDone, ScaleDone])

@@ -152,9 +152,10 @@ def test_every_knob_changes_the_picture(change):
     assert other.shape != reference.shape or (other - reference).abs().max() > 1 / 255
 
 
-def test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind():
+@pytest.mark.parametrize("loss", ["gram", "nnst"])
+def test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind(loss):
     """Coarse to fine too: what a finer scale adds to a coarser one is the content's own detail."""
-    pictures = [result(strength=strength, epochs=8) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    pictures = [result(strength=strength, epochs=8, style_loss=loss) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
     torch.testing.assert_close(pictures[0], CONTENT, rtol=0, atol=1e-5)
     away = [(picture - CONTENT).square().mean().item() for picture in pictures]
     assert away == sorted(away)
@@ -165,11 +166,11 @@ def test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behi
 def test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure(loss):
     losses = [
         sum(value for name, value in event.parts.items() if name.startswith("style/"))
-        for event in paint(style_loss=loss, scales=1, epochs=4, strength=1.0)
+        for event in paint(style_loss=loss, scales=1, epochs=8, strength=1.0)
         if isinstance(event, Stepped)
     ]
     assert losses[0] == pytest.approx(1, rel=0.02)
-    assert min(losses) < 0.7
+    assert min(losses) < 0.75
 
 
 LEFT = torch.zeros(1, 1, 6, 8)
@@ -182,7 +183,13 @@ def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tenso
 
 
 @pytest.mark.parametrize(
-    "change", [{}, pytest.param({"style_loss": "remd"}, marks=pytest.mark.slow), {"size": 96, "tile": 64}], ids=str
+    "change",
+    [
+        {},
+        pytest.param({"style_loss": "remd"}, marks=pytest.mark.slow),
+        {"size": 96, "tile": 64},
+    ],
+    ids=str,
 )
 def test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content(change):
     dark, light = STYLE * 0.3, 1 - STYLE * 0.3
@@ -306,6 +313,7 @@ def in_files(tmp_path, monkeypatch):
         {"history": 2},
         {"objective": "gatys", "scales": 1},
         {"optimizer": "adam", "color": "keep"},
+        {"style_loss": "nnst", "color": "match"},
     ],
     ids=str,
 )
@@ -385,10 +393,13 @@ def test_total_variation_makes_the_picture_smoother():
     assert roughness(tv_weight=1.0) < 0.8 * roughness()
 
 
-def test_style_weights_shift_the_picture_from_one_painting_to_the_other():
+@pytest.mark.parametrize("loss", ["gram", "nnst"])
+def test_style_weights_shift_the_picture_from_one_painting_to_the_other(loss):
     dark, light = STYLE * 0.3, 1 - STYLE * 0.3
-    mostly_dark = result((dark, light), style_weights=(9.0, 1.0), content_weight=0.0, epochs=5)
-    mostly_light = result((dark, light), style_weights=(1.0, 9.0), content_weight=0.0, epochs=5)
+    mostly_dark, mostly_light = (
+        result((dark, light), style_weights=shares, content_weight=0.0, epochs=5, style_loss=loss, strength=1.0)
+        for shares in ((9.0, 1.0), (1.0, 9.0))
+    )
     assert mostly_dark.mean() < mostly_light.mean() - 0.02
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from torch import Tensor
@@ -92,6 +92,7 @@ class StateOnDisk(TypedDict):
     optimizer: GradientDescentState | AdamState | LBFGSState
     pruning: PruningState | None
     schedule: list[Change]
+    start: NotRequired[Tensor | None]
 
 
 _ADAPTER = TypeAdapter(StateOnDisk)

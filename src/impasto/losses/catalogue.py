@@ -30,8 +30,8 @@ from impasto.losses.gaussian import (
 )
 from impasto.losses.hypercolumns import sample, sample_mixture
 from impasto.losses.matching import (
+    interpolate_rows,
     moment_matching,
-    nearest_neighbour_loss,
     relaxed_emd,
     self_similarity,
     self_similarity_loss,
@@ -72,13 +72,15 @@ class HypercolumnLoss:
 
     `measure` takes a layer's features (1, c, h, w) and cells (n, 2), see `hypercolumns`, and gives samples
     (n, c). `prepare` and `compare` take all layers' samples; layer weights go into `prepare`. `blend` mixes one
-    layer's samples of several styles by shares; for a target fraction, of the content and the style.
+    layer's samples of several styles by shares. `interpolate` makes of the content's samples and a style's, with layer
+    weights, what `prepare` makes of the style's: the target at a fraction of the way.
     """
 
     prepare: Callable[[Sequence[Tensor], Sequence[float]], Any]
     compare: Callable[[Sequence[Tensor], Any], Tensor]
     measure: Callable[[Tensor, Tensor], Tensor] = sample
     blend: Callable[[Sequence[Tensor], Sequence[float]], Tensor] = sample_mixture
+    interpolate: Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[float], float], Any] | None = None
 
 
 def layer_loss(name: StyleLossName, channels: int, generator: torch.Generator) -> LayerLoss:
@@ -165,6 +167,16 @@ def _style_columns(samples: Sequence[Tensor], weights: Sequence[float]) -> Style
     return StyleColumns(scales, columns, *mean_and_covariance_of_rows(columns))
 
 
+def _interpolate_columns(
+    content: Sequence[Tensor], style: Sequence[Tensor], weights: Sequence[float], fraction: float
+) -> StyleColumns:
+    scales = _scales(style, weights)
+    x, y = _joined(content, scales), _joined(style, scales)
+    ends = zip(mean_and_covariance_of_rows(x), mean_and_covariance_of_rows(y), strict=True)
+    mean, covariance = (torch.lerp(a, b, fraction) for a, b in ends)
+    return StyleColumns(scales, interpolate_rows(x, y, fraction), mean, covariance)
+
+
 def _content_columns(samples: Sequence[Tensor], weights: Sequence[float]) -> ContentColumns:
     scales = _scales(samples, weights)
     return ContentColumns(scales, self_similarity(_joined(samples, scales)))
@@ -176,19 +188,12 @@ def _relaxed(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
     return relaxed_emd(columns, target.columns) + moment_matching(columns, target.mean, target.covariance)
 
 
-def _nearest(samples: Sequence[Tensor], target: StyleColumns) -> Tensor:
-    """The nearest neighbours' loss + ℓ_m of STROTSS: by cosines alone, contrast grows until colours are saturated."""
-    columns = _joined(samples, target.scales)
-    return nearest_neighbour_loss(columns, target.columns) + moment_matching(columns, target.mean, target.covariance)
-
-
 def _similar(samples: Sequence[Tensor], target: ContentColumns) -> Tensor:
     return self_similarity_loss(_joined(samples, target.scales), target.similarity)
 
 
 JOINT_LOSSES: Mapping[StyleLossName, HypercolumnLoss] = {
-    StyleLossName.REMD: HypercolumnLoss(_style_columns, _relaxed),
-    StyleLossName.NN: HypercolumnLoss(_style_columns, _nearest),
+    StyleLossName.REMD: HypercolumnLoss(_style_columns, _relaxed, interpolate=_interpolate_columns),
 }
 """The style losses that are functions of hypercolumns."""
 

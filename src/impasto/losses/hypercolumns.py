@@ -73,6 +73,14 @@ def hypercolumns(features: Sequence[Tensor], places: Tensor) -> list[Tensor]:
     return [sample(f, cells(places, size_of(f)).to(f.device)) for f in features]
 
 
+def means_in_squares(features: Tensor, side: int) -> Tensor:
+    """Means of features (n, c, h, w) in squares of `side` positions, the last of a row or column maybe cut off.
+
+    Gives (n, c, ⌈h / side⌉, ⌈w / side⌉): every position counts.
+    """
+    return features if side == 1 else F.avg_pool2d(features, side, ceil_mode=True, count_include_pad=False)
+
+
 def sample_mixture(samples: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     """Rows of samples (n_i, c) by their shares, evenly picked, as many as the largest share allows: a blend of styles.
 

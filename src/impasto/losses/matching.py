@@ -5,6 +5,8 @@ STROTSS is Kolkin et al. 2019, 'Style Transfer by Relaxed Optimal Transport and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,16 +34,52 @@ def relaxed_emd(x: Tensor, y: Tensor) -> Tensor:
     return torch.maximum(1 - (x * y[to_y]).sum(dim=1).mean(), 1 - (x.index_select(0, to_x) * y).sum(dim=1).mean())
 
 
-def nearest_neighbour_loss(x: Tensor, y: Tensor) -> Tensor:
-    """1/n Σᵢ minⱼ (1 − cos(xᵢ − x̄, yⱼ − ȳ)), of rows (n, d) and (m, d). Kolkin et al. 2022 (NNST), feature splitting.
+def interpolate_rows(x: Tensor, y: Tensor, fraction: float) -> Tensor:
+    """Each row of (n, d) and (m, d) with the one most like it on the other side, a fraction of the way from x to y.
 
-    Every row finds something alike, but not every y need be found: parts of the style may be left out. Taking off
-    the means keeps what all features share from making them all alike.
+    Gives (n + m, d). In a mixture of rows of both, what is all alike (a sky) would find itself, and stay as it is.
     """
-    x, y = _unit(x - x.mean(dim=0)), _unit(y - y.mean(dim=0))
-    with torch.no_grad():
-        to_y = (x @ y.T).argmax(dim=1)
-    return 1 - (x * y[to_y]).sum(dim=1).mean()
+    similarity = _unit(x - x.mean(dim=0)) @ _unit(y - y.mean(dim=0)).T
+    to_y, to_x = similarity.argmax(dim=1), similarity.argmax(dim=0)
+    return torch.cat([torch.lerp(x, y[to_y], fraction), torch.lerp(x[to_x], y, fraction)])
+
+
+def nearest_neighbours(blocks: Iterable[Tensor], mean: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """maxⱼ cos(xᵢ − x̄, yⱼ − ȳ) of n rows, given in blocks (b, d), and (m, d), and which j it is: (n,) each. NNST.
+
+    `mean` is x̄, of all blocks. Taking off the means keeps what all features share from making them all alike. No more
+    than a block's similarities (b, m) are in memory at a time.
+    """
+    y = _unit(y - y.mean(dim=0)).T.contiguous()
+    found = [(_unit(x - mean) @ y).max(dim=1) for x in blocks]
+    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def shared_out(similarity: Tensor, shares: Sequence[float]) -> Tensor:
+    """Which of k styles each of n places is given, by their similarities (k, n), so that a style has its share: (n,).
+
+    Each style in turn takes those of the places left where it is ahead of the styles to come by most. Ours: NNST has
+    one style.
+    """
+    places, styles = similarity.shape[1], [number for number, share in enumerate(shares) if share > 0]
+    given = similarity.new_full((places,), styles[-1], dtype=torch.long)
+    left, taken = torch.arange(places, device=similarity.device), 0.0
+    for place, number in enumerate(styles[:-1]):
+        taken += shares[number]
+        count = round(places * taken / sum(shares)) - (places - len(left))
+        ahead = similarity[number, left] - similarity[styles[place + 1 :]][:, left].amax(dim=0)
+        order = ahead.argsort(descending=True, stable=True)
+        given[left[order[:count]]] = number
+        left = left[order[count:]].sort().values
+    return given
+
+
+def cosine_distances(x: Tensor, y: Tensor, least: float) -> Tensor:
+    """1 − cos(x, y) at each position of (n, c, h, w) and of targets alike: (n, 1, h, w). NNST.
+
+    `least` is added to squared lengths, so that where there are no features at all the gradient is finite.
+    """
+    return 1 - (unit_vectors(x, least) * unit_vectors(y, least)).sum(dim=1, keepdim=True)
 
 
 def moment_matching(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -69,8 +107,11 @@ def self_similarity_loss(x: Tensor, content: Tensor) -> Tensor:
     return (self_similarity(x) - content).abs().sum() / len(x)
 
 
+def unit_vectors(x: Tensor, least: float | Tensor) -> Tensor:
+    """Vectors x/|x| along the second dimension, of (n, d, …), whose squared lengths are given `least` more."""
+    return x * (x.square().sum(dim=1, keepdim=True) + least).rsqrt()
+
+
 def _unit(x: Tensor) -> Tensor:
     """Rows at length 1."""
-    squared = x.square().sum(dim=1, keepdim=True)
-    least = SMALLEST * squared.detach().mean() + TINY
-    return x * (squared + least).rsqrt()
+    return unit_vectors(x, SMALLEST * x.detach().square().sum(dim=1).mean() + TINY)

@@ -121,12 +121,16 @@ class Objective:
         return found
 
     def _local_losses(self, activations: TileActivations) -> dict[str, Tensor]:
-        """A tile's part of the losses that are themselves sums over positions, in their units, by name."""
+        """A tile's part of the losses that are themselves sums over positions, by name, as `_losses` has them."""
         # By layer, whatever order the settings name them in: so gradients are always added up in the same order.
         mine = [term for term in self.local_terms if term.is_in(activations)]
         order = {name: number for number, name in enumerate(activations.stage.layers)}
         mine.sort(key=lambda term: len(order) if term.layer is None else order[term.layer])
-        return {term.name: term.loss(activations) for term in mine}
+        found: dict[str, Tensor] = {}
+        for term in mine:
+            loss = term.loss(activations)
+            found[term.name] = found[term.name] + loss if term.name in found else loss
+        return found
 
     def _names(self) -> list[str]:
         """The parts in the order in which they are told: content, style, total variation."""
@@ -163,6 +167,7 @@ def make_objective(
     size: Size,
     *,
     normalized: bool,
+    matches: Sequence[Tensor] | None = None,
     tile: int | None = None,
     spare: int = 0,
     scratch: Scratch = MEMORY,
@@ -171,7 +176,7 @@ def make_objective(
 
     `normalized`, each loss is divided by what it measures on this pair of images, so that a weight means the same on
     every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of the
-    content's own.
+    content's own. `matches` are of `Targets.neighbours`: None for the content's.
     """
     content, style = targets.content_loss, targets.style_loss
     terms = [
@@ -179,6 +184,8 @@ def make_objective(
         *style.terms(targets.styles, weights.style, weights.fraction, normalized=normalized),
     ]
     local = [*content.local_terms(targets.content, weights.content, scratch, normalized=normalized)]
+    if targets.neighbours is not None:
+        local += targets.neighbours.terms(weights.style, weights.fraction, matches)
     if weights.tv:
         unit = max(targets.variation, TINY) if normalized else 1.0
         local.append(LocalTerm(Kind.VARIATION, "tv", None, partial(_variation_of_tile, size), weights.tv, unit))

@@ -49,8 +49,12 @@ class Problem(Protocol):
         """What a run goes on with at a finer scale: the canvas at another size."""
         ...
 
-    def at(self, size: Size) -> ScaleProblem:
-        """The problem at a size; targets are measured when a size is first asked for."""
+    def at(self, size: Size, start: Tensor | None = None) -> ScaleProblem:
+        """The problem at a size; targets are measured when a size is first asked for.
+
+        Targets of a style loss that is `local` depend on the canvas that the scale starts from too: `start`, None at
+        the coarsest one.
+        """
         ...
 
     def transform(self, size: Size) -> CanvasTransform:

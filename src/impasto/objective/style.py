@@ -139,9 +139,11 @@ class HypercolumnStyle:
             yield LossTerm(Kind.STYLE, f"style/{self.name}", statistics, compare, share=target.share, unit=unit)
 
     def _prepared(self, target: StyleTarget, weights: Mapping[str, float], fraction: float) -> Any:
-        shares = [1 - fraction, fraction]
-        samples = [self._loss.blend([target.of_content[layer], target.of_styles[layer]], shares) for layer in weights]
-        return self._loss.prepare(samples, list(weights.values()))
+        styles = [target.of_styles[layer] for layer in weights]
+        if fraction == 1 or self._loss.interpolate is None:
+            return self._loss.prepare(styles, list(weights.values()))
+        content = [target.of_content[layer] for layer in weights]
+        return self._loss.interpolate(content, styles, list(weights.values()), fraction)
 
 
 def make_style_loss(name: StyleLossName, layers: Sequence[str], *, erode: bool = False, seed: int = 0) -> StyleLoss:

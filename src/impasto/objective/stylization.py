@@ -62,7 +62,7 @@ class StylizationProblem:
             return finer
         return self.scratch.map(lambda x, d: (x + d).clamp(0, 1), finer, detail.to(canvas))
 
-    def at(self, size: Size) -> ScaleProblem:
+    def at(self, size: Size, start: Tensor | None = None) -> ScaleProblem:
         """See `Problem`."""
         transform = self.transform(size)
         if self._targets is None:
@@ -73,11 +73,19 @@ class StylizationProblem:
             loss_weights(self.settings, size, self.size),
             size,
             normalized=self.settings.normalized,
+            matches=self._matches(self._targets, transform, start),
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
         )
         return ScaleProblem(objective, transform)
+
+    def _matches(self, targets: Targets, transform: StylizationTransform, start: Tensor | None) -> list[Tensor] | None:
+        """What is nearest to the canvas that a scale starts from, with the content mixed in; None for the content."""
+        if targets.neighbours is None or start is None:
+            return None
+        columns = targets.neighbours.columns_of(self.engine, transform.image(start), self.tile)
+        return targets.neighbours.match(columns, 1 - self.settings.strength)
 
     def transform(self, size: Size) -> StylizationTransform:
         """See `Problem`."""

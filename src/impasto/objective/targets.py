@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from impasto.images.size import size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.objective.content import ContentLoss, ContentTarget, make_content_loss
+from impasto.objective.neighbours import Grid, Neighbours, Region, extract_columns, guides, rows_of_style
 from impasto.objective.statistics import Statistic, Statistics, extract_statistics, in_order
 from impasto.objective.style import StyleLoss, StyleTarget, make_style_loss
 from impasto.settings.choices import ContentLossName, StyleLossName
@@ -51,6 +52,7 @@ class Targets:
     content_loss: ContentLoss
     content: ContentTarget
     variation: float
+    neighbours: Neighbours | None = None
 
 
 @torch.no_grad()
@@ -71,6 +73,11 @@ def measure_targets(
     every style has its region, and shares weight those. `scratch` is where the content's features are kept.
     """
     c, size = comparison, size_of(content)
+    if c.style_loss.local and c.style_layers:  # none of its targets is a statistic
+        neighbours = _measure_neighbours(engine, c, content, styles, shares, tile, scratch)
+        rest = replace(c, style_loss=StyleLossName.GRAM, style_layers=(), masks=())
+        found = measure_targets(engine, rest, content, (), tile=tile, scratch=scratch)
+        return replace(found, styles=(), neighbours=neighbours)
     style = make_style_loss(c.style_loss, c.style_layers, erode=c.erode, seed=c.seed)
     regions = [style.statistics(size, mask) for mask in c.masks or (None,)]
     content_loss = make_content_loss(c.content_loss, c.content_layers, seed=c.seed)
@@ -98,6 +105,42 @@ def measure_targets(
     content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
     of_the_styles = sum(v * share for v, share in zip(variations, shares, strict=True)) / (sum(shares) or 1.0)
     return Targets(style, targets, content_loss, content_target, max(variation(content, scratch), of_the_styles))
+
+
+def _measure_neighbours(
+    engine: Engine,
+    comparison: Comparison,
+    content: Tensor,
+    styles: Iterable[Tensor],
+    shares: Sequence[float],
+    tile: int | None,
+    scratch: Scratch,
+) -> Neighbours:
+    """What nearest neighbours need of content and styles."""
+    c, grid = comparison, Grid(comparison.style_layers, size_of(content))
+    measured: list[dict[str, Tensor]] = []
+    for number, image in enumerate(styles):
+        columns = extract_columns(engine, image, c.style_layers, tile=tile, scratch=scratch)
+        mask = c.style_masks[number] if c.style_masks else None
+        measured.append(rows_of_style(columns, Grid(c.style_layers, size_of(image)), mask, c.seed))
+    shares = shares or [1.0] * len(measured)
+    regions = [
+        Region(
+            {layer: torch.cat([rows[layer] for rows in group]) for layer in c.style_layers},
+            [len(rows[c.style_layers[0]]) for rows in group],
+            weights,
+            None if mask is None else guides(mask, grid, erode=c.erode),
+            share,
+        )
+        for mask, (group, weights), share in zip(
+            c.masks or (None,),
+            _groups(measured, shares, masked=bool(c.masks)),
+            _region_shares(c.masks, shares),
+            strict=True,
+        )
+    ]
+    columns = extract_columns(engine, content, c.style_layers, tile=tile, scratch=scratch)
+    return Neighbours(grid, columns, regions, scratch)
 
 
 def _by_layer(statistics: dict[str, Statistic], values: Statistics) -> dict[str, Tensor]:

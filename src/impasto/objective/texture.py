@@ -53,7 +53,7 @@ class TextureProblem:
         """See `Problem`."""
         return enlarge_periodic(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
 
-    def at(self, size: Size) -> ScaleProblem:
+    def at(self, size: Size, start: Tensor | None = None) -> ScaleProblem:
         """See `Problem`."""
         transform = self.transform(size)
         if self._measured is None or self._measured[0] != size:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import Size, resize
-from impasto.objective.colour_mode import ColourMode
+from impasto.objective.colour_mode import ColourMode, grey_image
 from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.objective.periodic import PeriodicCanvas
 from impasto.objective.regions import resized_mask
@@ -66,6 +66,12 @@ class StylizationTransform:
             return replace(now, gradient=gradient)
 
         return evaluate_composite
+
+    def image(self, canvas: Tensor) -> Tensor:
+        """What the network is given of a canvas: an image (1, 3, h, w)."""
+        covered = self.coverage
+        shown = canvas if covered is None else self._composite(canvas, covered)
+        return shown if self.mode.chroma is None else grey_image(shown)
 
     def picture(self, canvas: Tensor) -> Tensor:
         """What a canvas shows: see `CanvasTransform`."""

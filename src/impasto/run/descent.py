@@ -76,7 +76,8 @@ class BestIterate:
 class Descent:
     """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first.
 
-    `pruning` is the objective with its negligible layers left out, None between two scales.
+    `pruning` is the objective with its negligible layers left out, None between two scales. `start` is the canvas that
+    the scale began with, if it is kept.
     """
 
     def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
@@ -85,6 +86,7 @@ class Descent:
         self.best = BestIterate(canvas, picture, scratch)
         self.pruning: LayerPruning | None = None
         self.scale = self.step = self.restarts = 0
+        self.start: Tensor | None = None
 
     @classmethod
     def from_state(
@@ -94,6 +96,7 @@ class Descent:
         found = cls(state.canvas, optimizer.load_state(state.optimizer), picture, scratch)
         found.best.load_state(state.best)
         found.scale, found.step, found.restarts = state.scale, state.step, state.restarts
+        found.start = state.start
         return found
 
     @property
@@ -134,6 +137,7 @@ class Descent:
     def change_canvas(self, canvas: Tensor, picture: MakePicture) -> None:
         """Go on with another kind of canvas, and another way to make pictures of it."""
         self.canvas, self.picture = canvas, picture
+        self.start = None if self.start is None else canvas
         self.optimizer = self.optimizer.reset()
         self.best = BestIterate(canvas, picture, self._scratch)
 
@@ -162,6 +166,7 @@ class Descent:
             self.optimizer.state(),
             None if self.pruning is None else self.pruning.state(),
             schedule,
+            self.start,
         )
 
 

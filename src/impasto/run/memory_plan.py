@@ -18,6 +18,7 @@ from impasto.network.engine import EngineCost
 from impasto.network.layers import CHANNELS, feature_size
 from impasto.network.tiled_network import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
 from impasto.network.tiles import stride
+from impasto.objective.neighbours import bytes_of_columns, bytes_to_match
 from impasto.settings.choices import OptimizerName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEGABYTE, Scratch, default_folder, in_memory
@@ -212,6 +213,7 @@ def estimate(
         + bands
         # Masks, as much again for their guides at the layers, and what they cover together.
         + (8 * len(settings.mask) + 4 * bool(settings.mask)) * prod(size)
+        + (bytes_to_match(settings.style_layers, size, max(1, len(settings.mask))) if _matches(settings) else 0)
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
 
@@ -223,9 +225,15 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
     # The content's features; boundary activations, and the gradients to them.
     wholes = [*settings.content_layers, *boundaries, *boundaries]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
-    # Where masks leave something of the content, it is kept as a canvas.
-    canvases = CANVASES[settings.optimizer] + 2 * history + bool(settings.mask)
-    return features + prod(size) * CANVAS * canvases
+    columns = bytes_of_columns(settings.style_layers, size) if _matches(settings) else 0  # the content's; the canvas's
+    # Where masks leave something of the content, it is kept as a canvas; so is what is matched, while a scale goes on.
+    canvases = CANVASES[settings.optimizer] + 2 * history + bool(settings.mask) + _matches(settings)
+    return features + 2 * columns + prod(size) * CANVAS * canvases
+
+
+def _matches(settings: Settings) -> bool:
+    """Whether places are matched before each scale."""
+    return settings.style_loss.local and bool(settings.style_layers)
 
 
 def file_bytes(settings: Settings, size: Size, tile: int | None, history: int) -> int:

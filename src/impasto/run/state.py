@@ -17,7 +17,8 @@ class RunState:
     """A run between two steps: besides inputs and settings, all that the rest of it depends on.
 
     `step` of the run and `scale` count from 1, `best` is the best iterate of that scale and the objective there,
-    `pruning` which layers are left out, `schedule` the record of knobs that were changed. No random number is drawn
+    `pruning` which layers are left out, `schedule` the record of knobs that were changed, `start`
+    the canvas that the scale began with, where its targets depend on it. No random number is drawn
     after the first canvas: no generator is kept.
     """
 
@@ -30,6 +31,7 @@ class RunState:
     optimizer: State
     pruning: State | None = None
     schedule: Sequence[State] = ()
+    start: Tensor | None = None
 
     @property
     def steps_taken(self) -> int:

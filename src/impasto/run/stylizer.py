@@ -71,6 +71,7 @@ class Stylizer:
                 self._apply_changes(descent, problem)  # what was asked for after a scale's last step
                 canvas = problem.enlarged(descent.canvas, scale.size) if descent.scale else descent.canvas
                 descent.begin_scale(number, canvas, problem.transform(scale.size).picture)
+                descent.start = canvas if self.settings.style_loss.local and number > 1 else None
                 pruning = None
                 del canvas
             yield from self._descend(descent, problem, scale.size, before[number], pruning, began)
@@ -109,11 +110,11 @@ class Stylizer:
     ) -> Iterator[Event]:
         """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
         per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible
-        current = problem.at(size)
+        current = problem.at(size, descent.start)
         evaluate = _stack(descent, current, LayerPruning(current.objective, negligible, pruning))
         while descent.step < last:
             if self._apply_changes(descent, problem):
-                current = problem.at(size)
+                current = problem.at(size, descent.start)
                 evaluate = _stack(descent, current, LayerPruning(current.objective, negligible))
             try:
                 now = descent.advance(evaluate)

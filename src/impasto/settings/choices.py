@@ -10,7 +10,8 @@ class StyleLossName(StrEnum):
 
     `gram`: channel correlations. `mean-std`: each channel's mean and deviation. `w2`: mean and covariance.
     `histogram`: each channel's whole distribution. `swd`: the distribution along random directions. `remd`: samples
-    of all layers at once, each matched with its most similar. `nn`: the same, from the canvas's samples only.
+    of all layers at once, each matched with its most similar. `nnst`: at each place, the place of the painting most
+    like it, found once at each size.
     """
 
     GRAM = "gram"
@@ -19,7 +20,7 @@ class StyleLossName(StrEnum):
     HISTOGRAM = "histogram"
     SWD = "swd"
     REMD = "remd"
-    NN = "nn"
+    NNST = "nnst"
 
     @property
     def additive(self) -> bool:
@@ -33,7 +34,12 @@ class StyleLossName(StrEnum):
     @property
     def joint(self) -> bool:
         """Whether it compares all style layers at once (in hypercolumns) and not each by itself."""
-        return self in (StyleLossName.REMD, StyleLossName.NN)
+        return self is StyleLossName.REMD
+
+    @property
+    def local(self) -> bool:
+        """Whether each place has a target of its own, which depends on the canvas that a scale starts from."""
+        return self is StyleLossName.NNST
 
 
 class ContentLossName(StrEnum):

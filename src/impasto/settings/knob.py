@@ -47,8 +47,8 @@ class Roles:
     `scheduled`: it may change while a run goes on. `settled`: a run decides once what 'auto' is, and keeps it when it
     goes on. `file_words`: it names files, unless it says one of these words. `objective`: the only objective that has
     it. `usual`: it is one that people turn, which a short help shows. `carried`: it says what a picture carries beside
-    its pixels. `in_gatys`: its default where `objective` is gatys. `in_texture` and `in_reconstruction`: what those set it
-    to.
+    its pixels. `in_gatys`: its default where `objective` is gatys. `in_texture` and `in_reconstruction`: what those
+    set it to.
     """
 
     group: Group

@@ -39,7 +39,7 @@ class TextureKnobs(ScheduledKnobs, total=False):
     style_weights: tuple[float, ...] | list[float]
     content_layers: tuple[str, ...] | list[str]
     style_layers: tuple[str, ...] | list[str]
-    style_loss: StyleLossName | Literal["gram", "mean-std", "w2", "histogram", "swd", "remd", "nn"]
+    style_loss: StyleLossName | Literal["gram", "mean-std", "w2", "histogram", "swd", "remd", "nnst"]
     content_loss: ContentLossName | Literal["features", "self-similarity"]
     style_scale: float
     mask: tuple[str, ...] | list[str]

@@ -24,5 +24,12 @@ def texture_settings(settings: Settings, size: tuple[int, int]) -> Settings:
             knob="style_layers",
             value=(),
         )
+    if settings.style_loss.local:
+        raise SettingsError(
+            f"`style_loss` is {settings.style_loss.value!r}, which goes by a photo, and a texture has none",
+            "use another",
+            knob="style_loss",
+            value=settings.style_loss.value,
+        )
     own: dict[str, Any] = {**OWN, "size": max(size)}
     return Settings(**settings.model_dump() | own)
