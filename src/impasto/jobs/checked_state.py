@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from torch import Tensor
@@ -92,6 +93,8 @@ class StateOnDisk(TypedDict):
     optimizer: GradientDescentState | AdamState | LBFGSState
     pruning: PruningState | None
     schedule: list[Change]
+    taken: NotRequired[list[Annotated[int, Field(ge=1)]] | None]
+    losses: NotRequired[list[Annotated[float, Field(allow_inf_nan=False)]]]
 
 
 _ADAPTER = TypeAdapter(StateOnDisk)
@@ -114,4 +117,6 @@ def checked_state(tree: Any) -> RunState:
         raise ValueError("its best canvas has no loss")
     if (state.optimizer.get("first") is None) != (state.optimizer.get("second") is None):
         raise ValueError("it has one of two moments")
+    if any(after > before for before, after in pairwise(state.losses)):
+        raise ValueError("its least losses grow")
     return state

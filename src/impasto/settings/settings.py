@@ -203,6 +203,21 @@ class Settings(BaseModel):
         ge=0,
         le=0.5,
     )
+    stop_gain: float = knob(
+        0.0,
+        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        "End a scale when ten steps gained less than this share of the loss each; 0 takes them all.",
+        ge=0,
+        le=0.5,
+    )
+    until: float = knob(
+        0.0,
+        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        "Seconds that a run may take: it has as many steps, at each scale, as get done by then, at most those of its "
+        "`epochs`; 0 sets no limit.",
+        ge=0,
+        le=1e9,
+    )
     init: str = knob(
         "content",
         Roles(Group.PICTURE, Affects.DESCENT, file_words=INITS, in_texture="style"),
