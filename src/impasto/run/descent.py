@@ -78,7 +78,7 @@ class Descent:
     """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first.
 
     `pruning` is the objective with its negligible layers left out, None between two scales. `taken` are the steps of
-    the scales before, `losses` the least ones after each of the last steps.
+    the scales before, `losses` those of the last steps at this one.
     """
 
     def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
@@ -118,7 +118,7 @@ class Descent:
             raise self.best.diverged("canvas")
         self.canvas = canvas
         self.step += 1
-        self.losses = recent(self.losses, self.best.loss)
+        self.losses = recent(self.losses, now.loss)
         return now
 
     def roll_back(self) -> None:

@@ -51,8 +51,8 @@ class StopRules:
     def reason(self, scale: int, losses: Sequence[float], seconds: float, step_seconds: float) -> StopReason | None:
         """Why a scale, counted from 1, takes no step more, None where it does.
 
-        `losses` are the least ones after each of its last steps, see `recent`. `seconds` after the run began, a step
-        takes `step_seconds`, and so does the evaluation of what the last one leads to.
+        `losses` are those of its last steps, see `recent`. `seconds` after the run began, a step takes `step_seconds`,
+        and so does the evaluation of what the last one leads to.
         """
         if self.deadlines and losses and seconds + 2 * step_seconds > self.deadlines[scale - 1]:
             return StopReason.TIME
@@ -64,18 +64,18 @@ class StopRules:
 def gains_less(losses: Sequence[float], share: float) -> bool:
     """Whether the last `STOP_WINDOW` steps gained less than this share of the loss each, on average.
 
-    `losses` are the least ones up to a step: one that went astray gains nothing, and isn't a loss. False where they are
-    of fewer steps.
+    What counts is the least loss of these steps and of as many before: single ones may go astray. False where there are
+    no more steps than that, as the first step of an optimiser may lead far up, from where it has yet to come down.
     """
-    if len(losses) <= STOP_WINDOW:
+    if len(losses) <= 2 * STOP_WINDOW:
         return False
-    before, now = losses[-1 - STOP_WINDOW], losses[-1]
+    before, now = min(losses[-2 * STOP_WINDOW : -STOP_WINDOW]), min(losses[-STOP_WINDOW:])
     return not before - now > share * STOP_WINDOW * before
 
 
 def recent(losses: Sequence[float], loss: float) -> tuple[float, ...]:
-    """The least losses after each of the last steps with that of one more, as many as `gains_less` looks at."""
-    return (*losses, loss)[-1 - STOP_WINDOW :]
+    """The losses of the last steps and of one more, as many as `gains_less` looks at."""
+    return (*losses, loss)[-1 - 2 * STOP_WINDOW :]
 
 
 def deadlines(until: float, scale_seconds: Sequence[float]) -> tuple[float, ...]:

@@ -206,7 +206,8 @@ class Settings(BaseModel):
     stop_gain: float = knob(
         0.0,
         Roles(Group.OPTIMISATION, Affects.DESCENT),
-        "End a scale when ten steps gained less than this share of the loss each; 0 takes them all.",
+        "End a scale when the best of ten steps gained less than this share of the loss a step on the best of the ten "
+        "before; 0 takes all steps.",
         ge=0,
         le=0.5,
     )

@@ -46,7 +46,7 @@ WHOLE = re.compile(r"[0-9]{1,12}")
 MOST_THREADS = 4096
 
 STOP_WINDOW = 10
-"""Steps over which `stop_gain` averages what they gain."""
+"""Steps over which `stop_gain` averages what they gain on as many before."""
 
 
 def auto_or_number(otherwise: str, allowed: Callable[[int], bool]) -> Callable[[Any], int | str]:
