@@ -27,13 +27,15 @@ from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.rerun import from_recipe
 from impasto.jobs.stylization import Stylization
+from impasto.jobs.sweep import Sweep
 from impasto.jobs.texture import Texture
 from impasto.network import weights
 from impasto.network.vgg import VGG19
 from impasto.run import plan, stylizer
 from impasto.run.events import EpochDone, Finished, ScaleDone, Stepped
 from impasto.run.state import RunState, map_leaves
-from impasto.run.stop_rules import StopReason
+from impasto.run.stop_rules import StopReason, StopRules, deadlines, recent
+from impasto.settings import grid
 from impasto.settings.settings import Settings
 
 CONTENT, STYLE = smooth_image(48, 64, seed=1, dtype=torch.float32), smooth_image(70, 50, seed=2, dtype=torch.float32)
@@ -91,6 +93,25 @@ def test_a_run_that_ended_early_is_the_run_of_as_many_steps(optimizer):
     usual = paint(optimizer=optimizer, scales=1, epochs=1, steps_per_epoch=steps)
     assert torch.equal(early[-1].picture, usual[-1].picture)
     assert early[-1].loss == usual[-1].loss
+
+
+def test_the_rules_to_the_last_step_and_second():
+    """Gains of 1/80 of the loss a step, 1/8 over ten; all numbers here are exact."""
+    gain, time = StopRules(gain=0.0125), StopRules(deadlines=(10.0, 20.0))
+    assert gain.reason(1, [2.0, *[1.0] * 10, *[0.875] * 10], 0, 0) is StopReason.GAIN
+    assert gain.reason(1, [2.0, *[1.0] * 10, *[0.875] * 9, 0.874], 0, 0) is None
+    assert gain.reason(1, [0.5, *[1.0] * 10, *[0.8] * 10], 0, 0) is None
+    assert gain.reason(1, [2.0, *[1.0] * 9, 9.0, 9.0, *[0.9] * 9], 0, 0) is StopReason.GAIN
+    assert gain.reason(1, [2.0, 0.9, *[1.0] * 9, *[0.8] * 10], 0, 0) is StopReason.GAIN
+    assert gain.reason(1, [2.0, 1.0, *[1.1] * 9, 0.8, *[1.1] * 9], 0, 0) is None
+    assert gain.reason(1, [1.0] * 20, 0, 0) is None
+    assert gain.reason(1, [0.0] * 21, 0, 0) is StopReason.GAIN
+    assert StopRules().reason(1, [1.0] * 21, 1e9, 1.0) is None
+    assert recent([*range(21)], 21) == tuple(range(1, 22))
+    assert [time.reason(1, [1.0], seconds, 1.0) for seconds in (8.0, 8.5)] == [None, StopReason.TIME]
+    assert [time.reason(2, [1.0], seconds, 1.0) for seconds in (18.0, 18.5)] == [None, StopReason.TIME]
+    assert time.reason(1, [], 99.0, 1.0) is None
+    assert deadlines(10.0, [1.0, 3.0]) == (2.5, 10.0)
 
 
 def test_an_optimiser_that_first_leads_far_up_has_time_to_come_down():
@@ -342,3 +363,12 @@ def test_a_texture_ends_early_and_in_time_too(clock):
     short = Texture("brush.png", (32, 24), settings(until=whole.seconds / 2)).plan
     assert short.seconds <= whole.seconds / 2
     assert 2 <= short.total_steps < 80
+
+
+@pytest.mark.usefixtures("files", "clock")
+def test_each_picture_of_a_sweep_has_its_time():
+    whole = planned().seconds
+    axis = grid.parse_axis(f"until={whole / 4},{whole / 2}")
+    sweep = Sweep("photo.png", ["brush.png"], grid.cells([axis], lambda changes: settings(**changes)))
+    shares = [stylization.plan.seconds / whole for stylization in sweep.stylizations]
+    assert 0.2 < shares[0] <= 0.25 < 0.45 < shares[1] <= 0.5
