@@ -282,6 +282,9 @@ def test_a_picture_made_in_a_time_is_painted_again_to_the_bit_whatever_the_clock
     assert [Path(path).exists() for path in told["snapshots"]] == [True] * 3
     assert 2 < told["steps"] == sum(scale["steps"] for scale in told["scales"]) < 200
     assert sum(scale["planned"] for scale in told["scales"]) == 200
+    assert main(["inspect", "a.png"]) == 0
+    shown = ", ".join(f"{scale['steps']} of {scale['planned']}" for scale in told["scales"])
+    assert f"steps        {shown}" in capsys.readouterr().out.splitlines()
     for step in (0.0, 500.0):
         clock.step = step
         assert main(["rerun", "a.png", "-o", "b.png", "--overwrite"]) == 0
@@ -328,20 +331,21 @@ def test_an_interrupted_run_keeps_its_plan_and_its_seconds(again, clock, monkeyp
 
 @pytest.mark.usefixtures("files", "clock")
 @pytest.mark.parametrize(
-    "steps",
+    ("steps", "sentence"),
     [
-        {"planned": [40, 200]},
-        {"planned": [50]},
-        {"planned": [50, 30], "taken": [51, 1]},
-        {"planned": [50, 30], "taken": [3]},
-        {"taken": [3, 3]},
+        ({"planned": [40, 200]}, "^The steps 40, 200 aren't those of a run with 2 scales and 80 steps: use another"),
+        ({"planned": [50]}, "^The steps 50 aren't those of a run with 2 scales and 80 steps: use another"),
+        ({"planned": [50, 30], "taken": [51, 1]}, "isn't as impasto writes them, at 'steps'"),
+        ({"planned": [50, 30], "taken": [3]}, "isn't as impasto writes them, at 'steps'"),
+        ({"planned": [50, 0]}, "isn't as impasto writes them, at 'steps"),
+        ({"taken": [3, 3]}, "isn't as impasto writes them, at 'steps'"),
     ],
     ids=str,
 )
-def test_a_recipe_of_steps_that_its_run_does_not_have_is_refused(steps):
+def test_a_recipe_of_steps_that_its_run_does_not_have_is_refused(steps, sentence):
     whole = json.loads(Stylization("photo.png", ["brush.png"], settings()).recipe().to_json())
     note = {"impasto": whole["impasto"] | {"steps": steps}}
-    with pytest.raises(SettingsError, match=r"^The steps .* aren't those of a run with 2 scales and 80 steps"):
+    with pytest.raises(ImpastoError, match=sentence):
         from_recipe(Recipe.from_json(json.dumps(note), "it"))
 
 

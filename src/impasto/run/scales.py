@@ -70,18 +70,12 @@ def plan_scales(settings: Settings, size: Size) -> tuple[Scale, ...]:
 
 def with_steps(settings: Settings, scales: tuple[Scale, ...], steps: RunSteps) -> tuple[Scale, ...]:
     """The scales with the steps that a run was planned with before; raises `SettingsError` where they don't fit."""
-    planned, taken = steps.planned, steps.taken
-    if not planned and not taken:
+    planned, most = steps.planned, settings.epochs * settings.steps_per_epoch
+    if not planned:
         return scales
-    counts = (len(planned), *([len(taken)] if taken else []))
-    most = settings.epochs * settings.steps_per_epoch
-    if (
-        any(count != len(scales) for count in counts)
-        or not len(scales) <= sum(planned) <= most
-        or any(not 1 <= fewer <= all_ for fewer, all_ in zip(taken or planned, planned, strict=True))
-    ):
+    if len(planned) != len(scales) or min(planned) < 1 or sum(planned) > most:
         raise SettingsError(
-            f"The steps {', '.join(map(str, taken or planned))} aren't those of a run with {len(scales)} scales and "
+            f"The steps {', '.join(map(str, planned))} aren't those of a run with {len(scales)} scales and "
             f"{most} steps",
             "use another copy of the picture",
         )

@@ -29,13 +29,19 @@ class StopReason(StrEnum):
 class RunSteps:
     """The steps of each scale of a run, coarse to fine, as they were `planned` and, once it has finished, `taken`.
 
-    A run that is given those `taken` takes as many, whatever its stop rules and its clock say.
+    A run that is given those `taken` takes as many, whatever its stop rules and its clock say. Raises `ValueError`
+    where they are more than planned.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     planned: tuple[Steps, ...] = ()
     taken: tuple[Steps, ...] = ()
+
+    def __post_init__(self) -> None:
+        fitting = not self.taken or len(self.taken) == len(self.planned)
+        if not fitting or any(taken > planned for taken, planned in zip(self.taken, self.planned, strict=False)):
+            raise ValueError(f"{self.taken} steps can't have been taken of {self.planned}")
 
 
 @dataclass(frozen=True)
