@@ -18,7 +18,7 @@ import torch
 from helpers import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.app import SUMMARIES, app
-from impasto.cli.progress import following, share_done
+from impasto.cli.progress import Lines, following, most_steps, share_done, time_left
 from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
@@ -28,7 +28,8 @@ from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.report import figure
 from impasto.run import plan as plan_module
-from impasto.run.events import EpochDone, Finished, Started, Stepped
+from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.run.stop_rules import StopReason, StopRules
 from impasto.settings import presets
 from impasto.settings.settings import Settings
 
@@ -377,7 +378,7 @@ def test_a_bar_ends_with_the_loss_of_the_picture(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with redirect_stderr(Terminal()) as shown, following(epochs=1, quiet=False) as show:
         show(Started(plan_of(((36, 48), 1)), "cpu"))
-        show(Stepped(1, 1, 1, (36, 48), 1.295, {}, 0.1, lambda: torch.zeros(1)))
+        show(Stepped(1, 1, 1, (36, 48), 1.295, {}, 0.1, lambda: torch.zeros(1), taken=(1,)))
         show(Finished(torch.zeros(1, 3, 36, 48), 0.179, {}, 1, 0.2))
     *_, last = re.findall(r"loss \S+", shown.getvalue())
     assert last == "loss 0.179"
@@ -651,7 +652,52 @@ def test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own_when_told_t
 
 def test_time_left_counts_a_step_by_its_pixels():
     started = Started(plan_of(((10, 10), 6), ((20, 20), 2)), "cpu")
-    assert [share_done(started, step) for step in (0, 6, 7, 8)] == [0, 600 / 1400, 1000 / 1400, 1]
+    steps = [stepped((1,)), stepped((6,)), stepped((6, 1)), stepped((6, 2))]
+    assert [share_done(started, step) for step in steps] == [100 / 1400, 600 / 1400, 1000 / 1400, 1]
+
+
+def stepped(taken: tuple[int, ...], seconds: float = 12.0) -> Stepped:
+    """What tells how far a run is that took so many steps of each scale."""
+    return Stepped(sum(taken), 1, len(taken), (10, 10), 1.0, {}, seconds, lambda: torch.zeros(1), taken=taken)
+
+
+def test_steps_that_were_skipped_count_neither_as_done_nor_as_left():
+    started = Started(plan_of(((10, 10), 6), ((20, 20), 2)), "cpu")
+    assert share_done(started, stepped((2, 1))) == 600 / 1000
+    assert most_steps(started, stepped((2, 1))) == 4
+    assert most_steps(started, stepped((2,))) == 8
+    assert time_left(started, stepped((2, 1))) == "8.0 s"
+    hurry = replace(started.plan, stops=StopRules(deadlines=(6.0, 15.0)))
+    assert time_left(Started(hurry, "cpu"), stepped((2, 1))) == "3.0 s"
+    assert time_left(Started(hurry, "cpu"), stepped((2, 1), 16.0)) == "0.0 s"
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (StopReason.GAIN, "the last ones gained less than 0.2 % of the loss each"),
+        (StopReason.TIME, "its time was over"),
+        (StopReason.REPEATED, "as many as then"),
+    ],
+)
+def test_the_lines_of_a_run_say_why_a_scale_ended_early_and_count_what_was_taken(reason, why, capsys):
+    lines, nothing = Lines(4), torch.zeros(1)
+    plan = replace(plan_of(((36, 48), 8), ((72, 96), 4)), stops=StopRules(gain=0.002))
+    lines.show(Started(plan, "cpu"))
+    lines.show(stepped((5,)))
+    for event in (EpochDone(1, nothing), EpochDone(2, nothing), ScaleDone(1, nothing, 5, 8, reason)):
+        lines.show(event)
+    lines.show(stepped((5, 4)))
+    for event in (EpochDone(4, nothing), ScaleDone(2, nothing, 4, 4), Finished(nothing, 0.5, {}, 9, 13.0)):
+        lines.show(event)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in told] == [
+        "epoch 1/4",
+        f"scale 1/2 ended after 5 of 8 steps: {why}",
+        "epoch 4/4",
+    ]
+    assert "step 5/12" in told[0]
+    assert told[2].split("  ")[2:] == ["step 9/9", "loss 0.5", "0.0 s left"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,14 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "test_it_is_the_objective_where_layers_stay_and_holds_what_was_measured_of_those_that_do_not",
         "test_a_run_that_left_layers_out_still_ends_with_the_loss_of_all",
     ),
+    "stop_gain": (
+        "test_a_scale_ends_where_the_best_of_ten_steps_gains_less_than_the_share_on_the_ten_before_and_says_so",
+        "test_a_run_that_ended_early_is_the_run_of_as_many_steps",
+    ),
+    "until": (
+        "test_as_many_steps_are_planned_as_get_done_by_the_time_and_each_scale_has_some",
+        "test_a_run_that_is_slower_than_it_was_planned_ends_in_time_with_every_scale_done",
+    ),
     "init": (
         "test_each_start_is_what_its_name_says",
         "test_histogram_has_exactly_the_contents_pixels_and_none_of_its_shapes",
@@ -450,6 +458,10 @@ def test_any_picture_with_more_pixels_is_refused_and_the_limit_changes_nothing_e
         ({"style_loss": "remd", "mask_erosion": True}, "style_loss is 'remd', .* but mask_erosion is True: drop one"),
         ({"mask": ("rest",)}, "mask says 'rest' for every style"),
         ({"style_weights": (0, 0)}, "style_weights are all 0"),
+        (
+            {"stop_gain": 0.01, "epochs": 4, "steps_per_epoch": 5},
+            "stop_gain compares 20 steps after a first one, but the run has 20: use more steps or leave it out",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

@@ -93,7 +93,7 @@ def paint(
     fetch_if_missing(settings.weights, quiet=quiet)
     from impasto.jobs.stylization import Stylization
 
-    stylization = Stylization(content, style, settings)
+    stylization = Stylization(content, style, settings, steps=None if began is None else began.steps)
     if began is not None:
         if changed := began.changed_inputs(stylization.recipe()):
             raise ImpastoError(changed[0].fault, changed[0].cure, others=changed[1:])

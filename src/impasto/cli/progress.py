@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from impasto.cli.terminal import duration
-from impasto.run.events import EpochDone, Event, Finished, Started, Stepped
+from impasto.run.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
+from impasto.run.stop_rules import StopReason
 
 Show = Callable[[Event], None]
 
 
-def share_done(started: Started, step: int) -> float:
-    """The part of the run's work that is done after `step` steps, a step costing as much as it has pixels."""
-    done = total = 0
-    for (height, width), steps in zip(started.plan.sizes, started.plan.steps, strict=True):
-        done += height * width * min(steps, max(0, step))
-        total += height * width * steps
-        step -= steps
-    return done / total
+def work(started: Started, step: Stepped) -> tuple[float, float]:
+    """What was done up to a step, and what is left at most, a step costing as much as it has pixels.
+
+    Steps that a scale before it skipped are neither.
+    """
+    done = left = 0
+    for number, ((height, width), planned) in enumerate(zip(started.plan.sizes, started.plan.steps, strict=True)):
+        taken = step.taken[number] if number < len(step.taken) else 0
+        done += height * width * taken
+        left += height * width * (planned - taken) * (number + 1 >= step.scale)
+    return done, left
+
+
+def share_done(started: Started, step: Stepped) -> float:
+    """The part of the run's work that is behind it."""
+    done, left = work(started, step)
+    return done / (done + left)
+
+
+def most_steps(started: Started, step: Stepped) -> int:
+    """How many steps the run will take at most: those taken, and all that are planned from here on."""
+    return step.step + started.plan.total_steps - started.plan.behind(step.scale, step.taken[-1])
 
 
 def time_left(started: Started, step: Stepped) -> str:
-    """How long the rest will take at the pace so far."""
-    share = share_done(started, step.step)
-    return duration(step.seconds * (1 - share) / share)
+    """How long the rest will take at the pace so far, at most until the run's time is over."""
+    done, left = work(started, step)
+    deadlines = started.plan.stops.deadlines
+    until = max(0.0, deadlines[-1] - step.seconds) if deadlines else math.inf
+    return duration(min(step.seconds * left / done, until))
+
+
+def early_end(started: Started, done: ScaleDone) -> str:
+    """'scale 1/2 ended after 31 of 60 steps: the last ones gained less than 0.1 % of the loss each'."""
+    why = {
+        StopReason.GAIN: f"the last ones gained less than {100 * started.plan.stops.gain:g} % of the loss each",
+        StopReason.TIME: "its time was over",
+        StopReason.REPEATED: "as many as then",
+    }
+    reason = "" if done.ended_by is None else f": {why[done.ended_by]}"
+    return f"scale {done.scale}/{len(started.plan.scales)} ended after {done.steps} of {done.planned} steps{reason}"
 
 
 def scale_name(started: Started, step: Stepped) -> str:
@@ -53,6 +82,7 @@ class Lines:
         self.epochs = epochs
         self.started: Started | None = None
         self.stepped: Stepped | None = None
+        self._written = 0
 
     def show(self, event: Event) -> None:
         """Take an event of the run."""
@@ -62,16 +92,22 @@ class Lines:
             case Stepped():
                 self.stepped = event
             case EpochDone() if self.stepped is not None and event.epoch < self.epochs:
-                self._write(event.epoch, self.stepped.loss)
+                if self.stepped.step > self._written:  # of several epochs that end with one step, the first
+                    self._write(event.epoch, self.stepped.loss)
+                    self._written = self.stepped.step
+            case ScaleDone() if self.started is not None and event.ended_by is not None:
+                sys.stderr.write(early_end(self.started, event) + "\n")
+                sys.stderr.flush()
             case Finished():
-                self._write(self.epochs, event.loss)
+                self._write(self.epochs, event.loss, finished=True)
 
-    def _write(self, epoch: int, loss: float) -> None:
+    def _write(self, epoch: int, loss: float, *, finished: bool = False) -> None:
         if (started := self.started) is None or (step := self.stepped) is None:
             return
+        most, left = (step.step, duration(0)) if finished else (most_steps(started, step), time_left(started, step))
         sys.stderr.write(
-            f"epoch {epoch}/{self.epochs}  {scale_name(started, step)}  step {step.step}/{started.plan.total_steps}"
-            f"  loss {loss:.4g}  {time_left(started, step)} left\n"
+            f"epoch {epoch}/{self.epochs}  {scale_name(started, step)}  step {step.step}/{most}"
+            f"  loss {loss:.4g}  {left} left\n"
         )
         sys.stderr.flush()
 
@@ -97,13 +133,16 @@ def _bar() -> Iterator[Show]:
             elif isinstance(event, Stepped) and started is not None:
                 progress.update(
                     task,
-                    completed=share_done(started, event.step),
+                    completed=share_done(started, event),
                     scale=scale_name(started, event),
-                    step=f"{event.step}/{started.plan.total_steps}",
+                    step=f"{event.step}/{most_steps(started, event)}",
                     loss=f"{event.loss:.4g}",
                     left=time_left(started, event),
                 )
+            elif isinstance(event, ScaleDone) and started is not None and event.ended_by is not None:
+                progress.console.print(early_end(started, event), highlight=False)
             elif isinstance(event, Finished):
-                progress.update(task, loss=f"{event.loss:.4g}")
+                steps = f"{event.steps}/{event.steps}"
+                progress.update(task, completed=1, step=steps, loss=f"{event.loss:.4g}", left=duration(0))
 
         yield show

@@ -46,6 +46,9 @@ def inspect(
         _tell_hashed(role, image.path or image.name, image.sha256)
     _tell_hashed("weights", recipe.settings.get("weights"), recipe.weights_sha256)
     tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}")
+    if recipe.steps.taken:
+        scales = zip(recipe.steps.taken, recipe.steps.planned, strict=True)
+        tell("steps        " + ", ".join(f"{taken} of {planned}" for taken, planned in scales))
     tell()
     width = max(map(len, recipe.settings), default=0)
     for name, value in recipe.settings.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ class Progress:
     loss: float | None = None
     parts: Mapping[str, float] | None = None
     steps: int = 0
+    planned: tuple[int, ...] = ()
+    taken: tuple[int, ...] = ()
     seconds: float = 0.0
     finished: bool = False
     _newest: Callable[[], Tensor] | None = None
@@ -37,10 +40,10 @@ class Progress:
         """Take an event of the run."""
         match event:
             case Started(plan=plan):
-                self.size = plan.size
+                self.size, self.planned = plan.size, plan.steps
             case Stepped():
                 self.steps, self.loss, self.parts = event.step, event.loss, event.parts
-                self.seconds, self._newest = event.seconds, event.picture
+                self.seconds, self._newest, self.taken = event.seconds, event.picture, event.taken
             case Finished():
                 self.steps, self.loss, self.parts = event.steps, event.loss, event.parts
                 self.seconds, self._newest, self.finished = event.seconds, lambda: event.picture, True
@@ -93,6 +96,10 @@ def tell_result(
                 "loss": so_far.loss,
                 "parts": dict(so_far.parts or {}),
                 "steps": so_far.steps,
+                "scales": [
+                    {"steps": steps, "planned": planned}
+                    for steps, planned in zip_longest(so_far.taken, so_far.planned, fillvalue=0)
+                ],
                 "seconds": round(so_far.seconds, 3),
                 "settings": settings.model_dump(mode="json"),
             }
@@ -104,4 +111,5 @@ def tell_result(
         way = "" if folder is None else f"; go on with {resume_command(folder)}"
         note(f"Interrupted at step {so_far.steps}: the picture so far is {quoted(outputs.picture)}{way}.")
     elif not quiet:
-        note(f"{so_far.steps} steps in {duration(so_far.seconds)}.")
+        fewer = f" of {planned}" if so_far.steps < (planned := sum(so_far.planned)) else ""
+        note(f"{so_far.steps}{fewer} steps in {duration(so_far.seconds)}.")

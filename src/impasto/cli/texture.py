@@ -60,7 +60,7 @@ def texture(
 
     What a preset, a file or the environment says of photos, colours and starts doesn't matter here. The painting is
     used in its own pixels, or shrunk to the canvas: a bigger canvas gets more of it. A texture carries no recipe:
-    'impasto rerun' can't repeat it, but the same command does.
+    'impasto rerun' can't repeat it, but the same command does, unless it has a time (--until).
     """
     width, height = parse_size(size)
     dpi = parse_dpi(size)

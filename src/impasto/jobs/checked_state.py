@@ -93,6 +93,8 @@ class StateOnDisk(TypedDict):
     pruning: PruningState | None
     schedule: list[Change]
     start: NotRequired[Tensor | None]
+    taken: NotRequired[list[Annotated[int, Field(ge=1)]] | None]
+    losses: NotRequired[list[Annotated[float, Field(allow_inf_nan=False)]]]
 
 
 _ADAPTER = TypeAdapter(StateOnDisk)

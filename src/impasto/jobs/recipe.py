@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, PlainValidator, StrictInt, TypeAdapter, ValidationError
 
 from impasto.errors import ImageError, SettingsError
+from impasto.run.stop_rules import RunSteps
 from impasto.settings import roles
 from impasto.settings.knob import Affects
 from impasto.settings.schedule import ScheduledChange
@@ -70,7 +71,7 @@ class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
-    `mask` names, then those of `style_mask`.
+    `mask` names, then those of `style_mask`. `steps` are none in recipes from before they could end early.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -86,6 +87,7 @@ class Recipe:
     machine: Text
     masks: tuple[InputFile, ...] = ()
     schedule: tuple[Change, ...] = ()
+    steps: RunSteps = field(default_factory=RunSteps)
 
     @property
     def engine(self) -> str:

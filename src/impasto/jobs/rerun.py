@@ -32,6 +32,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         styles or [_recorded(style) for style in recipe.styles],
         settings,
         schedule=recipe.schedule,
+        steps=recipe.steps,
     )
     if len(job.styles) != len(recipe.styles):
         raise ImpastoError(f"The recipe has {len(recipe.styles)} styles but {len(job.styles)} were given", "give each")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.jobs.inputs import InMemory, Opener, Source, StylizationInputs, input_file
 from impasto.jobs.network import Network, load_network
-from impasto.jobs.recipe import Recipe
+from impasto.jobs.recipe import Recipe, RunSteps
 from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.run.events import Event
@@ -28,7 +28,8 @@ class Stylization:
     """One job: its inputs, settings, network and plan, all checked and loaded; iterate over `events()` to run it.
 
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
-    which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way.
+    which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way, and
+    `steps` those of the run that goes on or is repeated, as its recipe has them.
     `masks`, `style_masks` and `start` are images, for which the knobs `mask`, `style_mask` and `init` name files.
     """
 
@@ -46,6 +47,7 @@ class Stylization:
         speed: float | None = None,
         schedule: Sequence[ScheduledChange] = (),
         opener: Opener | None = None,
+        steps: RunSteps | None = None,
     ) -> None:
         starts = [] if start is None else [start]
         given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts)
@@ -57,7 +59,7 @@ class Stylization:
         scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
         self.network = network or load_network(settings)
         with usual_modes(settings.threads):
-            self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed)
+            self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed, steps=steps)
         self.settings = self.plan.settled(settings, self.network.engine)
         self.scratch = Scratch(self.plan.memory.folder)
         self.stylizer = Stylizer(self.settings, schedule)
@@ -123,4 +125,5 @@ class Stylization:
             threads=int(self.settings.threads),
             machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             schedule=self.stylizer.schedule.all_changes,
+            steps=RunSteps(self.plan.steps, self.stylizer.taken or self.plan.taken),
         )

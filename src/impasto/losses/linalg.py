@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+NoEigenvalues = torch.linalg.LinAlgError  # pyright: ignore[reportPrivateImportUsage]
+"""What torch raises where a decomposition isn't found: of NaN, for instance."""
+
 
 def eigen(matrix: Tensor, *, least: float = 0.0, relative: float = 0.0) -> tuple[Tensor, Tensor]:
     """Eigenvalues (…, c), ascending, and eigenvectors (…, c, c) in columns, of symmetric matrices (…, c, c).
@@ -16,7 +19,7 @@ def eigen(matrix: Tensor, *, least: float = 0.0, relative: float = 0.0) -> tuple
     """
     try:
         values, vectors = torch.linalg.eigh(matrix)
-    except torch.linalg.LinAlgError:
+    except NoEigenvalues:
         return torch.full_like(matrix[..., 0], math.nan), torch.full_like(matrix, math.nan)
     values = values.clamp(min=least)
     return (values.maximum(values[..., -1:] * relative) if relative else values), vectors
@@ -34,6 +37,6 @@ def orthogonal_factor(matrix: Tensor) -> Tensor:
     """U of the polar decomposition U P of square matrices (…, c, c), P being symmetric and positive; see `eigen`."""
     try:
         left, _, right = torch.linalg.svd(matrix)
-    except torch.linalg.LinAlgError:
+    except NoEigenvalues:
         return torch.full_like(matrix, math.nan)
     return left @ right

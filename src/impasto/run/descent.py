@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import accumulate
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +16,7 @@ from impasto.objective.layer_pruning import LayerPruning
 from impasto.run.optimizers.base import Optimizer, State
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
+from impasto.run.stop_rules import recent
 from impasto.storage.scratch import MEMORY, Scratch
 
 MakePicture = Callable[[Tensor], Tensor]
@@ -77,7 +78,8 @@ class Descent:
     """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first.
 
     `pruning` is the objective with its negligible layers left out, None between two scales. `start` is the canvas that
-    the scale began with, if it is kept.
+    the scale began with, if it is kept, `taken` are the steps of the scales before, `losses` those of the last steps
+    at this one.
     """
 
     def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
@@ -87,6 +89,8 @@ class Descent:
         self.pruning: LayerPruning | None = None
         self.scale = self.step = self.restarts = 0
         self.start: Tensor | None = None
+        self.taken: tuple[int, ...] = ()
+        self.losses: tuple[float, ...] = ()
 
     @classmethod
     def from_state(
@@ -97,12 +101,18 @@ class Descent:
         found.best.load_state(state.best)
         found.scale, found.step, found.restarts = state.scale, state.step, state.restarts
         found.start = state.start
+        found.taken, found.losses = tuple(state.taken or ()), tuple(state.losses)
         return found
 
     @property
     def steps_taken(self) -> int:
         """How many steps were taken, those that were taken again counted too."""
         return self.step + self.restarts
+
+    @property
+    def steps_of_scale(self) -> int:
+        """How many steps were taken at this scale."""
+        return self.step - sum(self.taken)
 
     def advance(self, evaluate: Evaluate) -> Evaluation:
         """Take a step; the objective where it started. Raises `DivergedError`, and nothing has moved."""
@@ -111,16 +121,18 @@ class Descent:
             raise self.best.diverged("canvas")
         self.canvas = canvas
         self.step += 1
+        self.losses = recent(self.losses, now.loss)
         return now
 
     def roll_back(self) -> None:
         """Back to the best iterate, with shorter steps from there."""
         self.restarts += 1
-        self.canvas = self.best.canvas
+        self.canvas, self.losses = self.best.canvas, ()
         self.optimizer = self.optimizer.with_shorter_steps()
 
     def begin_scale(self, scale: int, canvas: Tensor, picture: MakePicture) -> None:
         """Go on at another scale, from this canvas."""
+        self.taken = (*self.taken, self.steps_of_scale) if self.scale else ()
         self.scale, self.canvas, self.picture = scale, canvas, picture
         self.pruning = None
         self.change_objective()
@@ -132,14 +144,14 @@ class Descent:
     def change_objective(self) -> None:
         """Go on towards another objective: nothing is known of it yet."""
         self.optimizer = self.optimizer.at_scale(size_of(self.canvas))
-        self.best = BestIterate(self.canvas, self.picture, self._scratch)
+        self.best, self.losses = BestIterate(self.canvas, self.picture, self._scratch), ()
 
     def change_canvas(self, canvas: Tensor, picture: MakePicture) -> None:
         """Go on with another kind of canvas, and another way to make pictures of it."""
         self.canvas, self.picture = canvas, picture
         self.start = None if self.start is None else canvas
         self.optimizer = self.optimizer.reset()
-        self.best = BestIterate(canvas, picture, self._scratch)
+        self.best, self.losses = BestIterate(canvas, picture, self._scratch), ()
 
     def measure_again(self, evaluate: Evaluate) -> None:
         """Forget what was noted of the best iterate, and note what another objective says of the canvas."""
@@ -167,20 +179,25 @@ class Descent:
             None if self.pruning is None else self.pruning.state(),
             schedule,
             self.start,
+            self.taken,
+            self.losses,
         )
 
 
-def check_state(state: RunState, plan: RunPlan) -> None:
-    """Raise `SettingsError` for a state that isn't one of a run with this plan."""
-    before = [0, *accumulate(plan.steps)]  # steps before each scale, and all of them
+def checked(state: RunState, plan: RunPlan) -> RunState:
+    """The state, with the steps that each scale before took; raises `SettingsError` if it isn't one of this plan."""
     size = size_of(state.canvas)
     if not 1 <= state.scale <= len(plan.scales) or plan.scales[state.scale - 1].size != size:
         raise SettingsError(
             f"The state is of a canvas of {size[1]}×{size[0]} px at scale {state.scale}, which this run doesn't have",
             "go on with the inputs and settings that it began with",
         )
-    if not before[state.scale - 1] <= state.step <= before[state.scale] or state.step == 0:
+    planned, here = plan.steps[: state.scale - 1], plan.steps[state.scale - 1]
+    taken = tuple(planned if state.taken is None else state.taken)
+    fewer = len(taken) == len(planned) and all(1 <= t <= p for t, p in zip(taken, planned, strict=True))
+    if not (fewer and sum(taken) <= state.step <= sum(taken) + here) or state.step == 0:
         raise SettingsError(
             f"The state is of step {state.step}, which isn't one of scale {state.scale} in this run",
             "go on with the settings that it began with",
         )
+    return replace(state, taken=taken)

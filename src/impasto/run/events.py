@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from impasto.run.stop_rules import StopReason
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -29,7 +31,7 @@ class Stepped:
     `loss` is the total at the canvas the step started from, `parts` its weighted terms by name
     ('content/relu4_2', 'style/relu1_1', 'tv'); `seconds` since the run started. `picture()` makes a copy of the
     canvas as this step left it, (1, 3, h, w) sRGB in [0, 1]. `state()` is what a later run needs to go on from here,
-    not a copy: save it before asking for the next event.
+    not a copy: save it before asking for the next event. `taken` are the steps of each scale up to this one.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Stepped:
     seconds: float
     picture: Callable[[], Tensor] = field(repr=False)
     state: Callable[[], RunState] | None = field(default=None, repr=False)
+    taken: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ class Restarted:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch ended; `picture` is (1, 3, h, w) sRGB in [0, 1] at the scale being worked on."""
+    """An epoch ended; `picture` is (1, 3, h, w) sRGB in [0, 1] at the scale being worked on.
+
+    Every epoch ends: those of steps that were skipped do when their scale does, with the picture that it came to.
+    """
 
     epoch: int
     picture: Tensor
@@ -66,10 +72,16 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class ScaleDone:
-    """A scale ended (counted from 1); `picture` as in `EpochDone`."""
+    """A scale ended (counted from 1) after so many `steps` of those `planned`; `picture` as in `EpochDone`.
+
+    `ended_by` says why it took fewer, None where it took all.
+    """
 
     scale: int
     picture: Tensor
+    steps: int = 0
+    planned: int = 0
+    ended_by: StopReason | None = None
 
 
 @dataclass(frozen=True)

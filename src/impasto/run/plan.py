@@ -6,17 +6,19 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 
+from impasto.errors import SettingsError
 from impasto.images.size import Size, on_grid
 from impasto.network.engine import Engine
 from impasto.network.tiled_network import evaluation_pixels, forward_pixels
 from impasto.objective.inputs import measuring_tile
 from impasto.run.memory_plan import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
-from impasto.run.scales import Scale, check_styles, plan_scales
+from impasto.run.scales import Scale, check_styles, plan_scales, share_steps, with_steps
+from impasto.run.stop_rules import RunSteps, StopReason, StopRules, deadlines
 from impasto.settings.settings import Settings
 
 PROBE = 128
@@ -53,13 +55,18 @@ class Shapes:
 class RunPlan:
     """All that is decided of a run before it begins.
 
-    `step_seconds` are expected for the steps of each scale, `measuring_seconds` for measuring its targets.
+    `step_seconds` are expected for the steps of each scale, `measuring_seconds` for measuring its targets. `stops` end
+    a scale early, and a repeated run after as many steps as were `taken` then. An epoch is one of `epochs` equal parts
+    of all steps.
     """
 
     scales: tuple[Scale, ...]
     memory: MemoryPlan
     step_seconds: tuple[float, ...]
     measuring_seconds: tuple[float, ...]
+    epochs: int = 1
+    stops: StopRules = field(default_factory=StopRules)
+    taken: tuple[int, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -85,6 +92,24 @@ class RunPlan:
     def seconds(self) -> float:
         """The time that the run may take."""
         return sum(self.step_seconds) + sum(self.measuring_seconds)
+
+    def end_of(self, scale: int) -> tuple[int, StopReason | None]:
+        """The most steps that a scale, counted from 1, takes, and why where they are fewer than planned."""
+        planned, taken = self.steps[scale - 1], (self.taken or self.steps)[scale - 1]
+        return taken, None if taken == planned else StopReason.REPEATED
+
+    def behind(self, scale: int, steps: int) -> int:
+        """How many of all steps are behind a run after so many of a scale, counted from 1; skipped ones count too."""
+        return sum(self.steps[: scale - 1]) + steps
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, counted from 1, in which that one of all steps ends."""
+        return -(-step * self.epochs // self.total_steps)
+
+    def epochs_ended(self, before: int, now: int) -> range:
+        """The epochs, counted from 1, that ended since `before` of all steps were behind the run."""
+        ended = (step * self.epochs // self.total_steps for step in (before, now))
+        return range(next(ended) + 1, next(ended) + 1)
 
     def settled(self, settings: Settings, engine: Engine) -> Settings:
         """`settings` with what they leave open as it is planned, so that they paint the same with other memory free."""
@@ -116,25 +141,65 @@ def plan_run(
     *,
     scales: tuple[Scale, ...] | None = None,
     speed: float | None = None,
+    steps: RunSteps | None = None,
 ) -> RunPlan:
     """The plan of a run on this engine, by the memory that is free now; takes a fraction of a second.
 
-    `scales` are what `scales_of` gives and `speed` what `measure_speed` does, where they are known. Raises
-    `SettingsError` where the canvas is too small for its layers, or can't be fitted into memory.
+    `scales` are what `scales_of` gives and `speed` what `measure_speed` does, where they are known; `steps` those of
+    the run that goes on or is repeated. Raises `SettingsError` where the canvas is too small for its layers, can't be
+    fitted into memory, or not be painted within the time.
     """
-    scales = scales_of(settings, shapes) if scales is None else scales
+    steps = steps or RunSteps()
+    scales = with_steps(settings, scales_of(settings, shapes) if scales is None else scales, steps)
     memory = fit_into_memory(settings, shapes.network_size(shapes.canvas), engine.cost, available(settings, engine))
     seconds_per_pixel = measure_speed(engine, settings.layers) if speed is None else speed
     pixels = partial(evaluation_pixels, layers=settings.layers, side=memory.tile, spare=memory.spare, cost=engine.cost)
     evaluated = [pixels(shapes.network_size(scale.size)) for scale in scales]
     measured = [FORWARD * _measured_pixels(settings, shapes, scale.size, memory.tile) for scale in scales]
-    return RunPlan(
-        scales,
-        memory,
-        # One evaluation more: of what the last step of a scale led to.
-        tuple(OVERHEAD * seconds_per_pixel * (s.steps + 1) * n for s, n in zip(scales, evaluated, strict=True)),
-        tuple(OVERHEAD * seconds_per_pixel * n for n in measured),
-    )
+    each = [OVERHEAD * seconds_per_pixel * n for n in evaluated]
+    measuring = [OVERHEAD * seconds_per_pixel * n for n in measured]
+    if settings.until and not steps.planned:
+        scales = _within(settings, scales, each, measuring)
+    stepping = _step_seconds(scales, each)
+    lasting = [sum(both) for both in zip(stepping, measuring, strict=True)]
+    stops = StopRules(settings.stop_gain, deadlines(settings.until, lasting) if settings.until else ())
+    if steps.taken:
+        stops = StopRules()
+    return RunPlan(scales, memory, stepping, tuple(measuring), settings.epochs, stops, steps.taken)
+
+
+def _step_seconds(scales: Sequence[Scale], each: Sequence[float]) -> tuple[float, ...]:
+    """Seconds of the steps of each scale, and of one evaluation more: of what the last of them led to."""
+    return tuple((scale.steps + 1) * seconds for scale, seconds in zip(scales, each, strict=True))
+
+
+def _within(
+    settings: Settings, scales: Sequence[Scale], each: Sequence[float], measuring: Sequence[float]
+) -> tuple[Scale, ...]:
+    """The scales with as many steps as get done within `until`, at most as many as they have.
+
+    Raises `SettingsError` where there is no time for one step of each.
+    """
+
+    def of(total: int) -> tuple[Scale, ...]:
+        shares = share_steps(total, len(scales), settings.step_ratio)
+        return tuple(replace(scale, steps=steps) for scale, steps in zip(scales, shares, strict=True))
+
+    def seconds(total: int) -> float:
+        return sum(_step_seconds(of(total), each)) + sum(measuring)
+
+    least, most = len(scales), sum(scale.steps for scale in scales)
+    if (shortest := seconds(least)) > settings.until:
+        raise SettingsError(
+            f"`until` is {settings.until:g} s, but a step at each of {least} scales takes about {shortest:.2g} s",
+            "give it more time, or use a smaller `size` or fewer `scales`",
+            knob="until",
+            value=settings.until,
+        )
+    while least < most:  # more steps take longer
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if seconds(middle) <= settings.until else (least, middle - 1)
+    return of(least)
 
 
 def _measured_pixels(settings: Settings, shapes: Shapes, size: Size, tile: int | None) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.errors import SettingsError
 from impasto.images.size import Size, fit
 from impasto.network.layers import smallest_side
+from impasto.run.stop_rules import RunSteps
 from impasto.settings.settings import Settings
 
 COARSEST = 128
@@ -64,7 +65,21 @@ def plan_scales(settings: Settings, size: Size) -> tuple[Scale, ...]:
             )
     longest = [max(1, round(max(size) / 2**k)) for k in range(count - 1, 0, -1)]
     sizes = [*(fit(size, n) for n in longest), size]
-    return tuple(Scale(s, n) for s, n in zip(sizes, _share(total, count, settings.step_ratio), strict=True))
+    return tuple(Scale(s, n) for s, n in zip(sizes, share_steps(total, count, settings.step_ratio), strict=True))
+
+
+def with_steps(settings: Settings, scales: tuple[Scale, ...], steps: RunSteps) -> tuple[Scale, ...]:
+    """The scales with the steps that a run was planned with before; raises `SettingsError` where they don't fit."""
+    planned, most = steps.planned, settings.epochs * settings.steps_per_epoch
+    if not planned:
+        return scales
+    if len(planned) != len(scales) or min(planned) < 1 or sum(planned) > most:
+        raise SettingsError(
+            f"The steps {', '.join(map(str, planned))} aren't those of a run with {len(scales)} scales and "
+            f"{most} steps",
+            "use another copy of the picture",
+        )
+    return tuple(replace(scale, steps=count) for scale, count in zip(scales, planned, strict=True))
 
 
 def check_styles(settings: Settings, scales: Sequence[Scale], styles: Sequence[tuple[str, Size]]) -> None:
@@ -84,7 +99,7 @@ def check_styles(settings: Settings, scales: Sequence[Scale], styles: Sequence[t
             )
 
 
-def _share(total: int, count: int, ratio: float) -> list[int]:
+def share_steps(total: int, count: int, ratio: float) -> list[int]:
     """Steps of each of `count` scales, at least 1, that add up to `total`, each `ratio` times the one before."""
     weights = [ratio**k for k in range(count)]
     shares = [1 + int((total - count) * w / sum(weights)) for w in weights]

@@ -17,9 +17,10 @@ class RunState:
     """A run between two steps: besides inputs and settings, all that the rest of it depends on.
 
     `step` of the run and `scale` count from 1, `best` is the best iterate of that scale and the objective there,
-    `pruning` which layers are left out, `schedule` the record of knobs that were changed, `start`
-    the canvas that the scale began with, where its targets depend on it. No random number is drawn
-    after the first canvas: no generator is kept.
+    `pruning` which layers are left out, `schedule` the record of knobs that were changed, `start` the canvas that the
+    scale began with, where its targets depend on it. `taken` are the steps of the scales before, None where all were
+    that had been planned, and `losses` what `stop_gain` goes by. No random number is drawn after the first canvas: no
+    generator is kept.
     """
 
     step: int
@@ -32,6 +33,8 @@ class RunState:
     pruning: State | None = None
     schedule: Sequence[State] = ()
     start: Tensor | None = None
+    taken: Sequence[int] | None = None
+    losses: Sequence[float] = ()
 
     @property
     def steps_taken(self) -> int:

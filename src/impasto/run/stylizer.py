@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
-from itertools import accumulate
 from typing import Any, Unpack
 
 from impasto.errors import DivergedError, SettingsError
-from impasto.images.size import Size, size_of
+from impasto.images.size import size_of
 from impasto.objective.evaluation import Evaluate
 from impasto.objective.layer_pruning import LayerPruning
 from impasto.objective.problem import Problem, ScaleProblem
-from impasto.run.descent import Descent, check_state
+from impasto.run.descent import Descent, checked
 from impasto.run.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.run.optimizers.choice import make_optimizer
 from impasto.run.plan import RunPlan
@@ -31,13 +29,15 @@ MOST_RESTARTS = 3
 class Stylizer:
     """Runs a problem, a stylization or a texture, by descending on the pixels from a coarse canvas to the final size.
 
-    `planned` are changes of knobs to make on the way. `schedule` has what was changed in the run that goes on.
+    `planned` are changes of knobs to make on the way. `schedule` has what was changed in the run that goes on, `taken`
+    the steps of each scale once a run has finished.
     """
 
     def __init__(self, settings: Settings, planned: Sequence[ScheduledChange] = ()) -> None:
         self.settings = settings
         self.planned = tuple(planned)
         self.schedule = Schedule(settings, self.planned)
+        self.taken: tuple[int, ...] = ()
 
     def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs between two events, or before a run: it goes on from its canvas with them.
@@ -54,16 +54,15 @@ class Stylizer:
         or canvas stop being finite for good.
         """
         began = time.perf_counter() - (0.0 if resume is None else resume.seconds)
-        per_epoch, pruning = self.settings.steps_per_epoch, None if resume is None else resume.pruning
+        pruning = None if resume is None else resume.pruning
         self._begin_schedule(resume)
         problem.change(self.schedule.settings)
         descent = self._begin(problem, plan, resume)
         del resume  # or its tensors would take memory until the end
         yield Started(plan, str(problem.device))
 
-        before = [0, *accumulate(plan.steps)]  # steps before each scale
-        if descent.step % per_epoch == 0 and descent.step > before[max(0, descent.scale - 1)]:
-            yield EpochDone(descent.step // per_epoch, descent.picture(descent.canvas))  # the state was saved before it
+        if descent.steps_of_scale:  # the state was saved before what its step ended
+            yield from _epochs_of_step(descent, plan)
         for number, scale in enumerate(plan.scales, start=1):
             if number < descent.scale:
                 continue
@@ -74,8 +73,8 @@ class Stylizer:
                 descent.start = canvas if self.settings.style_loss.local and number > 1 else None
                 pruning = None
                 del canvas
-            yield from self._descend(descent, problem, scale.size, before[number], pruning, began)
-            yield ScaleDone(number, descent.picture(descent.canvas))
+            yield from self._descend(descent, problem, plan, pruning, began)
+        self.taken = (*descent.taken, descent.steps_of_scale)
         descent.forget_optimizer()
         best = descent.best
         seconds = time.perf_counter() - began
@@ -99,42 +98,51 @@ class Stylizer:
         if resume is None:
             first = plan.scales[0].size
             return Descent(problem.first_canvas(first), optimizer, problem.transform(first).picture, problem.scratch)
-        check_state(resume, plan)
-        state = resume.to(problem.device)
+        state = checked(resume, plan).to(problem.device)
         with _fitting():
             picture = problem.transform(size_of(state.canvas)).picture
             return Descent.from_state(state, optimizer, picture, problem.scratch)
 
     def _descend(
-        self, descent: Descent, problem: Problem, size: Size, last: int, pruning: dict[str, Any] | None, began: float
+        self, descent: Descent, problem: Problem, plan: RunPlan, pruning: dict[str, Any] | None, began: float
     ) -> Iterator[Event]:
-        """The steps of a scale, up to the run's step `last`, towards what the settings ask for as they change."""
-        per_epoch, negligible = self.settings.steps_per_epoch, self.settings.negligible
+        """The steps of a scale, as long as its stop rules let it, towards what the settings ask for as they change."""
+        scale, negligible = descent.scale, self.settings.negligible
+        size, planned = plan.scales[scale - 1].size, plan.steps[scale - 1]
+        (steps, ended_by), step_seconds = plan.end_of(scale), 0.0
         current = problem.at(size, descent.start)
         evaluate = _stack(descent, current, LayerPruning(current.objective, negligible, pruning))
-        while descent.step < last:
+        while descent.steps_of_scale < steps:
             if self._apply_changes(descent, problem):
                 current = problem.at(size, descent.start)
                 evaluate = _stack(descent, current, LayerPruning(current.objective, negligible))
+            now_began = time.perf_counter()
+            if ended := plan.stops.reason(scale, descent.losses, now_began - began, step_seconds):
+                ended_by = ended
+                break
             try:
                 now = descent.advance(evaluate)
+                step_seconds = time.perf_counter() - now_began
             except DivergedError:
                 if descent.restarts == MOST_RESTARTS:
                     raise
                 descent.roll_back()
                 yield Restarted(descent.step + 1, descent.restarts, MOST_RESTARTS)
                 continue
-            epoch, seconds = math.ceil(descent.step / per_epoch), time.perf_counter() - began
+            epoch, seconds = plan.epoch_of(plan.behind(scale, descent.steps_of_scale)), time.perf_counter() - began
             shot, state = partial(descent.picture, descent.canvas), partial(self._state, descent, seconds)
-            yield Stepped(descent.step, epoch, descent.scale, size, now.loss, now.parts, seconds, shot, state)
+            taken = (*descent.taken, descent.steps_of_scale)
+            yield Stepped(descent.step, epoch, scale, size, now.loss, now.parts, seconds, shot, state, taken)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
-            if descent.step == epoch * per_epoch:
-                yield EpochDone(epoch, descent.picture(descent.canvas))
+            yield from _epochs_of_step(descent, plan)
         with suppress(DivergedError):  # then the last step wasn't the best
             evaluate(descent.canvas)
         descent.end_scale()
         if negligible:  # what was left out is part of the result
             descent.measure_again(current.transform.wrap(current.objective.evaluate))
+        skipped = plan.epochs_ended(plan.behind(scale, descent.steps_of_scale), plan.behind(scale, planned))
+        yield from _epochs_done(descent, skipped)
+        yield ScaleDone(scale, descent.picture(descent.canvas), descent.steps_of_scale, planned, ended_by)
 
     def _apply_changes(self, descent: Descent, problem: Problem) -> bool:
         """Go on from the canvas by what was asked for since the last step; whether that is something new."""
@@ -150,6 +158,18 @@ class Stylizer:
     def _state(self, descent: Descent, seconds: float) -> RunState:
         """All that the rest of the run depends on."""
         return descent.state(seconds, [asdict(change) for change in self.schedule.record(descent.steps_taken)])
+
+
+def _epochs_of_step(descent: Descent, plan: RunPlan) -> Iterator[Event]:
+    """The epochs that the last step of a scale ended."""
+    behind = plan.behind(descent.scale, descent.steps_of_scale)
+    yield from _epochs_done(descent, plan.epochs_ended(behind - 1, behind))
+
+
+def _epochs_done(descent: Descent, epochs: Iterable[int]) -> Iterator[Event]:
+    """These epochs, each with a picture of the canvas of its own."""
+    for epoch in epochs:
+        yield EpochDone(epoch, descent.picture(descent.canvas))
 
 
 @contextmanager

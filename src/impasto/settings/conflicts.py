@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import SettingsError
 from impasto.settings.choices import EngineName, OptimizerName, Precision
 from impasto.settings.knob import default_of, roles_of
+from impasto.settings.values import STOP_WINDOW
 
 if TYPE_CHECKING:
     from impasto.settings.settings import Settings
@@ -66,6 +67,9 @@ def _contradicting(settings: Settings) -> Iterator[SettingsError]:
     if settings.style_weights and sum(settings.style_weights) == 0:
         cure = "give at least one style a positive weight"
         yield _conflict("style_weights", settings.style_weights, "are all 0", cure)
+    if settings.stop_gain and (steps := settings.epochs * settings.steps_per_epoch) <= 2 * STOP_WINDOW:
+        fault = f"compares {2 * STOP_WINDOW} steps after a first one, but the run has {steps}"
+        yield _conflict("stop_gain", settings.stop_gain, fault, "use more steps or leave it out")
 
 
 def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsError]:

@@ -56,6 +56,8 @@ class TextureKnobs(ScheduledKnobs, total=False):
     step_ratio: float
     detail: float | Literal["auto"]
     negligible: float
+    stop_gain: float
+    until: float
     init: str
     init_noise: float
     seed: int

@@ -214,6 +214,22 @@ class Settings(BaseModel):
         ge=0,
         le=0.5,
     )
+    stop_gain: float = knob(
+        0.0,
+        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        "End a scale when the best of ten steps gained less than this share of the loss a step on the best of the ten "
+        "before; 0 takes all steps.",
+        ge=0,
+        le=0.5,
+    )
+    until: float = knob(
+        0.0,
+        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        "Seconds that a run may take: it has as many steps, at each scale, as get done by then, at most those of its "
+        "`epochs`; 0 sets no limit.",
+        ge=0,
+        le=1e9,
+    )
     init: str = knob(
         "content",
         Roles(Group.PICTURE, Affects.DESCENT, file_words=INITS, in_texture="style"),

@@ -45,6 +45,9 @@ WHOLE = re.compile(r"[0-9]{1,12}")
 
 MOST_THREADS = 4096
 
+STOP_WINDOW = 10
+"""Steps over which `stop_gain` averages what they gain on as many before."""
+
 
 def auto_or_number(otherwise: str, allowed: Callable[[int], bool]) -> Callable[[Any], int | str]:
     """A check that takes 'auto' and whole numbers that are `allowed`, which `otherwise` says in words."""
