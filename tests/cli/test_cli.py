@@ -67,6 +67,8 @@ TYPED = {
     "step_ratio": ("1.5", 1.5),
     "detail": ("0.5", 0.5),
     "negligible": ("0.02", 0.02),
+    "stop_gain": ("0.01", 0.01),
+    "until": ("90", 90.0),
     "init": ("noise", "noise"),
     "init_noise": ("0.3", 0.3),
     "max_memory": ("3GB", "3GB"),
@@ -119,7 +121,7 @@ def settings_of(photo, brush, monkeypatch):
     """The settings that `impasto paint photo brush ARGUMENTS` comes to."""
     seen = []
 
-    def stop(self, content, styles, settings):
+    def stop(self, content, styles, settings, **_):
         seen.append(settings)
         raise ImpastoError("stopped by the test")
 

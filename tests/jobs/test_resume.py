@@ -178,7 +178,7 @@ def test_a_report_that_is_asked_for_late_says_which_epochs_it_lacks(interrupted,
     ("change", "fault"),
     [
         (("--size", "64"), "--size was 48 when the run began and is 64 now: give the old value, or start again"),
-        (("--content-weight", "0.5"), "--content-weight was 0.3 when the run began and is 0.5 now"),
+        (("--content-weight", "0.5"), "--content-weight was 0.15 when the run began and is 0.5 now"),
         (("--style-layers", "relu1_1"), "--style-layers was relu1_1,relu2_1 when the run began and is relu1_1 now"),
         (("--layer-weights", "1,2"), "--layer-weights was not given when the run began and is 1.0,2.0 now"),
         (("--optimizer", "adam"), "--optimizer was lbfgs when the run began and is adam now"),

@@ -47,6 +47,8 @@ VALUES = {
     "step_ratio": "step-ratio=0.5,2",
     "detail": "detail=0,1",
     "negligible": "negligible=0,0.4",
+    "stop_gain": "stop-gain=0,0.02",
+    "until": "until=500,1000",
     "scratch": "scratch=auto,.",
     "max_memory": "max-memory=20GB,30GB",
     "history": "history=2,5",
@@ -108,6 +110,7 @@ def test_every_knob_said_to_leave_targets_alone_is_tried_here():
 def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counted):
     beside = {
         "objective": {"style_loss": "gram"},
+        "stop_gain": {"steps_per_epoch": 24},
         "learning_rate": {"optimizer": "adam"},
         "history": {"optimizer": "lbfgs"},
     }

@@ -159,7 +159,7 @@ def test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behi
     torch.testing.assert_close(pictures[0], CONTENT, rtol=0, atol=1e-5)
     away = [(picture - CONTENT).square().mean().item() for picture in pictures]
     assert away == sorted(away)
-    assert away[4] > 1.5 * away[2] > 2 * away[1]
+    assert away[4] > 1.3 * away[2] > 1.7 * away[1]
 
 
 @pytest.mark.parametrize("loss", [name.value for name in StyleLossName])

@@ -64,7 +64,7 @@ class Settings(BaseModel):
         le=1,
     )
     content_weight: Weight = knob(
-        0.3,
+        0.15,
         Roles(
             Group.CONTENT_AND_STYLE,
             Affects.OBJECTIVE,
