@@ -56,6 +56,15 @@ def test_a_texture_in_tiles_is_measured_and_evaluated_in_tiles_too():
     assert network.largest <= 64 + 2 * 8
 
 
+@pytest.mark.parametrize(("content", "styles"), [(CONTENT, 0.1 * STYLE), (0.1 * CONTENT, STYLE), (0 * CONTENT, STYLE)])
+def test_total_variation_counts_by_the_contents_own_or_the_styles_whichever_is_more(content, styles):
+    """Per pixel, styles by their shares; a flat photo is smoothed no more than its paintings are smooth."""
+    engine, comparison = VGG19(tiny_weights()), Comparison(("relu1_1",), ("relu1_2",))
+    found = measure_targets(engine, comparison, content, [styles, 0 * styles], [1.0, 3.0]).variation
+    each = [total_variation(image).item() / image[0, 0].numel() for image in (content, styles)]
+    assert found == pytest.approx(max(each[0], each[1] / 4) * CONTENT[0, 0].numel())
+
+
 def test_total_variation_is_the_same_in_bands_of_rows(monkeypatch):
     whole = total_variation(CONTENT).item()
     assert variation(CONTENT, MEMORY) == pytest.approx(whole)

@@ -235,7 +235,9 @@ def test_a_style_layer_that_is_named_gets_near_the_painting_and_others_less():
 
 def test_a_style_layer_of_more_weight_gets_nearer_to_the_painting():
     both = (SHALLOW, "relu4_1")
-    shallow, deep = (result(style_layers=both, layer_weights=weights) for weights in ((9, 1), (1, 9)))
+    shallow, deep = (
+        result(style_loss="gram", style_layers=both, layer_weights=weights) for weights in ((9, 1), (1, 9))
+    )
     assert from_painting(shallow, SHALLOW) < 0.8 * from_painting(deep, SHALLOW)
     assert from_painting(deep, "relu4_1") < 0.9 * from_painting(shallow, "relu4_1")
 

@@ -54,3 +54,14 @@ def test_every_knob_has_a_help_text_that_is_a_sentence():
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_the_papers_objective_has_the_papers_layers_loss_and_weights_unless_others_are_given():
+    paper = Settings(objective="gatys")
+    assert paper.style_layers == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert (paper.style_loss, paper.tv_weight, paper.content_weight) == ("gram", 0, 1e-3)
+    given = Settings(objective="gatys", style_layers=("relu1_1",), tv_weight=2.0, content_weight=3.0)
+    assert (given.style_layers, given.tv_weight, given.content_weight) == (("relu1_1",), 2, 3)
+    with pytest.raises(SettingsError, match="objective is 'gatys', .*, but style_loss is w2: drop one"):
+        Settings(objective="gatys", style_loss="w2")
+    assert Settings(**paper.model_dump()) == paper
