@@ -62,6 +62,6 @@ def test_the_papers_objective_has_the_papers_layers_loss_and_weights_unless_othe
     assert (paper.style_loss, paper.tv_weight, paper.content_weight) == ("gram", 0, 1e-3)
     given = Settings(objective="gatys", style_layers=("relu1_1",), tv_weight=2.0, content_weight=3.0)
     assert (given.style_layers, given.tv_weight, given.content_weight) == (("relu1_1",), 2, 3)
-    with pytest.raises(SettingsError, match="objective is 'gatys', .*, but style_loss is w2: drop one"):
+    with pytest.raises(SettingsError, match=r"objective is 'gatys', .*, but style_loss is w2: drop one"):
         Settings(objective="gatys", style_loss="w2")
     assert Settings(**paper.model_dump()) == paper
