@@ -37,6 +37,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "objective": (
         "test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont",
         "test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy",
+        "test_the_notebooks_loss_and_its_gradient_are_those_of_its_formulas_written_out",
         "test_normalized_style_parts_are_the_share_of_the_contents_distance_that_is_left",
     ),
     "strength": ("test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind",),

@@ -8,7 +8,7 @@ from impasto.errors import SettingsError
 from impasto.settings import presets
 from impasto.settings.settings import Settings
 
-BUNDLED = ("balanced", "faithful", "painterly", "print", "repainted", "sketch")
+BUNDLED = ("balanced", "faithful", "gatys-notebook", "painterly", "print", "repainted", "sketch")
 
 
 @pytest.fixture(autouse=True)
@@ -112,9 +112,9 @@ def test_the_list_has_every_preset_with_its_line_and_says_which_are_yours(capsys
     put("night", 'description = "Dark."\nsize = 64\n')
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    names = [line.split()[0] for line in lines[:7]]
-    assert names == ["balanced", "faithful", "night", "painterly", "print", "repainted", "sketch"]
-    assert lines[2].endswith("Dark. (yours)")
+    names = [line.split()[0] for line in lines[:8]]
+    assert names == ["balanced", "faithful", "gatys-notebook", "night", "painterly", "print", "repainted", "sketch"]
+    assert lines[3].endswith("Dark. (yours)")
     assert lines[-1] == f"Yours: {presets.folder()}"
 
 

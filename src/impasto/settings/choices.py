@@ -98,12 +98,14 @@ class Precision(StrEnum):
 class ObjectiveName(StrEnum):
     """What α, β and the layer weights multiply.
 
-    `gatys`: the paper's losses as they stand. `normalized`: each loss divided by what it measures on this pair of
-    images at this scale, so that a weight means the same on every image, size, layer and network.
+    `gatys`: the paper's losses as they stand. `notebook`: means in their place, as in the notebook that its authors
+    published. `normalized`: each loss divided by what it measures on this pair of images at this scale, so that a
+    weight means the same on every image, size, layer and network.
     """
 
     NORMALIZED = "normalized"
     GATYS = "gatys"
+    NOTEBOOK = "notebook"
 
 
 class OptimizerName(StrEnum):

@@ -35,7 +35,7 @@ class ScheduledKnobs(TypedDict, total=False):
 class TextureKnobs(ScheduledKnobs, total=False):
     """All but `size`, which `synthesize` is given as width and height."""
 
-    objective: ObjectiveName | Literal["normalized", "gatys"]
+    objective: ObjectiveName | Literal["normalized", "gatys", "notebook"]
     style_weights: tuple[float, ...] | list[float]
     content_layers: tuple[str, ...] | list[str]
     style_layers: tuple[str, ...] | list[str]
