@@ -48,7 +48,10 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "style_layers": ("test_a_style_layer_that_is_named_gets_near_the_painting_and_others_less",),
     "content_layer_weights": ("test_a_content_layer_of_more_weight_is_kept_better",),
     "layer_weights": ("test_a_style_layer_of_more_weight_gets_nearer_to_the_painting",),
-    "color": ("test_the_style_colours_the_picture_unless_the_contents_colours_are_kept_or_matched",),
+    "color": (
+        "test_the_style_colours_the_picture_unless_the_contents_colours_are_kept_or_matched",
+        "test_tint_keeps_the_lightness_of_what_is_painted_with_the_styles_colours_and_the_way_there",
+    ),
     "style_loss": ("test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure",),
     "content_loss": ("test_each_content_loss_keeps_what_its_name_says",),
     "style_scale": ("test_larger_strokes_come_from_a_larger_painting",),

@@ -127,6 +127,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"layer_weights": (5.0, 1.0, 1.0, 0.0)},
         {"color": "keep"},
         {"color": "match"},
+        {"color": "tint"},
         {"tv_weight": 1.0},
         {"pooling": "average"},
         {"padding": "zero"},

@@ -1,4 +1,5 @@
 import os
+import re
 import tomllib
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_wrong_preset_is_refused_before_anything_is_painted(toml, fault, capsy
     assert wrong(["paint", "photo.png", "brush.png", "--preset", "mine"], capsys).startswith(f"impasto: {fault}")
     assert wrong(["presets", "show", "mine"], capsys).startswith(f"impasto: {fault}")
     assert main(["presets"]) == 0
-    assert "mine       BROKEN: " in capsys.readouterr().out
+    assert re.search(r"^mine +BROKEN: ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_list_has_every_preset_with_its_line_and_says_which_are_yours(capsys):

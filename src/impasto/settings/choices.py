@@ -120,9 +120,11 @@ class Color(StrEnum):
     """Whose colours the picture has (Gatys et al. 2016, Preserving color in neural artistic style transfer).
 
     `style`: the painting's. `keep`: the photo's, place by place; only lightness is painted. `match`: the photo's as a
-    whole, since the painting is given their mean and covariance before the run.
+    whole, since the painting is given their mean and covariance before the run. `tint`: the photo's, place by place,
+    moved into the painting's range and laid over what was painted (Kolkin et al. 2022).
     """
 
     STYLE = "style"
     KEEP = "keep"
     MATCH = "match"
+    TINT = "tint"

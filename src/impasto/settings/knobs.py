@@ -28,7 +28,7 @@ class ScheduledKnobs(TypedDict, total=False):
     style_weight: float
     content_layer_weights: tuple[float, ...] | list[float]
     layer_weights: tuple[float, ...] | list[float]
-    color: Color | Literal["style", "keep", "match"]
+    color: Color | Literal["style", "keep", "match", "tint"]
     tv_weight: float
 
 

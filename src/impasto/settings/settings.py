@@ -114,7 +114,8 @@ class Settings(BaseModel):
         Color.STYLE,
         Roles(Group.CONTENT_AND_STYLE, usual=True, scheduled=True, in_texture="style"),
         "Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted ('keep'), "
-        "or the photo's colours for the painting before it is used ('match').",
+        "the photo's for the painting before it is used ('match'), or the photo's moved into the painting's range and "
+        "laid over what was painted ('tint').",
     )
     style_loss: StyleLossName = knob(
         StyleLossName.W2,
