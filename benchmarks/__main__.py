@@ -29,6 +29,7 @@ RUNS = (
     ("critic.py",),
     ("preview.py",),
     ("patience.py",),
+    ("inventors.py",),
     ("print_size.py", "--rows", "2"),  # 60 GB of files
 )
 QUICK = tuple((name, "--quick") for name in sorted({run[0] for run in RUNS}))

@@ -37,6 +37,7 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "objective": (
         "test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont",
         "test_the_total_is_alpha_content_plus_beta_style_written_out_in_numpy",
+        "test_the_notebooks_loss_and_its_gradient_are_those_of_its_formulas_written_out",
         "test_normalized_style_parts_are_the_share_of_the_contents_distance_that_is_left",
     ),
     "strength": ("test_strength_0_returns_the_content_and_more_strength_leaves_it_further_behind",),
@@ -47,7 +48,10 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "style_layers": ("test_a_style_layer_that_is_named_gets_near_the_painting_and_others_less",),
     "content_layer_weights": ("test_a_content_layer_of_more_weight_is_kept_better",),
     "layer_weights": ("test_a_style_layer_of_more_weight_gets_nearer_to_the_painting",),
-    "color": ("test_the_style_colours_the_picture_unless_the_contents_colours_are_kept_or_matched",),
+    "color": (
+        "test_the_style_colours_the_picture_unless_the_contents_colours_are_kept_or_matched",
+        "test_tint_keeps_the_lightness_of_what_is_painted_with_the_styles_colours_and_the_way_there",
+    ),
     "style_loss": ("test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure",),
     "content_loss": ("test_each_content_loss_keeps_what_its_name_says",),
     "style_scale": ("test_larger_strokes_come_from_a_larger_painting",),

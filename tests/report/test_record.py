@@ -77,6 +77,7 @@ def test_the_report_has_the_settings_of_its_run_among_them_strength_colours_and_
         ({"strength": 0.7}, ["strength 0.7", "colours: the style's"], ["the photo's"]),
         ({"color": Color.KEEP}, ["strength 0.5", "colours: the photo's, only lightness is painted"], []),
         ({"color": Color.MATCH}, ["colours: the photo's, which the style takes on first"], []),
+        ({"color": Color.TINT}, ["colours: the photo's in the style's range, after painting"], []),
         ({"objective": ObjectiveName.GATYS}, ["(gatys)"], ["strength"]),
     ],
 )

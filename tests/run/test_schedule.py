@@ -22,6 +22,7 @@ CHANGES = [
     {"layer_weights": [5.0, 1.0, 1.0, 0.0], "content_weight": 3.0, "tv_weight": 0.1},
     {"color": "keep"},
     {"color": "match", "style_weight": 0.3},
+    {"color": "tint"},
 ]
 
 

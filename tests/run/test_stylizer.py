@@ -114,6 +114,7 @@ def test_another_seed_gives_another_picture_from_noise():
     [
         {"size": 48},
         {"objective": "gatys"},
+        {"objective": "notebook"},
         {"strength": 0.3},
         {"style_scale": 0.5},
         *({"style_loss": name.value} for name in StyleLossName if name is not StyleLossName.W2),
@@ -126,6 +127,7 @@ def test_another_seed_gives_another_picture_from_noise():
         {"layer_weights": (5.0, 1.0, 1.0, 0.0)},
         {"color": "keep"},
         {"color": "match"},
+        {"color": "tint"},
         {"tv_weight": 1.0},
         {"pooling": "average"},
         {"padding": "zero"},

@@ -1,4 +1,5 @@
 import os
+import re
 import tomllib
 
 import pytest
@@ -8,7 +9,7 @@ from impasto.errors import SettingsError
 from impasto.settings import presets
 from impasto.settings.settings import Settings
 
-BUNDLED = ("balanced", "faithful", "painterly", "print", "repainted", "sketch")
+BUNDLED = ("balanced", "faithful", "gatys-notebook", "painterly", "print", "repainted", "sketch")
 
 
 @pytest.fixture(autouse=True)
@@ -105,16 +106,16 @@ def test_a_wrong_preset_is_refused_before_anything_is_painted(toml, fault, capsy
     assert wrong(["paint", "photo.png", "brush.png", "--preset", "mine"], capsys).startswith(f"impasto: {fault}")
     assert wrong(["presets", "show", "mine"], capsys).startswith(f"impasto: {fault}")
     assert main(["presets"]) == 0
-    assert "mine       BROKEN: " in capsys.readouterr().out
+    assert re.search(r"^mine +BROKEN: ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_list_has_every_preset_with_its_line_and_says_which_are_yours(capsys):
     put("night", 'description = "Dark."\nsize = 64\n')
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    names = [line.split()[0] for line in lines[:7]]
-    assert names == ["balanced", "faithful", "night", "painterly", "print", "repainted", "sketch"]
-    assert lines[2].endswith("Dark. (yours)")
+    names = [line.split()[0] for line in lines[:8]]
+    assert names == ["balanced", "faithful", "gatys-notebook", "night", "painterly", "print", "repainted", "sketch"]
+    assert lines[3].endswith("Dark. (yours)")
     assert lines[-1] == f"Yours: {presets.folder()}"
 
 

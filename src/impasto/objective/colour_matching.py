@@ -16,15 +16,19 @@ GRAIN = 0.005
 """Standard deviation in Oklab of what is taken for noise: one to two 8-bit levels."""
 
 
-def colour_statistics(image: Tensor) -> Tensor:
-    """Σ [x; 1] [x; 1]ᵀ of the colours x in Oklab of (1, 3, h, w), as `losses.moments.moments`: (1, 4, 4), float64."""
+def colour_statistics(image: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Σ [x; 1] [x; 1]ᵀ of the colours x in Oklab of (1, 3, h, w), as `losses.moments.moments`: (1, 4, 4), float64.
+
+    A mask (1, 1, h, w) in [0, 1] says how much each pixel counts.
+    """
     statistics = torch.zeros(1, 4, 4, dtype=torch.float64)
-    for rows in image.cpu().split(ROWS, dim=2):
-        pixels = oklab(rows.double()).flatten(2)[0]
-        statistics[0, :3, 3] += pixels.sum(dim=1)
-        statistics[0, :3, :3] += pixels @ pixels.T
+    for top in range(0, image.shape[2], ROWS):
+        pixels = oklab(image[:, :, top : top + ROWS].cpu().double()).flatten(2)[0]
+        weighted = pixels if mask is None else pixels * mask[:, :, top : top + ROWS].to(pixels).flatten(2)[0]
+        statistics[0, :3, 3] += weighted.sum(dim=1)
+        statistics[0, :3, :3] += weighted @ pixels.T
     statistics[0, 3, :3] = statistics[0, :3, 3]
-    statistics[0, 3, 3] = image.shape[-2] * image.shape[-1]
+    statistics[0, 3, 3] = image.shape[-2] * image.shape[-1] if mask is None else mask.double().sum()
     return statistics
 
 

@@ -12,7 +12,10 @@ from impasto.images import colour
 from impasto.images.size import resize, size_of
 from impasto.objective.colour_matching import grey_like, matched
 from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.inputs import Inputs
+from impasto.objective.tint import Tint, make_tint
 from impasto.settings.choices import Color
+from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
 
 
@@ -21,11 +24,13 @@ class ColourMode:
     """What the network is given in place of content and styles, images (1, 3, h, w) in [0, 1].
 
     With `chroma` only lightness is optimised: the canvas is (1, 1, h, w), and its pictures get that image's chroma.
+    With `tint` pictures get other colours than what was optimised.
     """
 
     content: Tensor
     styles: tuple[Tensor, ...]
     chroma: Tensor | None = None
+    tint: Tint | None = None
 
     def canvas(self, start: Tensor, scratch: Scratch = MEMORY) -> Tensor:
         """What is optimised, beginning with an image (1, 3, h, w)."""
@@ -55,7 +60,7 @@ class ColourMode:
         return evaluate_grey
 
     def picture(self, canvas: Tensor, scratch: Scratch = MEMORY, chroma: Tensor | None = None) -> Tensor:
-        """A copy of a canvas that an event may own: (1, 3, h, w), clamped to [0, 1], on the CPU or in a file.
+        """A copy of a canvas as an image: (1, 3, h, w), clamped to [0, 1], on the CPU or in a file; without `tint`.
 
         `chroma` is `chroma_at` the canvas's size, where that is at hand.
         """
@@ -69,6 +74,12 @@ class ColourMode:
 def colour_mode(color: Color, content: Tensor, styles: Sequence[Tensor]) -> ColourMode:
     """The colour mode of that name for content and styles (1, 3, h, w) in [0, 1], of any sizes."""
     return MODES[color](content, tuple(styles))
+
+
+def colour_mode_of(settings: Settings, inputs: Inputs) -> ColourMode:
+    """The colour mode of a run."""
+    mode = colour_mode(settings.color, inputs.content, inputs.styles)
+    return replace(mode, tint=make_tint(inputs, settings.style_weights)) if settings.color is Color.TINT else mode
 
 
 def _style_colours(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:
@@ -90,6 +101,7 @@ MODES: dict[Color, Callable[[Tensor, tuple[Tensor, ...]], ColourMode]] = {
     Color.STYLE: _style_colours,
     Color.KEEP: _lightness_only,
     Color.MATCH: _matched_colours,
+    Color.TINT: _style_colours,
 }
 
 

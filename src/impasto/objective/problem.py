@@ -22,6 +22,10 @@ class CanvasTransform(Protocol):
         """An objective of images (1, 3, h, w) as one of canvases."""
         ...
 
+    def painted(self, canvas: Tensor) -> Tensor:
+        """What was painted, as an image like `picture`: what a canvas of another kind goes on from."""
+        ...
+
     def picture(self, canvas: Tensor) -> Tensor:
         """A copy of what a canvas shows, which an event may own: (1, 3, h, w) in [0, 1], on the CPU or in a file."""
         ...

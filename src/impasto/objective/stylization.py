@@ -6,7 +6,7 @@ from torch import Tensor
 
 from impasto.images.size import Size, resize, size_of
 from impasto.network.engine import Engine
-from impasto.objective.colour_mode import colour_mode
+from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, measuring_tile, style_at
 from impasto.objective.objective import make_objective
@@ -44,7 +44,7 @@ class StylizationProblem:
         self.tile, self.spare, self.scratch = tile, spare, scratch
         self.device = engine.device
         self.measured = measured
-        self.mode = colour_mode(settings.color, inputs.content, inputs.styles)
+        self.mode = colour_mode_of(settings, inputs)
         self._transform: StylizationTransform | None = None  # of the scale that is worked on
         self._targets: Targets | None = None
 
@@ -99,7 +99,7 @@ class StylizationProblem:
         before, self.settings = self.settings, settings
         if settings.color is before.color:
             return False
-        self.mode = colour_mode(settings.color, self.inputs.content, self.inputs.styles)
+        self.mode = colour_mode_of(settings, self.inputs)
         self._transform = self._targets = None
         return True
 

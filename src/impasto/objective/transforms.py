@@ -53,6 +53,12 @@ class StylizationTransform:
     def _chroma(self) -> Tensor | None:
         return self.mode.chroma_at(self.size, self.scratch)
 
+    @cached_property
+    def _tint(self) -> Tensor:
+        """The chroma that pictures get after the fact."""
+        assert self.mode.tint is not None
+        return self.mode.tint.chroma(self.size)
+
     def wrap(self, evaluate: Evaluate) -> Evaluate:
         """An objective of images as one of canvases: see `CanvasTransform`."""
         evaluate = self.mode.wrap(evaluate, self.scratch)
@@ -73,11 +79,23 @@ class StylizationTransform:
         shown = canvas if covered is None else self._composite(canvas, covered)
         return shown if self.mode.chroma is None else grey_image(shown)
 
-    def picture(self, canvas: Tensor) -> Tensor:
-        """What a canvas shows: see `CanvasTransform`."""
+    def painted(self, canvas: Tensor) -> Tensor:
+        """What was painted: see `CanvasTransform`."""
         covered = self.coverage
         shown = canvas if covered is None else self._composite(canvas, covered)
         return self.mode.picture(shown, self.scratch, self._chroma)
+
+    @torch.no_grad()
+    def picture(self, canvas: Tensor) -> Tensor:
+        """What a canvas shows: see `CanvasTransform`; the content stays the content where no region is."""
+        painted, tint = self.painted(canvas), self.mode.tint
+        if tint is None:
+            return painted
+        tinted = tint.picture(painted, self._tint, self.scratch)
+        if self.coverage is None:
+            return tinted
+        covered = self.coverage.to(painted)
+        return self.scratch.map_rows(lambda m, t, p: torch.where(m > 0, t, p), 3, covered, tinted, painted)
 
     def _composite(self, canvas: Tensor, covered: Tensor) -> Tensor:
         background = self._background.to(canvas)
@@ -94,6 +112,10 @@ class PeriodicTransform:
     def wrap(self, evaluate: Evaluate) -> Evaluate:
         """See `CanvasTransform`."""
         return evaluate if self.periodic is None else self.periodic.wrap(evaluate, self.scratch)
+
+    def painted(self, canvas: Tensor) -> Tensor:
+        """See `CanvasTransform`; the picture."""
+        return self.picture(canvas)
 
     def picture(self, canvas: Tensor) -> Tensor:
         """See `CanvasTransform`."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from impasto.images.size import Size
+from impasto.network.layers import CHANNELS, feature_size
+from impasto.settings.choices import ObjectiveName
 from impasto.settings.settings import Settings
 
 CONTENT_RANGE = 8.0
@@ -39,12 +41,23 @@ def loss_weights(settings: Settings, size: Size, final: Size) -> LossWeights:
     # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
     # positions get fewer, so that every scale seeks the final size's balance.
     share = math.prod(size) / math.prod(final)
+    if s.objective is ObjectiveName.NOTEBOOK:  # mean((F − P)²), which is the same at every size, from ½ Σ (F − P)²
+        means = {
+            layer: 2 * w / (CHANNELS[layer] * math.prod(feature_size(layer, size))) for layer, w in content.items()
+        }
+        return LossWeights(s.content_weight, s.style_weight, means, style, s.tv_weight / share)
     return LossWeights(s.content_weight / share, s.style_weight, content, style, s.tv_weight / share)
 
 
 def style_layer_weights(settings: Settings) -> dict[str, float]:
-    """w_l of each style layer. Gatys et al. 2015, eq. 5."""
-    return layer_weights(settings.style_layers, settings.layer_weights)
+    """What E_l of each style layer is multiplied by: w_l (Gatys et al. 2015, eq. 5), in the notebook w_l 4/N².
+
+    Its layers' losses are 1/N² mean((G/M − A/M)²) over the N² elements of a Gram matrix, 4/N² E_l.
+    """
+    weights = layer_weights(settings.style_layers, settings.layer_weights)
+    if settings.objective is ObjectiveName.NOTEBOOK:
+        return {layer: 4 * weight / CHANNELS[layer] ** 2 for layer, weight in weights.items()}
+    return weights
 
 
 def layer_weights(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:

@@ -28,6 +28,7 @@ COLOURS = {
     Color.STYLE: "the style's",
     Color.KEEP: "the photo's, only lightness is painted",
     Color.MATCH: "the photo's, which the style takes on first",
+    Color.TINT: "the photo's in the style's range, after painting",
 }
 
 CHARTS, TABLE = 3.1, 4.3

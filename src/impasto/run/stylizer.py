@@ -148,8 +148,9 @@ class Stylizer:
         """Go on from the canvas by what was asked for since the last step; whether that is something new."""
         if not self.schedule.apply(descent.steps_taken):
             return False
+        before = problem.transform(size_of(descent.canvas))
         if problem.change(self.schedule.settings):
-            canvas = problem.canvas_from(descent.picture(descent.canvas))
+            canvas = problem.canvas_from(before.painted(descent.canvas))
             descent.change_canvas(canvas, problem.transform(size_of(canvas)).picture)
         else:
             descent.change_objective()

@@ -98,12 +98,14 @@ class Precision(StrEnum):
 class ObjectiveName(StrEnum):
     """What α, β and the layer weights multiply.
 
-    `gatys`: the paper's losses as they stand. `normalized`: each loss divided by what it measures on this pair of
-    images at this scale, so that a weight means the same on every image, size, layer and network.
+    `gatys`: the paper's losses as they stand. `notebook`: means in their place, as in the notebook that its authors
+    published. `normalized`: each loss divided by what it measures on this pair of images at this scale, so that a
+    weight means the same on every image, size, layer and network.
     """
 
     NORMALIZED = "normalized"
     GATYS = "gatys"
+    NOTEBOOK = "notebook"
 
 
 class OptimizerName(StrEnum):
@@ -118,9 +120,11 @@ class Color(StrEnum):
     """Whose colours the picture has (Gatys et al. 2016, Preserving color in neural artistic style transfer).
 
     `style`: the painting's. `keep`: the photo's, place by place; only lightness is painted. `match`: the photo's as a
-    whole, since the painting is given their mean and covariance before the run.
+    whole, since the painting is given their mean and covariance before the run. `tint`: the photo's, place by place,
+    moved into the painting's range and laid over what was painted (Kolkin et al. 2022).
     """
 
     STYLE = "style"
     KEEP = "keep"
     MATCH = "match"
+    TINT = "tint"

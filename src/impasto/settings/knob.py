@@ -47,8 +47,8 @@ class Roles:
     `scheduled`: it may change while a run goes on. `settled`: a run decides once what 'auto' is, and keeps it when it
     goes on. `file_words`: it names files, unless it says one of these words. `objective`: the only objective that has
     it. `usual`: it is one that people turn, which a short help shows. `carried`: it says what a picture carries beside
-    its pixels. `in_gatys`: its default where `objective` is gatys. `in_texture` and `in_reconstruction`: what those
-    set it to.
+    its pixels. `in_gatys`: its default where `objective` isn't normalized. `in_texture` and `in_reconstruction`: what
+    those set it to.
     """
 
     group: Group
@@ -90,7 +90,7 @@ def knob(
 def default_of(field: FieldInfo, objective: ObjectiveName) -> Any:
     """A knob's default under an objective: the paper's own is `in_gatys` where that differs."""
     theirs = roles_of(field).in_gatys
-    return theirs if objective is ObjectiveName.GATYS and theirs != UNTOUCHED else field.default
+    return theirs if objective is not ObjectiveName.NORMALIZED and theirs != UNTOUCHED else field.default
 
 
 def roles_of(field: FieldInfo) -> Roles:

@@ -28,14 +28,14 @@ class ScheduledKnobs(TypedDict, total=False):
     style_weight: float
     content_layer_weights: tuple[float, ...] | list[float]
     layer_weights: tuple[float, ...] | list[float]
-    color: Color | Literal["style", "keep", "match"]
+    color: Color | Literal["style", "keep", "match", "tint"]
     tv_weight: float
 
 
 class TextureKnobs(ScheduledKnobs, total=False):
     """All but `size`, which `synthesize` is given as width and height."""
 
-    objective: ObjectiveName | Literal["normalized", "gatys"]
+    objective: ObjectiveName | Literal["normalized", "gatys", "notebook"]
     style_weights: tuple[float, ...] | list[float]
     content_layers: tuple[str, ...] | list[str]
     style_layers: tuple[str, ...] | list[str]

@@ -50,8 +50,9 @@ class Settings(BaseModel):
     objective: ObjectiveName = knob(
         ObjectiveName.NORMALIZED,
         Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE),
-        "What the weights multiply: the paper's raw losses ('gatys'), or those losses divided by what they measure on "
-        "this pair of images ('normalized'), so that weights mean the same everywhere.",
+        "What the weights multiply: the paper's raw losses ('gatys'), means in place of its sums ('notebook'), or "
+        "those losses divided by what they measure on this pair of images ('normalized'), so that weights mean the "
+        "same everywhere.",
     )
     strength: float = knob(
         0.5,
@@ -113,7 +114,8 @@ class Settings(BaseModel):
         Color.STYLE,
         Roles(Group.CONTENT_AND_STYLE, usual=True, scheduled=True, in_texture="style"),
         "Whose colours: the painting's ('style'), the photo's where they are, only lightness being painted ('keep'), "
-        "or the photo's colours for the painting before it is used ('match').",
+        "the photo's for the painting before it is used ('match'), or the photo's moved into the painting's range and "
+        "laid over what was painted ('tint').",
     )
     style_loss: StyleLossName = knob(
         StyleLossName.W2,
@@ -318,7 +320,7 @@ class Settings(BaseModel):
     @classmethod
     def _by_objective(cls, knobs: dict[str, Any]) -> dict[str, Any]:
         """The knobs that aren't given are the paper's where the objective is."""
-        if knobs.get("objective") != ObjectiveName.GATYS:
+        if knobs.get("objective", NORMALIZED) not in (ObjectiveName.GATYS, ObjectiveName.NOTEBOOK):
             return knobs
         theirs = {knob: roles_of(field).in_gatys for knob, field in cls.model_fields.items()}
         return {knob: value for knob, value in theirs.items() if value != UNTOUCHED} | knobs
