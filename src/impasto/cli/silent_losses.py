@@ -30,10 +30,10 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
     for image in (inputs.content, *inputs.styles):
         if image.frames > 1:
             yield f"{_named(image)} has {image.frames} frames, of which the first is painted."
-    for mask in inputs.masks:
+    for what, mask in (*(("mask", mask) for mask in inputs.masks), ("strength map", inputs.strength_map)):
         if mask is not None and _ratio(mask, inputs.content) > STRETCHED:
             yield (
-                f"The mask {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
+                f"The {what} {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
                 f"{inputs.content.size[1]}×{inputs.content.size[0]}: it is stretched to fit."
             )
     if len(inputs.styles) > 1 and not inputs.masks:

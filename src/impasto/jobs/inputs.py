@@ -18,7 +18,7 @@ from impasto.errors import ImageError, SettingsError
 from impasto.images import camera, reading
 from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, canvas_size, resize, size_of
-from impasto.jobs.recipe import InputFile
+from impasto.jobs.recipe import SINGLE, InputFile
 from impasto.objective.inputs import Inputs, measured_size
 from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
@@ -41,13 +41,17 @@ Opener = Callable[[str], SourceImage]
 
 @dataclass(frozen=True)
 class StylizationInputs:
-    """The images of a stylization: content, styles, masks (None for a word that stands for no file) and the start."""
+    """The images of a stylization: content, styles, masks, the start and the strength map.
+
+    What stands for no file is None.
+    """
 
     content: SourceImage
     styles: tuple[SourceImage, ...]
     masks: tuple[SourceImage | None, ...] = ()
     style_masks: tuple[SourceImage | None, ...] = ()
     init: SourceImage | None = None
+    strength_map: SourceImage | None = None
 
     @classmethod
     def open(
@@ -58,13 +62,9 @@ class StylizationInputs:
         _check_counts(settings, styles)
         style_masks = open_masks(settings.style_mask, "style_mask", "all", len(styles), opener)
         for mask in style_masks:
-            if mask is not None and not whiteness(mask).any():
-                raise ImageError(
-                    f"The `style_mask` {mask.path or mask.name} is black all over, so that nothing of the style counts",
-                    "paint white what is to count",
-                    knob="style_mask",
-                    value=mask.path,
-                )
+            _check_not_black(mask, "style_mask", "nothing of the style counts", "paint white what is to count")
+        strength_map = opener(settings.strength_map) if settings.has_strength_map else None
+        _check_not_black(strength_map, "strength_map", "nothing is to be painted", "paint white what is")
         photo = open_image(content, settings)
         longest = max(canvas_size(photo.size, settings.longest_side))
         return cls(
@@ -73,6 +73,7 @@ class StylizationInputs:
             open_masks(settings.mask, "mask", "rest", len(styles), opener),
             style_masks,
             opener(settings.init) if settings.init_is_image else None,
+            strength_map,
         )
 
     def canvas_size(self, longest: int | None) -> Size:
@@ -100,6 +101,7 @@ class StylizationInputs:
             style_regions(self.masks),
             [None if mask is None else whiteness(mask) for mask in self.style_masks],
             None if self.init is None else self.init.pixels,
+            None if self.strength_map is None else whiteness(self.strength_map),
         )
 
     def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
@@ -116,7 +118,8 @@ class StylizationInputs:
         for knob, images in (("mask", self.masks), ("style_mask", self.style_masks)):
             given = zip(images, found[knob], strict=True)
             found[knob] = [name if image is None else image.path or image.name for image, name in given]
-        return found | ({} if self.init is None else {"init": self.init.path or self.init.name})
+        single = {knob: image for knob in SINGLE if (image := getattr(self, knob)) is not None}
+        return found | {knob: image.path or image.name for knob, image in single.items()}
 
 
 def shapes_of(canvas: Size, styles: Sequence[Size], settings: Settings) -> Shapes:
@@ -142,8 +145,7 @@ class InMemory:
             if getattr(settings, knob) != Settings.model_fields[knob].default:
                 raise SettingsError(f"`{knob}` is in the settings and given as an image too", "drop one", knob=knob)
             update[knob] = tuple(self._named(knob, number, source) for number, source in enumerate(sources, start=1))
-        if "init" in update:
-            (update["init"],) = update["init"]
+        update |= {knob: update[knob][0] for knob in SINGLE if knob in update}
         self.settings = Settings(**settings.model_dump() | update) if update else settings
 
     def _named(self, knob: str, number: int, source: Source) -> str:
@@ -232,6 +234,13 @@ def style_regions(masks: Sequence[SourceImage | None]) -> list[Tensor]:
     for mask in given.values():
         left = left - resize(mask.expand(-1, 3, -1, -1), size)[:, :1]
     return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
+
+
+def _check_not_black(mask: SourceImage | None, knob: str, so: str, cure: str) -> None:
+    """Raise `ImageError` for a mask that lets nothing through."""
+    if mask is not None and not whiteness(mask).any():
+        name = mask.path or mask.name
+        raise ImageError(f"The `{knob}` {name} is black all over, so that {so}", cure, knob=knob, value=mask.path)
 
 
 def _visible(style: SourceImage) -> SourceImage:

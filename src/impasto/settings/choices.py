@@ -58,6 +58,9 @@ class ContentLossName(StrEnum):
         return self is ContentLossName.SELF_SIMILARITY
 
 
+EVERYWHERE = "everywhere"
+"""The strength map that is no file: all of the strength at every place."""
+
 INITS = ("content", "noise", "style", "histogram")
 """The starts that need no image of their own."""
 

@@ -44,6 +44,7 @@ class TextureKnobs(ScheduledKnobs, total=False):
     style_scale: float
     mask: tuple[str, ...] | list[str]
     style_mask: tuple[str, ...] | list[str]
+    strength_map: str
     mask_erosion: bool
     pooling: Pooling | Literal["max", "average"]
     padding: Padding | Literal["replicate", "zero"]

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from impasto.settings import conflicts, values
 from impasto.settings.choices import (
+    EVERYWHERE,
     INITS,
     Color,
     ContentLossName,
@@ -142,6 +143,19 @@ class Settings(BaseModel):
         (),
         Roles(Group.REGIONS, file_words=("all",), in_texture=()),
         "One picture per style, white where the painting counts; 'all' for all of it.",
+    )
+    strength_map: str = knob(
+        EVERYWHERE,
+        Roles(
+            Group.REGIONS,
+            file_words=(EVERYWHERE,),
+            objective=NORMALIZED,
+            in_texture=EVERYWHERE,
+            in_reconstruction=EVERYWHERE,
+        ),
+        "A picture that shares `strength` out: all of it where it is white, half where it is grey, none where it is "
+        "black; 'everywhere' for all of it.",
+        min_length=1,
     )
     mask_erosion: bool = knob(
         False,
@@ -352,6 +366,11 @@ class Settings(BaseModel):
     def max_memory_bytes(self) -> int | None:
         """`max_memory` in bytes, None for 'auto'."""
         return values.bytes_of(self.max_memory)
+
+    @property
+    def has_strength_map(self) -> bool:
+        """Whether a picture shares the strength out."""
+        return self.strength_map != EVERYWHERE
 
     @property
     def init_is_image(self) -> bool:
