@@ -25,7 +25,7 @@ KEY = "impasto"
 FORMAT = 2
 """Number of the arrangement of fields, written into each recipe; `_translated` reads the earlier one."""
 
-SINGLE = ("init", "strength_map")
+SINGLE = roles.single_images()
 """Knobs that may name one file, of which a job has the image and a recipe the hash under the knob's name."""
 
 MOST_CHARACTERS = 100_000
@@ -74,8 +74,8 @@ class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
-    `mask` names, then those of `style_mask`; `init` and `strength_map` are those of the knobs of these names. `steps` are
-    none in recipes from before they could end early.
+    `mask` names, then those of `style_mask`; `init` and `strength_map` are those of the knobs of these names. `steps`
+    are none in recipes from before they could end early.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

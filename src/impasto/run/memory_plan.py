@@ -227,7 +227,7 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
     wholes = [*settings.content_layers, *boundaries, *boundaries]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
     columns = bytes_of_columns(settings.style_layers, size) if _matches(settings) else 0  # the content's; the canvas's
-    # Where masks or a map leave some of the content, it is kept as a canvas; so is what is matched, while a scale lasts.
+    # Where masks or a map leave some of the content, it is kept as a canvas; so is what is matched during a scale.
     canvases = CANVASES[settings.optimizer] + 2 * history + _composes(settings) + _matches(settings)
     return features + 2 * columns + prod(size) * CANVAS * canvases
 
