@@ -16,12 +16,15 @@ from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images import camera, reading
+from impasto.images.faces import LONGEST, Face, find_faces, strength_around
 from impasto.images.reading import Picture, SourceImage
-from impasto.images.size import Size, canvas_size, resize, size_of
+from impasto.images.size import Size, canvas_size, fit, resize, size_of
 from impasto.jobs.recipe import SINGLE, InputFile
 from impasto.objective.inputs import Inputs, measured_size
+from impasto.objective.regions import resized_mask
 from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
+from impasto.settings.choices import Guard
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
@@ -43,7 +46,7 @@ Opener = Callable[[str], SourceImage]
 class StylizationInputs:
     """The images of a stylization: content, styles, masks, the start and the strength map.
 
-    What stands for no file is None.
+    What stands for no file is None. `faces` are those in the content, None where nobody asked for them.
     """
 
     content: SourceImage
@@ -52,12 +55,21 @@ class StylizationInputs:
     style_masks: tuple[SourceImage | None, ...] = ()
     init: SourceImage | None = None
     strength_map: SourceImage | None = None
+    faces: tuple[Face, ...] | None = None
 
     @classmethod
     def open(
-        cls, content: Source, styles: Sequence[Source], settings: Settings, opener: Opener | None = None
+        cls,
+        content: Source,
+        styles: Sequence[Source],
+        settings: Settings,
+        opener: Opener | None = None,
+        faces: Sequence[Face] | None = None,
     ) -> StylizationInputs:
-        """The images given and those that settings name; raises `SettingsError` or `ImageError`."""
+        """The images given and those that settings name; raises `SettingsError` or `ImageError`.
+
+        `faces` are known ones, which needn't be found again.
+        """
         opener = opener or partial(open_image, settings=settings)
         _check_counts(settings, styles)
         style_masks = open_masks(settings.style_mask, "style_mask", "all", len(styles), opener)
@@ -67,6 +79,8 @@ class StylizationInputs:
         _check_not_black(strength_map, "strength_map", "nothing is to be painted", "paint white what is")
         photo = open_image(content, settings)
         longest = max(canvas_size(photo.size, settings.longest_side))
+        if settings.guard is Guard.FACES:
+            faces = find_faces(photo.pixels) if faces is None else tuple(faces)
         return cls(
             photo,
             tuple(open_style(style, settings, longest) for style in styles),
@@ -74,6 +88,7 @@ class StylizationInputs:
             style_masks,
             opener(settings.init) if settings.init_is_image else None,
             strength_map,
+            None if faces is None else tuple(faces),
         )
 
     def canvas_size(self, longest: int | None) -> Size:
@@ -101,8 +116,19 @@ class StylizationInputs:
             style_regions(self.masks),
             [None if mask is None else whiteness(mask) for mask in self.style_masks],
             None if self.init is None else self.init.pixels,
-            None if self.strength_map is None else whiteness(self.strength_map),
+            self.strengths(),
         )
+
+    def strengths(self) -> Tensor | None:
+        """The share of the strength at each place (1, 1, h, w): the map's, times what faces get; None for all of it."""
+        shares = None if self.strength_map is None else whiteness(self.strength_map)
+        if not self.faces:
+            return shares
+        size = fit(self.content.size, min(max(self.content.size), LONGEST))
+        if shares is None:
+            return strength_around(self.faces, size)
+        height, width = (max(sides) for sides in zip(size_of(shares), size, strict=True))
+        return resized_mask(shares, (height, width)) * strength_around(self.faces, (height, width))
 
     def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""

@@ -75,7 +75,8 @@ class Recipe:
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
     `mask` names, then those of `style_mask`; `init` and `strength_map` are those of the knobs of these names. `steps`
-    are none in recipes from before they could end early.
+    are none in recipes from before they could end early. `faces` are the boxes of those that were guarded, see
+    `images.faces.Face`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -93,6 +94,7 @@ class Recipe:
     schedule: tuple[Change, ...] = ()
     steps: RunSteps = field(default_factory=RunSteps)
     strength_map: InputFile | None = None
+    faces: tuple[tuple[float, float, float, float], ...] | None = None
 
     @property
     def named(self) -> list[InputFile]:

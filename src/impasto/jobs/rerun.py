@@ -33,6 +33,7 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         settings,
         schedule=recipe.schedule,
         steps=recipe.steps,
+        faces=recipe.faces,
     )
     if len(job.styles) != len(recipe.styles):
         raise ImpastoError(f"The recipe has {len(recipe.styles)} styles but {len(job.styles)} were given", "give each")

@@ -29,7 +29,7 @@ class Stylization:
 
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
     which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way, and
-    `steps` those of the run that goes on or is repeated, as its recipe has them.
+    `steps` and `faces` those of the run that goes on or is repeated, as its recipe has them.
     `masks`, `style_masks`, `start` and `strengths` are images, for which the knobs `mask`, `style_mask`, `init` and
     `strength_map` name files.
     """
@@ -50,11 +50,12 @@ class Stylization:
         schedule: Sequence[ScheduledChange] = (),
         opener: Opener | None = None,
         steps: RunSteps | None = None,
+        faces: Sequence[tuple[float, float, float, float]] | None = None,
     ) -> None:
         starts, maps = ([] if image is None else [image] for image in (start, strengths))
         given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts, strength_map=maps)
         settings = given.settings
-        self.inputs = StylizationInputs.open(content, styles, settings, given.open)
+        self.inputs = StylizationInputs.open(content, styles, settings, given.open, faces)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = self.inputs.shapes(settings)
         # What can't be painted is refused before the network is loaded.
@@ -122,6 +123,7 @@ class Stylization:
             styles=tuple(input_file(style) for style in self.styles),
             init=None if init is None else input_file(init),
             strength_map=None if strength_map is None else input_file(strength_map),
+            faces=self.inputs.faces,
             masks=tuple(input_file(mask) for mask in self.inputs.all_masks()),
             weights_sha256=self.network.sha256,
             torch=torch.__version__,

@@ -213,7 +213,7 @@ def estimate(
         + bands
         # Masks, as much again for their guides at the layers, and what they cover together.
         + (8 * len(settings.mask) + 4 * _composes(settings)) * prod(size)
-        + (STRENGTH_MAP * prod(size) if settings.has_strength_map else 0)
+        + (STRENGTH_MAP * prod(size) if settings.has_local_strength else 0)
         + (bytes_to_match(settings.style_layers, size, max(1, len(settings.mask))) if _matches(settings) else 0)
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
@@ -234,7 +234,7 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
 
 def _composes(settings: Settings) -> bool:
     """Whether the content may show in places of the canvas."""
-    return bool(settings.mask) or settings.has_strength_map
+    return bool(settings.mask) or settings.has_local_strength
 
 
 def _matches(settings: Settings) -> bool:

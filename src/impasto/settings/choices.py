@@ -109,6 +109,13 @@ class ObjectiveName(StrEnum):
     GATYS = "gatys"
 
 
+class Guard(StrEnum):
+    """What keeps more of itself than the rest of the photo."""
+
+    NONE = "none"
+    FACES = "faces"
+
+
 class OptimizerName(StrEnum):
     """The ways to descend, see `impasto.run.optimizers`."""
 

@@ -88,6 +88,7 @@ def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsE
         ("negligible", "style_loss", s.style_loss.joint, "which takes its layers together"),
         ("negligible", "content_loss", s.content_loss.joint, "which takes its layers together"),
         ("strength_map", "strength", s.strength == 0, "so there is none to share out"),
+        ("guard", "strength", s.strength == 0, "which keeps all of the photo"),
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
         value = getattr(s, knob)

@@ -14,6 +14,7 @@ from impasto.settings.choices import (
     Color,
     ContentLossName,
     EngineName,
+    Guard,
     ObjectiveName,
     OptimizerName,
     Padding,
@@ -156,6 +157,11 @@ class Settings(BaseModel):
         "A picture that shares `strength` out: all of it where it is white, half where it is grey, none where it is "
         "black; 'everywhere' for all of it.",
         min_length=1,
+    )
+    guard: Guard = knob(
+        Guard.NONE,
+        Roles(Group.REGIONS, objective=NORMALIZED, in_texture="none", in_reconstruction="none"),
+        "Where the photo is to stay recognisable: 'faces' lowers `strength` softly around each (needs impasto[faces]).",
     )
     mask_erosion: bool = knob(
         False,
@@ -371,6 +377,11 @@ class Settings(BaseModel):
     def has_strength_map(self) -> bool:
         """Whether a picture shares the strength out."""
         return self.strength_map != EVERYWHERE
+
+    @property
+    def has_local_strength(self) -> bool:
+        """Whether strength may be another one at each place."""
+        return self.has_strength_map or self.guard is not Guard.NONE
 
     @property
     def init_is_image(self) -> bool:
