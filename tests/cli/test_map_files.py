@@ -1,6 +1,5 @@
 """A strength map is an input like a mask: found, hashed, recorded and never replaced; and so are guarded faces."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -57,7 +56,7 @@ def test_the_recipe_has_the_maps_name_and_hash_and_rerun_finds_it_where_told(tmp
     assert f"SHA-256 {map_file.sha256}" in capsys.readouterr().out
     Path("sent").mkdir()
     shutil.move("map.png", "sent/map.png")
-    assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 2
+    assert main(["rerun", "out.png", "-o", "again.png", "--quiet"]) == 1
     assert "map.png', which is neither where it was" in capsys.readouterr().err
     assert main(["rerun", "out.png", "--inputs", "sent", "-o", "again.png", "--quiet"]) == 0
     assert (pixels("again.png") == pixels("out.png")).all()
@@ -108,9 +107,9 @@ def test_a_map_that_is_black_all_over_is_refused():
 
 def test_the_report_shows_the_map_and_a_stretched_one_is_mentioned(capsys):
     PIL.Image.new("L", (40, 9), 128).save("map.png")
-    assert paint(*MAP, "--report", "report.json", "--figure", "figure.svg") == 0
+    assert paint(*MAP, "--report", "figure.svg") == 0
     assert "The strength map 'map.png' is 40×9 px" in capsys.readouterr().err.replace(str(Path.cwd()) + "/", "")
-    assert json.loads(Path("report.json").read_text())["settings"]["strength_map"] == "map.png"
+    assert "<!-- Strength -->" in Path("figure.svg").read_text(encoding="utf-8")
 
 
 @pytest.fixture
