@@ -97,6 +97,7 @@ class PlannedRun:
         init: torch.Tensor | None = None,
         masks: Sequence[torch.Tensor] = (),
         style_masks: Sequence[torch.Tensor | None] = (),
+        strength_map: torch.Tensor | None = None,
         schedule: Sequence[ScheduledChange] = (),
         measured: MeasuredTargets | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class PlannedRun:
         self.plan = plan_run(settings, shapes, engine, speed=1e-6)
         memory = self.plan.memory
         self.problem = StylizationProblem(
-            Inputs(content, tuple(styles), masks, style_masks, init),
+            Inputs(content, tuple(styles), masks, style_masks, init, strength_map),
             settings,
             engine,
             self.plan.size,

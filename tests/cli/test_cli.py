@@ -47,6 +47,8 @@ TYPED = {
     "mask_erosion": ("true", True),
     "mask": ("sky.png,rest", ("sky.png", "rest")),
     "style_mask": ("all,part.png", ("all", "part.png")),
+    "strength_map": ("map.png", "map.png"),
+    "guard": ("faces", "faces"),
     "content_weight": ("0.25", 0.25),
     "style_weight": ("7", 7.0),
     "style_weights": ("2,1", (2.0, 1.0)),

@@ -17,7 +17,7 @@ from impasto.run.events import Stepped
 
 QUICK = ["--size", "48", "--scales", "1", "--epochs", "2", "--steps-per-epoch", "2", "--device", "cpu", "--quiet"]
 LAYERS = ["--style-layers", "relu1_1,relu2_1", "--content-layers", "relu2_2"]
-FILES = ("photo.png", "brush.png", "mask.png", "start.png")
+FILES = ("photo.png", "brush.png", "mask.png", "start.png", "map.png")
 
 
 def draw(name: str, seed: int) -> None:
@@ -70,7 +70,7 @@ def test_a_run_goes_on_with_the_scratch_folder_that_it_was_given(interrupted, tm
     assert not Path("a.png.run").exists()
 
 
-ROLES = [("--mask", "mask.png"), ("--style-mask", "mask.png"), ("--init", "start.png")]
+ROLES = [("--mask", "mask.png"), ("--style-mask", "mask.png"), ("--init", "start.png"), ("--strength-map", "map.png")]
 
 
 @pytest.mark.parametrize(("flag", "name"), ROLES)
@@ -89,7 +89,7 @@ def test_another_picture_under_the_same_name_is_refused_by_name(flag, name, inte
     draw(name, 9)
     capsys.readouterr()
     assert main(job(flag, name, "--resume")) == 1
-    role = {"mask.png": "mask", "start.png": "init"}[name]
+    role = {"mask.png": "mask", "start.png": "init", "map.png": "strength map"}[name]
     err = capsys.readouterr().err
     assert err.startswith(f"impasto: The {role} image '")
     assert f"{name}' is not what the run began with (SHA-256 " in err
@@ -102,7 +102,7 @@ def test_resume_too_refuses_another_picture_under_the_same_name(flag, name, inte
     draw(name, 9)
     capsys.readouterr()
     assert main(["resume", "a.png.run", "--quiet"]) == 1
-    role = {"mask.png": "mask", "start.png": "init"}[name]
+    role = {"mask.png": "mask", "start.png": "init", "map.png": "strength map"}[name]
     err = capsys.readouterr().err
     assert err.startswith(f"impasto: The {role} image ")
     assert f"{name} is not the one of the recipe (SHA-256 " in err

@@ -51,6 +51,8 @@ def made_tiny(words: list[str]) -> list[str]:
             found[n + 1] = "48x32" if "texture" in words else TINY["size"]
         elif word == "--snapshots":
             found[n + 1] = "1"
+        elif word == "--stop-gain":
+            found += ["--steps-per-epoch", "24"]  # it compares twenty
         elif knob in TINY:
             found[n + 1] = TINY[knob]
     return found

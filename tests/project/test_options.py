@@ -60,6 +60,15 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "test_rest_is_the_region_that_the_other_masks_leave",
     ),
     "style_mask": ("test_only_the_white_part_of_a_painting_counts", "test_all_of_a_painting_may_count_beside_a_part"),
+    "strength_map": (
+        "test_where_the_map_is_black_the_photo_stays_to_the_bit_and_elsewhere_it_is_painted",
+        "test_an_even_grey_is_that_share_of_the_strength",
+        "test_a_ramp_takes_the_photo_further_behind_the_whiter_it_is",
+    ),
+    "guard": (
+        "test_a_guarded_face_is_nearer_to_the_photo_and_the_rest_is_painted_as_before",
+        "test_a_guarded_picture_is_painted_again_to_the_bit_where_nothing_finds_faces",
+    ),
     "mask_erosion": ("test_eroded_regions_dont_reach_into_one_another",),
     "tv_weight": ("test_total_variation_makes_the_picture_smoother",),
     "pooling": ("test_average_pooling_is_smoother_from_noise",),

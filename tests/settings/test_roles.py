@@ -83,8 +83,10 @@ def test_what_a_texture_and_a_reconstruction_set_are_values_that_settings_take()
 
 
 def test_the_files_that_settings_name_are_found_and_words_are_none():
-    settings = Settings(mask=("a.png", "rest"), style_mask=("all", "b.png"), init="c.png", weights="d.pth")
-    assert set(roles.files(settings)) == {"a.png", "b.png", "c.png", "d.pth"}
+    settings = Settings(
+        mask=("a.png", "rest"), style_mask=("all", "b.png"), strength_map="e.png", init="c.png", weights="d.pth"
+    )
+    assert set(roles.files(settings)) == {"a.png", "b.png", "c.png", "d.pth", "e.png"}
     assert roles.files(Settings(init="noise", weights="torchvision", mask=("a.png", "all"))) == ("a.png", "all")
     assert roles.files(Settings()) == ()
     assert roles.with_files("mask", ["a.png", "rest"], str.upper) == ["A.PNG", "rest"]

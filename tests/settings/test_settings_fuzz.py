@@ -56,6 +56,7 @@ VALID = {
     "precision": st.sampled_from(["float32", "bfloat16"]),  # tf32 is CUDA's
     "mask": st.just([]),  # files, which have tests of their own
     "style_mask": st.just([]),
+    "strength_map": st.just("everywhere"),
     "tile": st.just("auto") | st.just(0) | st.integers(64, 65536),
     "threads": st.just("auto") | st.integers(1, 4),
     "history": st.just("auto") | st.integers(1, 200),

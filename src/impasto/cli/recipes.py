@@ -39,10 +39,8 @@ def inspect(
         tell_json(asdict(recipe))
         return
     tell(f"impasto      {recipe.version}")
-    inputs = [("content", recipe.content), *(("style", style) for style in recipe.styles)]
-    if recipe.init is not None:
-        inputs.append(("init", recipe.init))
-    for role, image in inputs:
+    styles = (("style", style) for style in recipe.styles)
+    for role, image in [("content", recipe.content), *styles, *recipe.single().items()]:
         _tell_hashed(role, image.path or image.name, image.sha256)
     _tell_hashed("weights", recipe.settings.get("weights"), recipe.weights_sha256)
     tell(f"torch        {recipe.torch}, threads: {recipe.threads}, {recipe.machine}, engine: {recipe.engine}")
@@ -108,8 +106,8 @@ def again(
     Raises `ImpastoError`, also where `files` would replace an input or what is `taken`.
     """
     settings = recipe.checked_settings()
-    used = (recipe.content, *recipe.styles, recipe.init, *recipe.masks)
-    recorded = [item.path for item in used if item is not None and item.path is not None]
+    used = (recipe.content, *recipe.styles, *recipe.named)
+    recorded = [item.path for item in used if item.path is not None]
     given = [str(path) for path in (content, *styles) if path is not None]
     files.check(settings, [*taken, *outputs.inputs([*recorded, *given], settings)])
     refuse_missing(settings.weights)
@@ -123,8 +121,7 @@ def again(
 def _check_found(recipe: Recipe, *given: Iterable[InputFile]) -> None:
     """Raise `ImageError` for the first file of a recipe that is nowhere to be found."""
     weights = str(recipe.settings.get("weights", "embedded"))
-    inputs = [file for file in chain(*given, [recipe.init], recipe.masks) if file is not None]
-    paths = [file.path for file in inputs if file.path is not None]
+    paths = [file.path for file in chain(*given, recipe.named) if file.path is not None]
     for path in [*paths, *([weights] if Path(weights).suffix else [])]:
         if not (Path(path).is_absolute() and os.path.lexists(path)):  # for which no name is too long
             raise ImageError(

@@ -71,6 +71,7 @@ def _recorder(stylization: Stylization, outputs: Outputs) -> Recorder:
         epochs=() if inputs is None else EPOCHS,
         masks=() if inputs is None else inputs.masks,
         style_masks=() if inputs is None else inputs.style_masks,
+        strength_map=None if inputs is None else inputs.strength_map,
     )
 
 

@@ -30,12 +30,14 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
     for image in (inputs.content, *inputs.styles):
         if image.frames > 1:
             yield f"{_named(image)} has {image.frames} frames, of which the first is painted."
-    for mask in inputs.masks:
+    for what, mask in (*(("mask", mask) for mask in inputs.masks), ("strength map", inputs.strength_map)):
         if mask is not None and _ratio(mask, inputs.content) > STRETCHED:
             yield (
-                f"The mask {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
+                f"The {what} {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
                 f"{inputs.content.size[1]}×{inputs.content.size[0]}: it is stretched to fit."
             )
+    if inputs.faces is not None:
+        yield _guarded(len(inputs.faces), stylization.settings.strength)
     if len(inputs.styles) > 1 and not inputs.masks:
         yield f"{len(inputs.styles)} styles are blended: {', '.join(_named(style) for style in inputs.styles)}."
 
@@ -54,6 +56,15 @@ def _lost_camera_notes(stylization: Stylization, outputs: Outputs) -> Iterator[s
         yield f"{named} has nothing that a camera noted, so there is nothing for --keep-exif to keep."
     if settings.keep_gps and camera.chosen(noted, camera=False, place=True) is None:
         yield f"{named} doesn't say where it was taken, so there is nothing for --keep-gps to keep."
+
+
+def _guarded(faces: int, strength: float) -> str:
+    """What strength the faces that were found get."""
+    from impasto.images.faces import SHARE
+
+    if not faces:
+        return "No face was found, so there is nothing for --guard faces to keep."
+    return f"{faces} {'face' if faces == 1 else 'faces'}: strength {SHARE * strength:.2f} there."
 
 
 def _ratio(image: SourceImage, other: SourceImage) -> float:

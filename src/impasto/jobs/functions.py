@@ -25,18 +25,20 @@ def stylize(
     masks: Sequence[Source] = (),
     style_masks: Sequence[Source] = (),
     start: Source | None = None,
+    strengths: Source | None = None,
     progress: Callable[[Event], object] | None = None,
     settings: Settings | None = None,
     **knobs: Unpack[Knobs],
 ) -> PIL.Image.Image:
     """Paints a photo in the manner of one or more paintings and returns the picture, RGB or RGBA, 8 bits.
 
-    Its `save` takes the recipe along, for `impasto rerun`. `masks`, `style_masks` (one for each style) and `start` are
-    images, for which the knobs `mask`, `style_mask` and `init` name files. `progress` is called with each event. Knobs
-    are fields of `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`. Raises `ImpastoError`.
+    Its `save` takes the recipe along, for `impasto rerun`. `masks`, `style_masks` (one for each style), `start` and
+    `strengths` are images, for which the knobs `mask`, `style_mask`, `init` and `strength_map` name files. `progress`
+    is called with each event. Knobs are fields of `Settings`: `stylize("photo.jpg", "painting.jpg", size=512)`. Raises
+    `ImpastoError`.
     """
     chosen = _settings(settings, knobs)
-    job = Stylization(content, styles, chosen, masks=masks, style_masks=style_masks, start=start)
+    job = Stylization(content, styles, chosen, masks=masks, style_masks=style_masks, start=start, strengths=strengths)
     last = _finished(job.events(), progress)
     with usual_modes():
         picture, recipe = to_pil(last.picture, job.alpha(last.picture)), job.recipe().without_folders()

@@ -16,12 +16,15 @@ from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images import camera, reading
+from impasto.images.faces import LONGEST, Face, find_faces, strength_around
 from impasto.images.reading import Picture, SourceImage
-from impasto.images.size import Size, canvas_size, resize, size_of
-from impasto.jobs.recipe import InputFile
+from impasto.images.size import Size, canvas_size, fit, resize, size_of
+from impasto.jobs.recipe import SINGLE, InputFile
 from impasto.objective.inputs import Inputs, measured_size
+from impasto.objective.regions import resized_mask
 from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
+from impasto.settings.choices import Guard
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
@@ -41,38 +44,51 @@ Opener = Callable[[str], SourceImage]
 
 @dataclass(frozen=True)
 class StylizationInputs:
-    """The images of a stylization: content, styles, masks (None for a word that stands for no file) and the start."""
+    """The images of a stylization: content, styles, masks, the start and the strength map.
+
+    What stands for no file is None. `faces` are those in the content, None where nobody asked for them.
+    """
 
     content: SourceImage
     styles: tuple[SourceImage, ...]
     masks: tuple[SourceImage | None, ...] = ()
     style_masks: tuple[SourceImage | None, ...] = ()
     init: SourceImage | None = None
+    strength_map: SourceImage | None = None
+    faces: tuple[Face, ...] | None = None
 
     @classmethod
     def open(
-        cls, content: Source, styles: Sequence[Source], settings: Settings, opener: Opener | None = None
+        cls,
+        content: Source,
+        styles: Sequence[Source],
+        settings: Settings,
+        opener: Opener | None = None,
+        faces: Sequence[Face] | None = None,
     ) -> StylizationInputs:
-        """The images given and those that settings name; raises `SettingsError` or `ImageError`."""
+        """The images given and those that settings name; raises `SettingsError` or `ImageError`.
+
+        `faces` are known ones, which needn't be found again.
+        """
         opener = opener or partial(open_image, settings=settings)
         _check_counts(settings, styles)
         style_masks = open_masks(settings.style_mask, "style_mask", "all", len(styles), opener)
         for mask in style_masks:
-            if mask is not None and not whiteness(mask).any():
-                raise ImageError(
-                    f"The `style_mask` {mask.path or mask.name} is black all over, so that nothing of the style counts",
-                    "paint white what is to count",
-                    knob="style_mask",
-                    value=mask.path,
-                )
+            _check_not_black(mask, "style_mask", "nothing of the style counts", "paint white what is to count")
+        strength_map = opener(settings.strength_map) if settings.has_strength_map else None
+        _check_not_black(strength_map, "strength_map", "nothing is to be painted", "paint white what is")
         photo = open_image(content, settings)
         longest = max(canvas_size(photo.size, settings.longest_side))
+        if settings.guard is Guard.FACES:
+            faces = find_faces(photo.pixels) if faces is None else tuple(faces)
         return cls(
             photo,
             tuple(open_style(style, settings, longest) for style in styles),
             open_masks(settings.mask, "mask", "rest", len(styles), opener),
             style_masks,
             opener(settings.init) if settings.init_is_image else None,
+            strength_map,
+            None if faces is None else tuple(faces),
         )
 
     def canvas_size(self, longest: int | None) -> Size:
@@ -100,7 +116,19 @@ class StylizationInputs:
             style_regions(self.masks),
             [None if mask is None else whiteness(mask) for mask in self.style_masks],
             None if self.init is None else self.init.pixels,
+            self.strengths(),
         )
+
+    def strengths(self) -> Tensor | None:
+        """The share of the strength at each place (1, 1, h, w): the map's, times what faces get; None for all of it."""
+        shares = None if self.strength_map is None else whiteness(self.strength_map)
+        if not self.faces:
+            return shares
+        size = fit(self.content.size, min(max(self.content.size), LONGEST))
+        if shares is None:
+            return strength_around(self.faces, size)
+        height, width = (max(sides) for sides in zip(size_of(shares), size, strict=True))
+        return resized_mask(shares, (height, width)) * strength_around(self.faces, (height, width))
 
     def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""
@@ -116,7 +144,8 @@ class StylizationInputs:
         for knob, images in (("mask", self.masks), ("style_mask", self.style_masks)):
             given = zip(images, found[knob], strict=True)
             found[knob] = [name if image is None else image.path or image.name for image, name in given]
-        return found | ({} if self.init is None else {"init": self.init.path or self.init.name})
+        single = {knob: image for knob in SINGLE if (image := getattr(self, knob)) is not None}
+        return found | {knob: image.path or image.name for knob, image in single.items()}
 
 
 def shapes_of(canvas: Size, styles: Sequence[Size], settings: Settings) -> Shapes:
@@ -142,8 +171,7 @@ class InMemory:
             if getattr(settings, knob) != Settings.model_fields[knob].default:
                 raise SettingsError(f"`{knob}` is in the settings and given as an image too", "drop one", knob=knob)
             update[knob] = tuple(self._named(knob, number, source) for number, source in enumerate(sources, start=1))
-        if "init" in update:
-            (update["init"],) = update["init"]
+        update |= {knob: update[knob][0] for knob in SINGLE if knob in update}
         self.settings = Settings(**settings.model_dump() | update) if update else settings
 
     def _named(self, knob: str, number: int, source: Source) -> str:
@@ -232,6 +260,13 @@ def style_regions(masks: Sequence[SourceImage | None]) -> list[Tensor]:
     for mask in given.values():
         left = left - resize(mask.expand(-1, 3, -1, -1), size)[:, :1]
     return [given.get(number, left.clamp(0, 1)) for number in range(len(masks))]
+
+
+def _check_not_black(mask: SourceImage | None, knob: str, so: str, cure: str) -> None:
+    """Raise `ImageError` for a mask that lets nothing through."""
+    if mask is not None and not whiteness(mask).any():
+        name = mask.path or mask.name
+        raise ImageError(f"The `{knob}` {name} is black all over, so that {so}", cure, knob=knob, value=mask.path)
 
 
 def _visible(style: SourceImage) -> SourceImage:

@@ -25,6 +25,9 @@ KEY = "impasto"
 FORMAT = 2
 """Number of the arrangement of fields, written into each recipe; `_translated` reads the earlier one."""
 
+SINGLE = roles.single_images()
+"""Knobs that may name one file, of which a job has the image and a recipe the hash under the knob's name."""
+
 MOST_CHARACTERS = 100_000
 """In one text of a recipe: names, paths, versions and hashes are far shorter."""
 
@@ -71,7 +74,9 @@ class Recipe:
     """A finished run's inputs and surroundings; written into the picture, read by `impasto inspect` and `rerun`.
 
     `settings` are those that it began with, `schedule` what was changed of them on the way. `masks` are the files that
-    `mask` names, then those of `style_mask`. `steps` are none in recipes from before they could end early.
+    `mask` names, then those of `style_mask`; `init` and `strength_map` are those of the knobs of these names. `steps`
+    are none in recipes from before they could end early. `faces` are the boxes of those that were guarded, see
+    `images.faces.Face`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -88,6 +93,17 @@ class Recipe:
     masks: tuple[InputFile, ...] = ()
     schedule: tuple[Change, ...] = ()
     steps: RunSteps = field(default_factory=RunSteps)
+    strength_map: InputFile | None = None
+    faces: tuple[tuple[float, float, float, float], ...] | None = None
+
+    @property
+    def named(self) -> list[InputFile]:
+        """The files that knobs name, but weights."""
+        return [*self.single().values(), *self.masks]
+
+    def single(self) -> dict[str, InputFile]:
+        """The files of knobs that name one at most, by knob."""
+        return {knob: file for knob in SINGLE if (file := getattr(self, knob)) is not None}
 
     @property
     def engine(self) -> str:
@@ -112,7 +128,7 @@ class Recipe:
             settings={knob: roles.without_folders(knob, value) for knob, value in self.settings.items()},
             content=bare(self.content),
             styles=tuple(map(bare, self.styles)),
-            init=None if self.init is None else bare(self.init),
+            **{knob: bare(file) for knob, file in self.single().items()},
             masks=tuple(map(bare, self.masks)),
         )
 
@@ -207,11 +223,11 @@ class Recipe:
         """The name of each input, its hash here and `now`."""
         pairs = [("content", self.content, now.content)]
         pairs += [("style", then, style) for then, style in zip(self.styles, now.styles, strict=True)]
-        if self.init is not None and now.init is not None:
-            pairs.append(("init", self.init, now.init))
+        others = now.single()
+        pairs += [(knob, then, others[knob]) for knob, then in self.single().items() if knob in others]
         pairs += [("mask", then, mask) for then, mask in zip(self.masks, now.masks, strict=True)]
         for role, then, found in pairs:
-            yield f"{role} image {found.path or found.name!r}", then.sha256, found.sha256
+            yield f"{role.replace('_', ' ')} image {found.path or found.name!r}", then.sha256, found.sha256
         yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
 
 

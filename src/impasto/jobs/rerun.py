@@ -11,7 +11,7 @@ from typing import Any
 from impasto.errors import ImpastoError
 from impasto.images.reading import SourceImage
 from impasto.jobs.inputs import Source
-from impasto.jobs.recipe import InputFile, Recipe
+from impasto.jobs.recipe import SINGLE, InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network.engines.choice import can_run
 from impasto.settings import roles
@@ -33,18 +33,20 @@ def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequen
         settings,
         schedule=recipe.schedule,
         steps=recipe.steps,
+        faces=recipe.faces,
     )
     if len(job.styles) != len(recipe.styles):
         raise ImpastoError(f"The recipe has {len(recipe.styles)} styles but {len(job.styles)} were given", "give each")
-    if len(job.inputs.all_masks()) != len(recipe.masks) or (job.inputs.init is None) != (recipe.init is None):
+    single = {knob for knob in SINGLE if getattr(job.inputs, knob) is not None}
+    if len(job.inputs.all_masks()) != len(recipe.masks) or single != {*recipe.single()}:
         raise ImpastoError(
             "The recipe's settings name other files than it has hashes of", "use another copy of the picture"
         )
     for role, mine, wanted in _pairs(job, recipe):
         if mine.sha256 != wanted.sha256:
             raise ImpastoError(
-                f"The {role} image {mine.path or mine.name} is not the one of the recipe (SHA-256 {mine.sha256[:12]}…, "
-                f"not {wanted.sha256[:12]}…)",
+                f"The {role.replace('_', ' ')} image {mine.path or mine.name} is not the one of the recipe (SHA-256 "
+                f"{mine.sha256[:12]}…, not {wanted.sha256[:12]}…)",
                 f"give the original with `{role}`",
                 knob=role,
             )
@@ -70,12 +72,10 @@ def located(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
         return file if file.path is None else replace(file, path=_find(file.path, file.sha256, folders))
 
     masks = [here(mask) for mask in recipe.masks]
-    init = None if recipe.init is None else here(recipe.init)
-    found: dict[str, Any] = {}
+    single = {knob: here(file) for knob, file in recipe.single().items()}
+    found: dict[str, Any] = {knob: file.path for knob, file in single.items() if file.path is not None}
     if roles.is_file("weights", checked.weights):
         found["weights"] = _find(checked.weights, recipe.weights_sha256, folders)
-    if init is not None and init.path is not None:
-        found["init"] = init.path
     left = iter(masks)  # too few or too many are refused by `from_recipe`
     found["mask"] = roles.with_files("mask", checked.mask, lambda name: _path(next(left, None)) or name)
     found["style_mask"] = roles.with_files(
@@ -86,8 +86,8 @@ def located(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
         settings=recipe.settings | found,
         content=here(recipe.content),
         styles=tuple(map(here, recipe.styles)),
-        init=init,
         masks=tuple(masks),
+        **single,
     )
 
 
@@ -118,8 +118,7 @@ def _pairs(job: Stylization, recipe: Recipe) -> Iterator[tuple[str, SourceImage,
     """Each input's role, the input and what the recipe says of it."""
     yield "content", job.content, recipe.content
     yield from (("style", mine, wanted) for mine, wanted in zip(job.styles, recipe.styles, strict=True))
-    if job.inputs.init is not None and recipe.init is not None:
-        yield "init", job.inputs.init, recipe.init
+    yield from ((knob, getattr(job.inputs, knob), wanted) for knob, wanted in recipe.single().items())
     masks = zip(job.inputs.all_masks(), recipe.masks, strict=True)
     yield from (("mask", mask, wanted) for mask, wanted in masks)
 

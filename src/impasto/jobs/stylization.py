@@ -29,8 +29,9 @@ class Stylization:
 
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
     which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way, and
-    `steps` those of the run that goes on or is repeated, as its recipe has them.
-    `masks`, `style_masks` and `start` are images, for which the knobs `mask`, `style_mask` and `init` name files.
+    `steps` and `faces` those of the run that goes on or is repeated, as its recipe has them.
+    `masks`, `style_masks`, `start` and `strengths` are images, for which the knobs `mask`, `style_mask`, `init` and
+    `strength_map` name files.
     """
 
     @usual_modes()
@@ -43,16 +44,18 @@ class Stylization:
         masks: Sequence[Source] = (),
         style_masks: Sequence[Source] = (),
         start: Source | None = None,
+        strengths: Source | None = None,
         network: Network | None = None,
         speed: float | None = None,
         schedule: Sequence[ScheduledChange] = (),
         opener: Opener | None = None,
         steps: RunSteps | None = None,
+        faces: Sequence[tuple[float, float, float, float]] | None = None,
     ) -> None:
-        starts = [] if start is None else [start]
-        given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts)
+        starts, maps = ([] if image is None else [image] for image in (start, strengths))
+        given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts, strength_map=maps)
         settings = given.settings
-        self.inputs = StylizationInputs.open(content, styles, settings, given.open)
+        self.inputs = StylizationInputs.open(content, styles, settings, given.open, faces)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = self.inputs.shapes(settings)
         # What can't be painted is refused before the network is loaded.
@@ -112,13 +115,15 @@ class Stylization:
         settings = self.inputs.with_paths(self.settings)
         settings["weights"] = self.network.source
         settings["scratch"] = "auto"  # the folder is one of this machine, and no pixel depends on it
-        init = self.inputs.init
+        init, strength_map = self.inputs.init, self.inputs.strength_map
         return Recipe(
             version=version("impasto"),
             settings=settings,
             content=input_file(self.content),
             styles=tuple(input_file(style) for style in self.styles),
             init=None if init is None else input_file(init),
+            strength_map=None if strength_map is None else input_file(strength_map),
+            faces=self.inputs.faces,
             masks=tuple(input_file(mask) for mask in self.inputs.all_masks()),
             weights_sha256=self.network.sha256,
             torch=torch.__version__,

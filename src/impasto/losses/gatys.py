@@ -46,16 +46,20 @@ def total_loss(content: Tensor, style: Tensor, alpha: float, beta: float) -> Ten
     return alpha * content + beta * style
 
 
-def total_variation(image: Tensor, interior: Size | None = None) -> Tensor:
+def total_variation(image: Tensor, interior: Size | None = None, weights: Tensor | None = None) -> Tensor:
     """½ Σ ((x[i+1,j] − x[i,j])² + (x[i,j+1] − x[i,j])²) of an image (n, c, h, w).
 
     Mahendran & Vedaldi 2015, eq. 3 with β = 2, which has a gradient everywhere. With `interior` only the differences
-    that begin in the first (h, w) rows and columns count, so that tiles add up.
+    that begin in the first (h, w) rows and columns count, so that tiles add up. `weights` (n, 1, h, w) are the pixels'
+    that differences begin at.
     """
     h, w = size_of(image) if interior is None else interior
     down = image[..., 1:, :w] - image[..., :-1, :w]
     right = image[..., :h, 1:] - image[..., :h, :-1]
-    return (down.square().sum() + right.square().sum()) / 2
+    if weights is None:
+        return (down.square().sum() + right.square().sum()) / 2
+    to_next = weights[..., : down.shape[2], :] * down.square(), weights[..., : right.shape[3]] * right.square()
+    return (to_next[0].sum() + to_next[1].sum()) / 2
 
 
 class _ContentLoss(torch.autograd.Function):

@@ -14,7 +14,7 @@ from impasto.images.size import Size
 from impasto.losses.catalogue import hypercolumn_loss
 from impasto.losses.gatys import content_loss
 from impasto.network.tiled_network import TileActivations
-from impasto.objective.regions import SAMPLES, places_in, samples_at
+from impasto.objective.regions import SAMPLES, places_in, samples_at, taken_down
 from impasto.objective.statistics import Statistic
 from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, compare_with
 from impasto.settings.choices import ContentLossName
@@ -58,10 +58,13 @@ class ContentLoss(Protocol):
 
 
 class FeatureContent:
-    """The content loss of the paper: ½ Σ (F − P)² at each layer. Gatys et al. 2015, eq. 1."""
+    """The content loss of the paper: ½ Σ (F − P)² at each layer. Gatys et al. 2015, eq. 1.
 
-    def __init__(self, layers: Sequence[str]) -> None:
-        self.layers = tuple(layers)
+    `weights` (1, 1, h, w) multiply what each pixel's positions lose.
+    """
+
+    def __init__(self, layers: Sequence[str], weights: Tensor | None = None) -> None:
+        self.layers, self.weights = tuple(layers), weights
 
     def features(self) -> tuple[str, ...]:
         """See `ContentLoss`."""
@@ -81,7 +84,8 @@ class FeatureContent:
         """See `ContentLoss`; one for each layer."""
         for layer, weight in weights.items():
             p = target.features[layer]
-            measure = partial(_content_of_tile, layer, p, scratch)
+            roots = None if self.weights is None else taken_down(self.weights, layer).sqrt()
+            measure = partial(_content_of_tile, layer, p, roots, scratch)
             unit = self._unit(p, scratch) if normalized else 1.0
             yield LocalTerm(Kind.CONTENT, f"content/{layer}", layer, measure, weight, unit)
 
@@ -92,10 +96,16 @@ class FeatureContent:
 
 
 class SimilarityContent:
-    """Self-similarity of hypercolumns at sampled places, of all layers at once. Kolkin et al. 2019 (STROTSS)."""
+    """Self-similarity of hypercolumns at sampled places, of all layers at once. Kolkin et al. 2019 (STROTSS).
 
-    def __init__(self, name: ContentLossName, layers: Sequence[str], *, seed: int) -> None:
-        self.name, self.layers, self.seed = name, tuple(layers), seed
+    With `weights` (1, 1, h, w) of an image's pixels, places are as dense as those are high, and their mean multiplies
+    the loss.
+    """
+
+    def __init__(
+        self, name: ContentLossName, layers: Sequence[str], *, seed: int, weights: Tensor | None = None
+    ) -> None:
+        self.name, self.layers, self.seed, self.weights = name, tuple(layers), seed, weights
         self._loss = hypercolumn_loss(name)
 
     def features(self) -> tuple[str, ...]:
@@ -104,7 +114,8 @@ class SimilarityContent:
 
     def statistics(self, size: Size) -> dict[str, Statistic]:
         """See `ContentLoss`."""
-        places = places_in(None, size, torch.Generator().manual_seed(self.seed))
+        uneven = None if self.weights is None or self.weights.min() == self.weights.max() else self.weights
+        places = places_in(None, size, torch.Generator().manual_seed(self.seed), uneven)
         return {layer: samples_at(layer, places, size) for layer in self.layers}
 
     def local_terms(
@@ -121,7 +132,8 @@ class SimilarityContent:
         samples = [target.of_content[layer] for layer in weights]
         compare = partial(compare_with, self._loss.compare, self._loss.prepare(samples, list(weights.values())))
         unit = self._unit(samples, compare) if normalized else 1.0
-        yield LossTerm(Kind.CONTENT, f"content/{self.name}", statistics, compare, unit=unit)
+        mean = 1.0 if self.weights is None else self.weights.mean().item()
+        yield LossTerm(Kind.CONTENT, f"content/{self.name}", statistics, compare, share=mean, unit=unit)
 
     def _unit(self, samples: Sequence[Tensor], compare: Callable[[Sequence[Tensor]], Tensor]) -> float:
         """The loss of the content's own samples in another order."""
@@ -130,9 +142,13 @@ class SimilarityContent:
         return max(compare(shuffled).item(), TINY)
 
 
-def make_content_loss(name: ContentLossName, layers: Sequence[str], *, seed: int = 0) -> ContentLoss:
-    """The content loss of that name on these layers; `seed` draws places."""
-    return SimilarityContent(name, layers, seed=seed) if name.joint else FeatureContent(layers)
+def make_content_loss(
+    name: ContentLossName, layers: Sequence[str], *, seed: int = 0, weights: Tensor | None = None
+) -> ContentLoss:
+    """The content loss of that name on these layers; `seed` draws places, `weights` (1, 1, h, w) are the pixels'."""
+    if name.joint:
+        return SimilarityContent(name, layers, seed=seed, weights=weights)
+    return FeatureContent(layers, weights)
 
 
 def variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
@@ -146,5 +162,12 @@ def variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
     return added(lambda p: content_loss(p, mean)).item(), added(lambda p: content_loss(p, torch.zeros_like(p))).item()
 
 
-def _content_of_tile(layer: str, p: Tensor, scratch: Scratch, activations: TileActivations) -> Tensor:
-    return content_loss(activations.features[layer], scratch.read(activations.tile.interior_of(layer, p)))
+def _content_of_tile(
+    layer: str, p: Tensor, roots: Tensor | None, scratch: Scratch, activations: TileActivations
+) -> Tensor:
+    """A tile's part of ½ Σ (F − P)², each position's weighted by the square of its root in `roots` (1, 1, h, w)."""
+    features, wanted = activations.features[layer], scratch.read(activations.tile.interior_of(layer, p))
+    if roots is None:
+        return content_loss(features, wanted)
+    root = activations.tile.interior_of(layer, roots).to(features)
+    return content_loss(root * features, root * wanted)

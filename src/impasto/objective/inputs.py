@@ -19,7 +19,7 @@ class Inputs:
     """Content and styles (1, 3, h, w) in [0, 1] with masks (1, 1, h, w), all of any size.
 
     `masks` are the regions of the styles, `style_masks` the parts of the style images that count, `init` is the image
-    that a run starts from where its settings name one.
+    that a run starts from where its settings name one, `strength_map` the share of the strength at each place.
     """
 
     content: Tensor
@@ -27,6 +27,7 @@ class Inputs:
     masks: Sequence[Tensor] = ()
     style_masks: Sequence[Tensor | None] = ()
     init: Tensor | None = None
+    strength_map: Tensor | None = None
 
 
 def style_at(size: Size, style: Tensor, settings: Settings, scratch: Scratch) -> Tensor:

@@ -100,7 +100,7 @@ def extract_columns(
     return found
 
 
-def guides(mask: Tensor, grid: Grid, *, erode: bool) -> dict[str, Tensor]:
+def guides(mask: Tensor, grid: Grid, *, erode: bool = False) -> dict[str, Tensor]:
     """By layer, the weights of an image's columns in a region of it, a mask (1, 1, h, w)."""
     return {
         layer: means_in_squares(guide(mask, layer, grid.size, erode=erode), grid.side(layer)) for layer in grid.layers
@@ -139,36 +139,45 @@ class Region:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What is searched, and for what: the content's columns, and for every region its styles' ones."""
+    """What is searched, and for what: the content's columns, and for every region its styles' ones.
+
+    `fractions` are by layer what multiplies the target fraction at each of the canvas's columns (1, 1, h, w).
+    """
 
     grid: Grid
     content: Columns
     regions: Sequence[Region]
     scratch: Scratch
+    fractions: Mapping[str, Tensor] | None = None
 
     def columns_of(self, engine: Engine, canvas: Tensor, tile: int | None) -> Columns:
         """The columns of a canvas (1, 3, h, w), as the network is given it."""
         return extract_columns(engine, canvas, self.grid.layers, tile=tile, scratch=self.scratch)
 
     @torch.no_grad()
-    def match(self, canvas: Columns | None = None, share: float = 1.0) -> list[Tensor]:
+    def match(self, canvas: Columns | None = None, share: float | Tensor = 1.0) -> list[Tensor]:
         """For every region, which row of its styles' columns is nearest to each column of the canvas: (h, w) numbers.
 
-        Of the content, a `share` is mixed into what is compared; without a canvas that is the content alone.
+        Of the content, a `share`, or one for each pixel (1, 1, h, w), is mixed into what is compared; without a canvas
+        that is the content alone.
         """
+        if isinstance(share, Tensor):
+            share = means_in_squares(share, 1 << self.grid.poolings)[0, 0]
         return [self._match(region, canvas, share) for region in self.regions]
 
-    def _match(self, region: Region, canvas: Columns | None, share: float) -> Tensor:
+    def _match(self, region: Region, canvas: Columns | None, share: float | Tensor) -> Tensor:
         grid, places = self.grid, self.grid.places()
         # By the paper's rule layers with many channels would decide; so each has the same share of the variance.
         scales = {name: (rows.var(dim=0, correction=0).sum() + TINY).rsqrt() for name, rows in region.rows.items()}
 
         def queries(block: Tensor) -> Tensor:
             columns = []
+            mixed = share[block.unbind(dim=1)][:, None] if isinstance(share, Tensor) else share
             for layer, scale in scales.items():
                 content = grid.rows(layer, self.content, block)
                 if canvas is not None:
-                    content = torch.lerp(grid.rows(layer, canvas, block), content, share)
+                    painted = grid.rows(layer, canvas, block)
+                    content = torch.lerp(painted, content, mixed.to(content) if isinstance(mixed, Tensor) else mixed)
                 columns.append(content * scale)
             return torch.cat(columns, dim=1)
 
@@ -213,6 +222,7 @@ class LayerOfRegion:
         self.grid, self.scratch, self.layer, self.match = neighbours.grid, neighbours.scratch, layer, match
         self.content, rows = neighbours.content[layer], region.rows[layer]
         self.guide = None if region.guides is None else region.guides[layer].to(rows)
+        self.fractions = None if neighbours.fractions is None else neighbours.fractions[layer].to(rows)
         # As in the search: around 0 all features are so much alike that colours come out pale and flat parts speckled.
         self.mean = rows.mean(dim=0)[:, None, None]
         self.least = SMALLEST * rows.var(dim=0, correction=0).sum().item() + TINY
@@ -222,7 +232,9 @@ class LayerOfRegion:
     def of_tile(self, fraction: float, activations: TileActivations) -> Tensor:
         """A tile's part of it, with targets at a fraction of the way from the content to the styles."""
         features = means_in_squares(activations.features[self.layer], self.grid.side(self.layer))
-        return self._distance(features, self.grid.window(self.layer, activations.tile.interior), fraction)
+        window = self.grid.window(self.layer, activations.tile.interior)
+        way = fraction if self.fractions is None else fraction * window.crop(self.fractions)
+        return self._distance(features, window, way)
 
     def of_content(self) -> float:
         """The content's own, to the styles."""
@@ -231,17 +243,17 @@ class LayerOfRegion:
         parts = [Window(band.start, 0, band.stop, whole.right) for band in bands]
         return sum(self._distance(part.crop(self.content), part, 1.0).item() for part in parts)
 
-    def _distance(self, features: Tensor, window: Window, fraction: float) -> Tensor:
+    def _distance(self, features: Tensor, window: Window, fraction: float | Tensor) -> Tensor:
         distances = cosine_distances(features - self.mean, self._targets(window, fraction), self.least)
         return (distances if self.guide is None else window.crop(self.guide) * distances).sum() / self.count
 
-    def _targets(self, window: Window, fraction: float) -> Tensor:
+    def _targets(self, window: Window, fraction: float | Tensor) -> Tensor:
         """Targets (1, c, h, w) in a window of the layer's columns; of squares that share a position, the mean."""
         n = self.grid.sharing(self.layer)
         squares = Window(window.top * n, window.left * n, window.bottom * n, window.right * n)
         style = self.rows[squares.crop(self.match)].permute(2, 0, 1)[None]
         style = F.avg_pool2d(style, n) if n > 1 else style
-        if fraction == 1:
+        if not isinstance(fraction, Tensor) and fraction == 1:
             return style
         content = self.scratch.read(window.crop(self.content)) - self.mean
         return torch.lerp(unit_vectors(content, self.least), style, fraction)

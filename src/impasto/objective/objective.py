@@ -188,13 +188,16 @@ def make_objective(
         local += targets.neighbours.terms(weights.style, weights.fraction, matches)
     if weights.tv:
         unit = max(targets.variation, TINY) if normalized else 1.0
-        local.append(LocalTerm(Kind.VARIATION, "tv", None, partial(_variation_of_tile, size), weights.tv, unit))
+        local_weights = None if targets.local is None else targets.local.fraction
+        measure = partial(_variation_of_tile, size, local_weights)
+        local.append(LocalTerm(Kind.VARIATION, "tv", None, measure, weights.tv, unit))
     return Objective(engine, terms, local, weights.alpha, weights.beta, tile=tile, spare=spare, scratch=scratch)
 
 
-def _variation_of_tile(size: Size, activations: TileActivations) -> Tensor:
-    """The differences that begin within a tile's interior."""
+def _variation_of_tile(size: Size, weights: Tensor | None, activations: TileActivations) -> Tensor:
+    """The differences that begin within a tile's interior, with the weights (1, 1, h, w) of the canvas's pixels."""
     interior, padded = activations.tile.interior, activations.tile.padded
     next_too = Window(interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1]))
     begin = (interior.bottom - interior.top, interior.right - interior.left)
-    return total_variation(next_too.relative_to(padded).crop(activations.input), begin)
+    image = next_too.relative_to(padded).crop(activations.input)
+    return total_variation(image, begin, None if weights is None else interior.crop(weights).to(image))

@@ -23,8 +23,10 @@ def resized_mask(mask: Tensor, size: Size) -> Tensor:
     return F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
 
 
-def guide(mask: Tensor, layer: str, size: Size, *, erode: bool = False) -> Tensor:
+def guide(mask: Tensor, layer: str, size: Size, *, erode: bool = False, weights: Tensor | None = None) -> Tensor:
     """A mask (1, 1, h, w) taken down to a layer of an image of `size`: the mean of the pixels behind each position.
+
+    `weights` (1, 1, h, w) of the image's pixels multiply it.
 
     With `erode`, first the least of all pixels that a position's features depend on, so that they don't see across the
     border (Gatys et al. 2017, section 4.1), unless nothing would be left.
@@ -35,12 +37,22 @@ def guide(mask: Tensor, layer: str, size: Size, *, erode: bool = False) -> Tenso
         least = -F.max_pool2d(-mask, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
         least = -F.max_pool2d(-least, (1, 2 * reach + 1), stride=1, padding=(0, reach))
         mask = least if least.any() else mask
+    return taken_down(mask if weights is None else mask * weights, layer)
+
+
+def taken_down(pixels: Tensor, layer: str) -> Tensor:
+    """What an image's pixels (1, 1, h, w) hold, at a layer: the mean of those behind each position."""
     step = stride([layer])
-    return F.avg_pool2d(mask, step) if step > 1 else mask
+    return F.avg_pool2d(pixels, step) if step > 1 else pixels
 
 
-def places_in(mask: Tensor | None, size: Size, generator: torch.Generator) -> Tensor:
-    """About `SAMPLES` places (n, 2) in [0, 1]², spread over an image of `size` or over a mask (1, 1, h, w)."""
+def places_in(mask: Tensor | None, size: Size, generator: torch.Generator, weights: Tensor | None = None) -> Tensor:
+    """About `SAMPLES` places (n, 2) in [0, 1]², spread over an image of `size` or over a mask (1, 1, h, w).
+
+    They are as dense as `weights` (1, 1, h, w) of its pixels are high.
+    """
+    if weights is not None:
+        mask = weights if mask is None else resized_mask(mask, size) * weights
     return jittered_grid(SAMPLES, size, generator) if mask is None else places_within(mask, SAMPLES, generator)
 
 

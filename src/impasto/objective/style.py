@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.images.size import Size
 from impasto.losses.catalogue import LayerLoss, hypercolumn_loss, layer_loss
 from impasto.network.tiles import Tile
-from impasto.objective.regions import guide, places_in, samples_at
+from impasto.objective.regions import guide, places_in, samples_at, taken_down
 from impasto.objective.statistics import Statistic
 from impasto.objective.terms import TINY, Kind, LossTerm, compare_with
 from impasto.settings.choices import StyleLossName
@@ -24,20 +24,25 @@ class StyleTarget:
     """What the styles ask for in one region of the canvas, by layer.
 
     `statistics` are what is measured there, `of_content` their values for the content image, to measure distances from,
-    and `of_styles` their blended values for the styles. `share` is the region's weight among all.
+    and `of_styles` their blended values for the styles. `share` is the region's weight among all, `reach` how far its
+    targets lie relative to the target fraction.
     """
 
     statistics: Mapping[str, Statistic]
     of_content: Mapping[str, Tensor]
     of_styles: Mapping[str, Tensor]
     share: float
+    reach: float = 1.0
 
 
 class StyleLoss(Protocol):
     """A way to compare styles; layers that it compares, each by itself or all at once, are its own affair."""
 
-    def statistics(self, size: Size, mask: Tensor | None) -> dict[str, Statistic]:
-        """By layer, what is measured of an image of `size` within a mask (1, 1, h, w), None for everywhere."""
+    def statistics(self, size: Size, mask: Tensor | None, weights: Tensor | None = None) -> dict[str, Statistic]:
+        """By layer, what is measured of an image of `size` within a mask (1, 1, h, w), None for everywhere.
+
+        `weights` say how much each pixel (1, 1, h, w) of it counts.
+        """
         ...
 
     def blend(self, layer: str, values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
@@ -61,12 +66,14 @@ class LayerwiseStyle:
         self.name, self.layers, self.erode, self.seed = name, tuple(layers), erode, seed
         self._losses: dict[str, LayerLoss] = {}
 
-    def statistics(self, size: Size, mask: Tensor | None) -> dict[str, Statistic]:
+    def statistics(self, size: Size, mask: Tensor | None, weights: Tensor | None = None) -> dict[str, Statistic]:
         """See `StyleLoss`."""
-        return {layer: self._statistic(layer, size, mask) for layer in self.layers}
+        return {layer: self._statistic(layer, size, mask, weights) for layer in self.layers}
 
-    def _statistic(self, layer: str, size: Size, mask: Tensor | None) -> Statistic:
-        guides = None if mask is None else guide(mask, layer, size, erode=self.erode)
+    def _statistic(self, layer: str, size: Size, mask: Tensor | None, weights: Tensor | None) -> Statistic:
+        guides = None if weights is None else taken_down(weights, layer)
+        if mask is not None:
+            guides = guide(mask, layer, size, erode=self.erode, weights=weights)
 
         def measure(features: Tensor, tile: Tile) -> Tensor:
             weight = None if guides is None else tile.interior_of(layer, guides).to(features)
@@ -92,7 +99,8 @@ class LayerwiseStyle:
             loss = self._loss(layer)
             for target in targets:
                 content, style = target.of_content[layer], target.of_styles[layer]
-                wanted = style if fraction == 1 else loss.interpolate(content, style, fraction)
+                way = fraction * target.reach
+                wanted = style if way == 1 else loss.interpolate(content, style, way)
                 compare = partial(_compare_one, loss.compare, loss.prepare(wanted))
                 unit = self._unit(layer, content, style) if normalized else 1.0
                 yield LossTerm(
@@ -114,9 +122,9 @@ class HypercolumnStyle:
         self.name, self.layers, self.seed = name, tuple(layers), seed
         self._loss = hypercolumn_loss(name)
 
-    def statistics(self, size: Size, mask: Tensor | None) -> dict[str, Statistic]:
+    def statistics(self, size: Size, mask: Tensor | None, weights: Tensor | None = None) -> dict[str, Statistic]:
         """See `StyleLoss`."""
-        places = places_in(mask, size, torch.Generator().manual_seed(self.seed))
+        places = places_in(mask, size, torch.Generator().manual_seed(self.seed), weights)
         return {layer: samples_at(layer, places, size) for layer in self.layers}
 
     def blend(self, layer: str, values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
@@ -131,7 +139,8 @@ class HypercolumnStyle:
             return
         for target in targets:
             statistics = tuple(target.statistics[layer] for layer in weights)
-            compare = partial(compare_with, self._loss.compare, self._prepared(target, weights, fraction))
+            wanted = self._prepared(target, weights, fraction * target.reach)
+            compare = partial(compare_with, self._loss.compare, wanted)
             unit = 1.0
             if normalized:
                 content = [target.of_content[layer] for layer in weights]

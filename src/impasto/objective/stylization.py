@@ -9,16 +9,21 @@ from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, measuring_tile, style_at
+from impasto.objective.local_weights import local_weights
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
+from impasto.objective.regions import resized_mask
 from impasto.objective.targets import Comparison, Targets, measure_targets
 from impasto.objective.transforms import StylizationTransform
 from impasto.objective.weights import loss_weights, target_fraction
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEMORY, Scratch
 
-MeasuredTargets = dict[tuple[str, Size, int | None], Targets]
-"""Targets that were measured, by colour mode, the canvas's size and the tile, which may follow free memory."""
+MeasuredTargets = dict[tuple[str, Size, int | None, float | None], Targets]
+"""Targets that were measured, by colour mode, the canvas's size, the tile, which may follow free memory, and strength.
+
+Where no map shares the strength out, targets don't depend on it: it is None.
+"""
 
 
 class StylizationProblem:
@@ -85,18 +90,23 @@ class StylizationProblem:
         if targets.neighbours is None or start is None:
             return None
         columns = targets.neighbours.columns_of(self.engine, transform.image(start), self.tile)
-        return targets.neighbours.match(columns, 1 - self.settings.strength)
+        share = 1.0 if transform.strength_map is None else transform.strength_map
+        return targets.neighbours.match(columns, 1 - self.settings.strength * share)
 
     def transform(self, size: Size) -> StylizationTransform:
         """See `Problem`."""
         if self._transform is None or self._transform.size != size:
-            self._transform = StylizationTransform(self.mode, self.inputs.masks, size, self.scratch)
+            self._transform = StylizationTransform(
+                self.mode, self.inputs.masks, self.inputs.strength_map, size, self.scratch
+            )
             self._targets = None
         return self._transform
 
     def change(self, settings: Settings) -> bool:
         """See `Problem`; another colour mode makes another kind of canvas."""
         before, self.settings = self.settings, settings
+        if self.inputs.strength_map is not None and settings.strength != before.strength:
+            self._targets = None
         if settings.color is before.color:
             return False
         self.mode = colour_mode_of(settings, self.inputs)
@@ -109,7 +119,8 @@ class StylizationProblem:
 
     def _measured_at(self, transform: StylizationTransform) -> Targets:
         """The targets at a size: as another problem has measured them, or measured now."""
-        key = (self.settings.color, transform.size, self.tile)
+        strength = None if transform.strength_map is None else self.settings.strength
+        key = (self.settings.color, transform.size, self.tile, strength)
         if self.measured is not None and key in self.measured:
             return self.measured[key]
         targets = self._measure(transform)
@@ -128,6 +139,7 @@ class StylizationProblem:
             [None if mask is None else mask.to(self.device) for mask in self.inputs.style_masks],
             s.mask_erosion,
             s.seed,
+            None if transform.strength_map is None else local_weights(transform.strength_map, s.strength),
         )
         return measure_targets(
             self.engine,
@@ -146,12 +158,18 @@ class StylizationProblem:
         Adelson 1983). 'auto' is what the target fraction leaves of the content; nothing where the run doesn't start
         from it.
         """
-        s, share = self.settings, self.settings.detail
+        s, share, local = self.settings, self.settings.detail, None
         if share == "auto":
             from_content = s.normalized and s.init == "content"
             share = 1 - target_fraction(s.strength) if from_content else 0.0
-        if not share:
+            if from_content and self.inputs.strength_map is not None:
+                local = 1 - target_fraction(s.strength * resized_mask(self.inputs.strength_map, size))
+        if not share and local is None:
             return None
         fine, low = (resize(self.mode.content, at, self.scratch) for at in (size, coarse))
-        detail = self.scratch.map(lambda f, c: share * (f - c), fine, resize(low, size, self.scratch))
+        low = resize(low, size, self.scratch)
+        if local is None:
+            detail = self.scratch.map(lambda f, c: share * (f - c), fine, low)
+        else:
+            detail = self.scratch.map_rows(lambda f, c, m: m * (f - c), 3, fine, low, local)
         return self.mode.canvas_of_detail(detail)

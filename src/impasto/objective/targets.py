@@ -13,6 +13,7 @@ from impasto.images.size import size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.objective.content import ContentLoss, ContentTarget, make_content_loss
+from impasto.objective.local_weights import LocalWeights
 from impasto.objective.neighbours import Grid, Neighbours, Region, extract_columns, guides, rows_of_style
 from impasto.objective.statistics import Statistic, Statistics, extract_statistics, in_order
 from impasto.objective.style import StyleLoss, StyleTarget, make_style_loss
@@ -26,7 +27,8 @@ class Comparison:
 
     `masks` are the regions of the canvas, one for each style; `style_masks` the parts of each style image that count.
     Empty means everywhere, and styles that share the whole canvas are blended. With `erode` a mask counts only where
-    all that a feature depends on lies within it. `seed` draws places and directions.
+    all that a feature depends on lies within it. `seed` draws places and directions. `local` are the weights of
+    the canvas's pixels.
     """
 
     style_layers: tuple[str, ...] = ()
@@ -37,6 +39,7 @@ class Comparison:
     style_masks: Sequence[Tensor | None] = ()
     erode: bool = False
     seed: int = 0
+    local: LocalWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Targets:
     """What content and styles ask for at one size: the losses with their targets, and how much they vary themselves.
 
     `styles` has a target for each region of the canvas. `variation` is the total variation of a canvas that varies as
-    much as the content does or as the styles do, whichever is more: a flat photo gets strokes all the same.
+    much as the content does or as the styles do, whichever is more: a flat photo gets strokes all the same. `local` are
+    the weights of the canvas's pixels.
     """
 
     style_loss: StyleLoss
@@ -53,6 +57,7 @@ class Targets:
     content: ContentTarget
     variation: float
     neighbours: Neighbours | None = None
+    local: LocalWeights | None = None
 
 
 @torch.no_grad()
@@ -79,8 +84,10 @@ def measure_targets(
         found = measure_targets(engine, rest, content, (), tile=tile, scratch=scratch)
         return replace(found, styles=(), neighbours=neighbours)
     style = make_style_loss(c.style_loss, c.style_layers, erode=c.erode, seed=c.seed)
-    regions = [style.statistics(size, mask) for mask in c.masks or (None,)]
-    content_loss = make_content_loss(c.content_loss, c.content_layers, seed=c.seed)
+    counting = None if c.local is None else c.local.counting
+    regions = [style.statistics(size, mask, counting) for mask in c.masks or (None,)]
+    alphas = None if c.local is None else c.local.alpha
+    content_loss = make_content_loss(c.content_loss, c.content_layers, seed=c.seed, weights=alphas)
     samples = content_loss.statistics(size)
     everything = in_order([*(s for region in regions for s in region.values()), *samples.values()])
     features_of = content_loss.features()
@@ -99,12 +106,15 @@ def measure_targets(
         for group, weights in _groups(measured, shares, masked=bool(c.masks))
     ]
     targets = tuple(
-        StyleTarget(region, _by_layer(region, of_content), goal, share)
-        for region, goal, share in zip(regions, of_styles, _region_shares(c.masks, shares), strict=True)
+        StyleTarget(region, _by_layer(region, of_content), goal, share * part, reach)
+        for region, goal, share, (part, reach) in zip(
+            regions, of_styles, _region_shares(c.masks, shares), _region_weights(c), strict=True
+        )
     )
     content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
     of_the_styles = sum(v * share for v, share in zip(variations, shares, strict=True)) / (sum(shares) or 1.0)
-    return Targets(style, targets, content_loss, content_target, max(variation(content, scratch), of_the_styles))
+    most = max(variation(content, scratch), of_the_styles)
+    return Targets(style, targets, content_loss, content_target, most, local=c.local)
 
 
 def _measure_neighbours(
@@ -140,7 +150,8 @@ def _measure_neighbours(
         )
     ]
     columns = extract_columns(engine, content, c.style_layers, tile=tile, scratch=scratch)
-    return Neighbours(grid, columns, regions, scratch)
+    fractions = None if c.local is None else guides(c.local.fraction, grid)
+    return Neighbours(grid, columns, regions, scratch, fractions)
 
 
 def _by_layer(statistics: dict[str, Statistic], values: Statistics) -> dict[str, Tensor]:
@@ -158,6 +169,12 @@ def _region_shares(masks: Sequence[Tensor], shares: Sequence[float]) -> list[flo
     """Each region's weight, 1 in all: its area times its style's share; 0 where no region has an area."""
     areas = [mask.mean().item() * share for mask, share in zip(masks, shares, strict=True)] if masks else [1.0]
     return [area / (sum(areas) or 1.0) for area in areas]
+
+
+def _region_weights(comparison: Comparison) -> list[tuple[float, float]]:
+    """Of each region of the canvas, the part that counts and its reach: see `LocalWeights.of_region`."""
+    local, masks = comparison.local, comparison.masks or (None,)
+    return [(1.0, 1.0) if local is None else local.of_region(mask) for mask in masks]
 
 
 def variation(image: Tensor, scratch: Scratch) -> float:

@@ -18,14 +18,16 @@ from impasto.storage.scratch import Scratch
 
 
 class StylizationTransform:
-    """Canvases of one size as images: the colour mode, and the content where no region is.
+    """Canvases of one size as images: the colour mode, and the content where no region is or the strength map is black.
 
     Whatever is resized for it is resized once.
     """
 
-    def __init__(self, mode: ColourMode, masks: Sequence[Tensor], size: Size, scratch: Scratch) -> None:
+    def __init__(
+        self, mode: ColourMode, masks: Sequence[Tensor], strength_map: Tensor | None, size: Size, scratch: Scratch
+    ) -> None:
         self.mode, self.size, self.scratch = mode, size, scratch
-        self._whole_masks = masks
+        self._whole_masks, self._whole_map = masks, strength_map
 
     @cached_property
     def masks(self) -> list[Tensor]:
@@ -33,12 +35,20 @@ class StylizationTransform:
         return [resized_mask(mask, self.size).to(self.mode.content) for mask in self._whole_masks]
 
     @cached_property
+    def strength_map(self) -> Tensor | None:
+        """The share of the strength at each pixel (1, 1, h, w), None for all of it everywhere."""
+        if self._whole_map is None or self._whole_map.min() == 1:
+            return None
+        return resized_mask(self._whole_map, self.size).to(self.mode.content)
+
+    @cached_property
     def coverage(self) -> Tensor | None:
         """Where the canvas is painted at all, (1, 1, h, w) in [0, 1]; None for everywhere."""
-        if not self.masks:
-            return None
-        covered = sum(self.masks[1:], start=self.masks[0]).clamp(0, 1)
-        return None if covered.min() == 1 else covered
+        covered = sum(self.masks[1:], start=self.masks[0]).clamp(0, 1) if self.masks else None
+        if self.strength_map is not None:
+            anything = (self.strength_map > 0).to(self.strength_map)
+            covered = anything if covered is None else covered * anything
+        return None if covered is None or covered.min() == 1 else covered
 
     def content(self) -> Tensor:
         """The content at the canvas's size, as the network is given it."""

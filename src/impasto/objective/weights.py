@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from torch import Tensor
 
 from impasto.images.size import Size
 from impasto.network.layers import CHANNELS, feature_size
@@ -13,6 +16,9 @@ from impasto.settings.settings import Settings
 
 CONTENT_RANGE = 8.0
 """α at strength 0 relative to the middle's; its inverse at 1, where little else holds the content."""
+
+Strength = TypeVar("Strength", float, Tensor)
+"""A strength, or the strengths at many places."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ def loss_weights(settings: Settings, size: Size, final: Size) -> LossWeights:
     s = settings
     content, style = layer_weights(s.content_layers, s.content_layer_weights), style_layer_weights(s)
     if s.normalized:
-        alpha = s.content_weight * CONTENT_RANGE ** (1 - 2 * s.strength)
+        alpha = s.content_weight * alpha_factor(s.strength)
         fraction = target_fraction(s.strength)  # total variation follows it: at strength 0 the photo stays as it is
         return LossWeights(alpha, s.style_weight, content, style, fraction * s.tv_weight, fraction)
     # The paper's content loss sums over positions and its style loss averages: at a coarser scale α grows as the
@@ -65,7 +71,12 @@ def layer_weights(layers: Sequence[str], weights: Sequence[float]) -> dict[str, 
     return dict(zip(layers, weights or [1 / len(layers)] * len(layers), strict=True)) if layers else {}
 
 
-def target_fraction(strength: float) -> float:
+def alpha_factor(strength: Strength) -> Strength:
+    """What α is multiplied by at a strength, 1 in the middle."""
+    return CONTENT_RANGE ** (1 - 2 * strength)  # pyright: ignore[reportReturnType]
+
+
+def target_fraction(strength: Strength) -> Strength:
     """How far from the content's statistics to the styles' the targets of a strength lie: 0, .68, .94, .996, 1.
 
     Steep at first: half of a painting's palette is no palette. From the middle on α alone makes the difference

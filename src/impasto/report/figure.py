@@ -41,7 +41,7 @@ class Report:
     """What a finished run leaves: its measures, and its pictures (by epoch) and steps for the figure.
 
     `sizes` are the epochs' (h, w), since their pictures may be kept smaller. Masks, one for each style or none at all,
-    are images (1, 3, h, w), white where they let a style through, or None.
+    are images (1, 3, h, w), white where they let a style through, or None; so is the map of the strength.
     """
 
     measures: dict[str, Any]
@@ -54,6 +54,7 @@ class Report:
     sizes: dict[int, Size]
     masks: tuple[Tensor | None, ...] = ()
     style_masks: tuple[Tensor | None, ...] = ()
+    strength_map: Tensor | None = None
 
     def to_json(self) -> str:
         """The measures, where what could not be measured is null."""
@@ -78,7 +79,8 @@ def draw(report: Report) -> Figure:
     """The figure: inputs above epochs, the result large beside them; below them curves, bars and the table."""
     from matplotlib.figure import Figure
 
-    inputs = [(report.content, "Photo", ""), *_style_captions(report)]
+    strengths = [] if report.strength_map is None else [(report.strength_map, "Strength", "white is all of it")]
+    inputs = [(report.content, "Photo", ""), *strengths, *_style_captions(report)]
     epochs = [(picture, f"Epoch {n}", _pixels(report.sizes[n])) for n, picture in sorted(report.pictures.items())]
     took = duration(report.measures["time"]["seconds"])
     size, measured = (report.measures[key] for key in ("size", "measured_at"))

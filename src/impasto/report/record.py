@@ -60,9 +60,11 @@ class Recorder:
         epochs: Sequence[int] = EPOCHS,
         masks: Sequence[Tensor | None] = (),
         style_masks: Sequence[Tensor | None] = (),
+        strength_map: Tensor | None = None,
     ) -> None:
         self.content, self.styles = content, tuple(styles)
         self.masks, self.style_masks = tuple(map(_shrunk, masks)), tuple(map(_shrunk, style_masks))
+        self.strength_map = _shrunk(strength_map)
         self.settings, self.network = settings, network
         self.epochs = epochs_shown(epochs, settings.epochs)
         self._device = "cpu"
@@ -149,6 +151,7 @@ class Recorder:
             self._sizes,
             self.masks,
             self.style_masks,
+            self.strength_map,
         )
 
 

@@ -212,7 +212,8 @@ def estimate(
         + network_bytes(size, layers, tile, cost)
         + bands
         # Masks, as much again for their guides at the layers, and what they cover together.
-        + (8 * len(settings.mask) + 4 * bool(settings.mask)) * prod(size)
+        + (8 * len(settings.mask) + 4 * _composes(settings)) * prod(size)
+        + (STRENGTH_MAP * prod(size) if settings.has_local_strength else 0)
         + (bytes_to_match(settings.style_layers, size, max(1, len(settings.mask))) if _matches(settings) else 0)
         + (0 if in_files else canvas_bytes(settings, size, tile, history))
     )
@@ -226,9 +227,14 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
     wholes = [*settings.content_layers, *boundaries, *boundaries]
     features = sum(4 * CHANNELS[name] * prod(feature_size(name, size)) for name in wholes)
     columns = bytes_of_columns(settings.style_layers, size) if _matches(settings) else 0  # the content's; the canvas's
-    # Where masks leave something of the content, it is kept as a canvas; so is what is matched, while a scale goes on.
-    canvases = CANVASES[settings.optimizer] + 2 * history + bool(settings.mask) + _matches(settings)
+    # Where masks or a map leave some of the content, it is kept as a canvas; so is what is matched during a scale.
+    canvases = CANVASES[settings.optimizer] + 2 * history + _composes(settings) + _matches(settings)
     return features + 2 * columns + prod(size) * CANVAS * canvases
+
+
+def _composes(settings: Settings) -> bool:
+    """Whether the content may show in places of the canvas."""
+    return bool(settings.mask) or settings.has_local_strength
 
 
 def _matches(settings: Settings) -> bool:
@@ -267,6 +273,9 @@ def boundary_layers(size: Size, layers: tuple[str, ...], tile: int | None) -> li
     """The layers whose activations of a whole image (h, w) pass from one stage to the next."""
     return [stage.above for stage in split_into_stages(size, layers, tile) if stage.above]
 
+
+STRENGTH_MAP = 32
+"""Bytes of a pixel of a strength map: it, where it paints, both weights made of it, their guides, and temporaries."""
 
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
 """Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, moments, event's pictures."""

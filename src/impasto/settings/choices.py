@@ -58,6 +58,9 @@ class ContentLossName(StrEnum):
         return self is ContentLossName.SELF_SIMILARITY
 
 
+EVERYWHERE = "everywhere"
+"""The strength map that is no file: all of the strength at every place."""
+
 INITS = ("content", "noise", "style", "histogram")
 """The starts that need no image of their own."""
 
@@ -106,6 +109,13 @@ class ObjectiveName(StrEnum):
     NORMALIZED = "normalized"
     GATYS = "gatys"
     NOTEBOOK = "notebook"
+
+
+class Guard(StrEnum):
+    """What keeps more of itself than the rest of the photo."""
+
+    NONE = "none"
+    FACES = "faces"
 
 
 class OptimizerName(StrEnum):

@@ -87,12 +87,14 @@ def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsE
         *((knob, "scales", s.scales == 1, "so there is no coarser one") for knob in ("step_ratio", "detail")),
         ("negligible", "style_loss", s.style_loss.joint, "which takes its layers together"),
         ("negligible", "content_loss", s.content_loss.joint, "which takes its layers together"),
+        ("strength_map", "strength", s.strength == 0, "so there is none to share out"),
+        ("guard", "strength", s.strength == 0, "which keeps all of the photo"),
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
         value = getattr(s, knob)
         if idle and (value != default_of(fields[knob], s.objective) or knob in given):
             name = getattr(s, by)
-            shown = name if isinstance(name, int) else repr(name.value)
+            shown = f"{name:g}" if isinstance(name, int | float) else repr(name.value)
             yield _conflict(by, name, f"is {shown}, {why}, but `{knob}` is {value}")
 
 

@@ -11,6 +11,7 @@ from impasto.settings.choices import (
     Color,
     ContentLossName,
     EngineName,
+    Guard,
     ObjectiveName,
     OptimizerName,
     Padding,
@@ -44,6 +45,8 @@ class TextureKnobs(ScheduledKnobs, total=False):
     style_scale: float
     mask: tuple[str, ...] | list[str]
     style_mask: tuple[str, ...] | list[str]
+    strength_map: str
+    guard: Guard | Literal["none", "faces"]
     mask_erosion: bool
     pooling: Pooling | Literal["max", "average"]
     padding: Padding | Literal["replicate", "zero"]

@@ -56,6 +56,12 @@ def files(settings: Settings) -> tuple[str, ...]:
     return tuple(value for knob in Settings.model_fields for value in _texts(settings, knob) if is_file(knob, value))
 
 
+def single_images() -> tuple[str, ...]:
+    """The knobs that name one image file at most."""
+    images = _where(lambda roles: roles.file_words is not None and roles.affects is not Affects.NETWORK)
+    return tuple(knob for knob in images if isinstance(Settings.model_fields[knob].default, str))
+
+
 def with_files(knob: str, value: Any, spell: Callable[[str], str]) -> Any:
     """A knob's value with the names of files in it as `spell` writes them."""
     if isinstance(value, list | tuple):

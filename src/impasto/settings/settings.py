@@ -9,10 +9,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from impasto.settings import conflicts, values
 from impasto.settings.choices import (
+    EVERYWHERE,
     INITS,
     Color,
     ContentLossName,
     EngineName,
+    Guard,
     ObjectiveName,
     OptimizerName,
     Padding,
@@ -144,6 +146,24 @@ class Settings(BaseModel):
         (),
         Roles(Group.REGIONS, file_words=("all",), in_texture=()),
         "One picture per style, white where the painting counts; 'all' for all of it.",
+    )
+    strength_map: str = knob(
+        EVERYWHERE,
+        Roles(
+            Group.REGIONS,
+            file_words=(EVERYWHERE,),
+            objective=NORMALIZED,
+            in_texture=EVERYWHERE,
+            in_reconstruction=EVERYWHERE,
+        ),
+        "A picture that shares `strength` out: all of it where it is white, half where it is grey, none where it is "
+        "black; 'everywhere' for all of it.",
+        min_length=1,
+    )
+    guard: Guard = knob(
+        Guard.NONE,
+        Roles(Group.REGIONS, objective=NORMALIZED, in_texture="none", in_reconstruction="none"),
+        "Where the photo is to stay recognisable: 'faces' lowers `strength` softly around each (needs impasto[faces]).",
     )
     mask_erosion: bool = knob(
         False,
@@ -354,6 +374,16 @@ class Settings(BaseModel):
     def max_memory_bytes(self) -> int | None:
         """`max_memory` in bytes, None for 'auto'."""
         return values.bytes_of(self.max_memory)
+
+    @property
+    def has_strength_map(self) -> bool:
+        """Whether a picture shares the strength out."""
+        return self.strength_map != EVERYWHERE
+
+    @property
+    def has_local_strength(self) -> bool:
+        """Whether strength may be another one at each place."""
+        return self.has_strength_map or self.guard is not Guard.NONE
 
     @property
     def init_is_image(self) -> bool:
