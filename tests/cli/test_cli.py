@@ -576,6 +576,7 @@ def test_transparency_is_kept(brush, tmp_path):
             assert np.array_equal(np.asarray(image)[..., 3], pixels[..., 3])
 
 
+@pytest.mark.slow
 def test_swatches_are_listed_written_and_shown_on_a_sheet(capsys):
     assert main(["swatches"]) == 0
     assert "woodcut " in capsys.readouterr().out

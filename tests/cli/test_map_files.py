@@ -105,6 +105,7 @@ def test_a_map_that_is_black_all_over_is_refused():
         impasto.stylize("photo.png", "brush.png", strength_map="black.png")
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_map_and_a_stretched_one_is_mentioned(capsys):
     PIL.Image.new("L", (40, 9), 128).save("map.png")
     assert paint(*MAP, "--report", "figure.svg") == 0

@@ -86,10 +86,11 @@ def test_a_texture_of_any_shape_closes_the_distance_to_its_style_from_noise():
     assert last.picture.shape == (1, 3, 48, 96)
     noise = events(size=(48, 96), scales=1, epochs=1, steps_per_epoch=1, optimizer="gd")
     first = next(e for e in noise if isinstance(e, Stepped))
-    assert first.loss == pytest.approx(1, rel=1e-4)  # normalised by the noise's own distance
+    assert first.loss - first.parts["tv"] == pytest.approx(1, rel=1e-4)  # normalised by the noise's own distance
+    assert first.parts["tv"] == pytest.approx(Settings().tv_weight, rel=1e-4)
     start = torch.rand(1, 3, 48, 96, generator=torch.Generator().manual_seed(1))
     assert distance(last.picture) < 0.05 * distance(start)
-    assert set(last.parts) == {f"style/{name}" for name in LAYERS}
+    assert set(last.parts) == {*(f"style/{name}" for name in LAYERS), "tv"}
     assert last.loss < 0.1
 
 

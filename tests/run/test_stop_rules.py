@@ -144,7 +144,9 @@ def saved(folder: Path, steps: Sequence[int], **changes) -> None:
                 return
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "gd"])
+@pytest.mark.parametrize(
+    "optimizer", ["lbfgs", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "gd"))]
+)
 def test_a_run_that_goes_on_ends_its_scales_where_it_would_have_anyway_to_the_bit(optimizer, tmp_path):
     knobs = {"optimizer": optimizer, "stop_gain": LESS[optimizer]}
     whole = ended_early(optimizer)
@@ -304,7 +306,9 @@ def pixels(name: str) -> bytes:
 
 
 @pytest.mark.usefixtures("files")
-@pytest.mark.parametrize("again", [["resume", "a.png.run"], None], ids=["resume", "paint --resume"])
+@pytest.mark.parametrize(
+    "again", [["resume", "a.png.run"], pytest.param(None, marks=pytest.mark.slow)], ids=["resume", "paint --resume"]
+)
 def test_an_interrupted_run_keeps_its_plan_and_its_seconds(again, clock, monkeypatch, capsys):
     clock.step = 0.1
     events = Stylization.events

@@ -16,15 +16,13 @@ from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images import camera, reading
-from impasto.images.faces import LONGEST, Face, find_faces, strength_around
 from impasto.images.reading import Picture, SourceImage
-from impasto.images.size import Size, canvas_size, fit, resize, size_of
+from impasto.images.size import Size, canvas_size, resize, size_of
+from impasto.jobs.local_strength import Faces, guarded_faces, strength_shares
 from impasto.jobs.recipe import SINGLE, InputFile
 from impasto.objective.inputs import Inputs, measured_size
-from impasto.objective.regions import resized_mask
 from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
-from impasto.settings.choices import Guard
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 from impasto.swatches import catalogue as swatches
@@ -55,7 +53,7 @@ class StylizationInputs:
     style_masks: tuple[SourceImage | None, ...] = ()
     init: SourceImage | None = None
     strength_map: SourceImage | None = None
-    faces: tuple[Face, ...] | None = None
+    faces: Faces | None = None
 
     @classmethod
     def open(
@@ -64,7 +62,7 @@ class StylizationInputs:
         styles: Sequence[Source],
         settings: Settings,
         opener: Opener | None = None,
-        faces: Sequence[Face] | None = None,
+        faces: Sequence[tuple[float, float, float, float]] | None = None,
     ) -> StylizationInputs:
         """The images given and those that settings name; raises `SettingsError` or `ImageError`.
 
@@ -79,8 +77,6 @@ class StylizationInputs:
         _check_not_black(strength_map, "strength_map", "nothing is to be painted", "paint white what is")
         photo = open_image(content, settings)
         longest = max(canvas_size(photo.size, settings.longest_side))
-        if settings.guard is Guard.FACES:
-            faces = find_faces(photo.pixels) if faces is None else tuple(faces)
         return cls(
             photo,
             tuple(open_style(style, settings, longest) for style in styles),
@@ -88,7 +84,7 @@ class StylizationInputs:
             style_masks,
             opener(settings.init) if settings.init_is_image else None,
             strength_map,
-            None if faces is None else tuple(faces),
+            guarded_faces(photo.pixels, settings, faces),
         )
 
     def canvas_size(self, longest: int | None) -> Size:
@@ -122,13 +118,7 @@ class StylizationInputs:
     def strengths(self) -> Tensor | None:
         """The share of the strength at each place (1, 1, h, w): the map's, times what faces get; None for all of it."""
         shares = None if self.strength_map is None else whiteness(self.strength_map)
-        if not self.faces:
-            return shares
-        size = fit(self.content.size, min(max(self.content.size), LONGEST))
-        if shares is None:
-            return strength_around(self.faces, size)
-        height, width = (max(sides) for sides in zip(size_of(shares), size, strict=True))
-        return resized_mask(shares, (height, width)) * strength_around(self.faces, (height, width))
+        return strength_shares(shares, self.faces, self.content.size)
 
     def alpha(self, picture: Tensor, scratch: Scratch) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""

@@ -13,6 +13,7 @@ from impasto.errors import SettingsError
 from impasto.images.size import Size, on_grid, resize, size_of
 from impasto.network.tiles import halo, stride
 from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.local_weights import LocalWeights
 from impasto.storage.scratch import MEMORY, Scratch
 
 RESIZING = 4
@@ -40,6 +41,11 @@ class PeriodicCanvas:
         mask = torch.zeros(1, 1, *self.surrounded_size)
         mask[..., self.halo : self.halo + self.size[0], self.halo : self.halo + self.size[1]] = 1
         return mask
+
+    def counting(self, like: Tensor) -> LocalWeights:
+        """The weights of the surrounded canvas's pixels, where those of `like` are: `interior`."""
+        mask = self.interior().to(like)
+        return LocalWeights(mask, mask)
 
     def surrounded(self, canvas: Tensor, scratch: Scratch = MEMORY) -> Tensor:
         """A canvas (n, c, h, w) and its surroundings, (n, c, H, W)."""

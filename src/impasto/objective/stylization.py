@@ -9,10 +9,8 @@ from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, measuring_tile, style_at
-from impasto.objective.local_weights import local_weights
 from impasto.objective.objective import make_objective
 from impasto.objective.problem import ScaleProblem
-from impasto.objective.regions import resized_mask
 from impasto.objective.targets import Comparison, Targets, measure_targets
 from impasto.objective.transforms import StylizationTransform
 from impasto.objective.weights import loss_weights, target_fraction
@@ -139,7 +137,7 @@ class StylizationProblem:
             [None if mask is None else mask.to(self.device) for mask in self.inputs.style_masks],
             s.mask_erosion,
             s.seed,
-            None if transform.strength_map is None else local_weights(transform.strength_map, s.strength),
+            transform.local_weights(s.strength),
         )
         return measure_targets(
             self.engine,
@@ -162,8 +160,8 @@ class StylizationProblem:
         if share == "auto":
             from_content = s.normalized and s.init == "content"
             share = 1 - target_fraction(s.strength) if from_content else 0.0
-            if from_content and self.inputs.strength_map is not None:
-                local = 1 - target_fraction(s.strength * resized_mask(self.inputs.strength_map, size))
+            if from_content and (shares := self.transform(size).strength_map) is not None:
+                local = 1 - target_fraction(s.strength * shares)
         if not share and local is None:
             return None
         fine, low = (resize(self.mode.content, at, self.scratch) for at in (size, coarse))

@@ -13,7 +13,7 @@ from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.objective import make_objective
 from impasto.objective.periodic import enlarge_periodic, periodic_canvas
 from impasto.objective.problem import ScaleProblem
-from impasto.objective.targets import Comparison, Targets, measure_targets
+from impasto.objective.targets import Comparison, Targets, measure_targets, variation
 from impasto.objective.transforms import PeriodicTransform
 from impasto.objective.weights import LossWeights, style_layer_weights
 from impasto.settings.settings import Settings
@@ -55,15 +55,15 @@ class TextureProblem:
 
     def at(self, size: Size, start: Tensor | None = None) -> ScaleProblem:
         """See `Problem`."""
-        transform = self.transform(size)
+        s, transform = self.settings, self.transform(size)
         if self._measured is None or self._measured[0] != size:
             self._measured = size, self._measure(size, transform)
         objective = make_objective(
             self.engine,
             self._measured[1],
-            LossWeights(alpha=0.0, beta=self.settings.style_weight, style=style_layer_weights(self.settings)),
+            LossWeights(alpha=0.0, beta=s.style_weight, style=style_layer_weights(s), tv=s.tv_weight, fraction=1.0),
             size if transform.periodic is None else transform.periodic.surrounded_size,
-            normalized=self.settings.normalized,
+            normalized=s.normalized,
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
@@ -74,11 +74,14 @@ class TextureProblem:
         """Noise of this size sets the units of losses; a mask keeps a periodic canvas's copies from counting."""
         s, start = self.settings, self.first_canvas(size)
         comparison = Comparison(s.style_layers, style_loss=s.style_loss, seed=s.seed)
+        varying, local = variation(start, self.scratch), None
         if (periodic := transform.periodic) is not None:
-            comparison = replace(comparison, masks=[periodic.interior().to(start)])
+            local = periodic.counting(start)
+            comparison = replace(comparison, masks=[local.fraction])
             start = periodic.surrounded(start, self.scratch)
         style = self.style_at(size).to(self.device)
-        return measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
+        targets = measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
+        return replace(targets, local=local, variation=varying)
 
     def transform(self, size: Size) -> PeriodicTransform:
         """See `Problem`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from impasto.images.size import Size, resize
 from impasto.objective.colour_mode import ColourMode, grey_image
 from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.local_weights import LocalWeights, local_weights
 from impasto.objective.periodic import PeriodicCanvas
 from impasto.objective.regions import resized_mask
 from impasto.storage.scratch import Scratch
@@ -40,6 +41,10 @@ class StylizationTransform:
         if self._whole_map is None or self._whole_map.min() == 1:
             return None
         return resized_mask(self._whole_map, self.size).to(self.mode.content)
+
+    def local_weights(self, strength: float) -> LocalWeights | None:
+        """What the strength map makes of the loss weights of a strength at each pixel; None without one."""
+        return None if self.strength_map is None else local_weights(self.strength_map, strength)
 
     @cached_property
     def coverage(self) -> Tensor | None:

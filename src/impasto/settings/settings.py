@@ -172,7 +172,7 @@ class Settings(BaseModel):
     )
     tv_weight: Weight = knob(
         0.05,
-        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, in_gatys=0.0, in_texture=0.0),
+        Roles(Group.CONTENT_AND_STYLE, Affects.OBJECTIVE, scheduled=True, in_gatys=0.0),
         "Weight of total variation: higher is smoother.",
     )
     pooling: Pooling = knob(
