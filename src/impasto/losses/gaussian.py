@@ -87,7 +87,7 @@ def gaussian_target(statistics: Tensor) -> GaussianTarget:
 def gaussian_w2(statistics: Tensor, target: GaussianTarget) -> Tensor:
     """`squared_wasserstein` of `moments` (n, c + 1, c + 1) and a style, both blurred, by the style's own directions.
 
-    Along its `TOGETHER` leading directions features are compared as one Gaussian, along each further one by themselves.
+    Along its `TOGETHER` leading directions features are compared as one Gaussian, along each further one by itself.
     Such marginal distances add up to the whole one in layers of up to 128 channels, and to no more than it in others.
     """
     mean, covariance = mean_and_covariance(statistics)

@@ -175,8 +175,8 @@ def make_objective(
     """How far canvases of `size` are from their targets.
 
     `normalized`, each loss is divided by what it measures on this pair of images, so that a weight means the same on
-    every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of the
-    content's own. `matches` are of `Targets.neighbours`: None for the content's.
+    every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of
+    `Targets.variation`. `matches` are of `Targets.neighbours`: None for the content's.
     """
     content, style = targets.content_loss, targets.style_loss
     terms = [
