@@ -94,6 +94,14 @@ def test_a_texture_of_any_shape_closes_the_distance_to_its_style_from_noise():
     assert last.loss < 0.1
 
 
+@pytest.mark.parametrize("seamless", [False, True])
+def test_total_variation_is_measured_by_that_of_the_noise_on_a_wall_of_copies_too(seamless):
+    """At the run's start, which is that noise, it is its weight: once for each pixel, whatever surrounds the canvas."""
+    told = events(size=(48, 96), seamless=seamless, scales=1, epochs=1, steps_per_epoch=1, optimizer="gd")
+    first = next(e for e in told if isinstance(e, Stepped))
+    assert first.parts["tv"] == pytest.approx(Settings().tv_weight, rel=0.05)  # a wall has differences at its seams
+
+
 def test_copies_of_a_seamless_texture_show_no_seam_and_those_of_another_do():
     style = torch.nn.functional.interpolate(STYLE[..., ::8, ::8], (64, 64), mode="bilinear")
     found = {

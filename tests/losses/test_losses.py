@@ -14,6 +14,7 @@ from impasto.losses.gaussian import (
     BLUR,
     gaussian_target,
     gaussian_w2,
+    interpolate_gaussian,
     interpolate_gram,
     mean_std_loss,
     mean_std_target,
@@ -34,6 +35,7 @@ from impasto.losses.moments import (
     channel_moments,
     counted_gram,
     from_mean_and_covariance,
+    mean_and_covariance,
     mean_and_covariance_of_rows,
     moments,
 )
@@ -514,6 +516,31 @@ def test_an_interpolated_gram_target_leaves_the_rest_of_the_distance_and_is_a_gr
 
     assert distance(there, target) == pytest.approx((1 - fraction) * distance(start, target), rel=2e-3)
     assert torch.linalg.eigvalsh(there[0, :-1, :-1]).min() > -1e-3 * there[0, :-1, :-1].diagonal().mean()
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("positions", [3, 200], ids=["less rank than channels", "full rank"])
+def test_an_interpolated_gaussian_lies_on_the_shortest_path_where_only_covariances_differ(fraction, positions):
+    """By NumPy: its roots are W₂ apart by the fraction of the whole distance, and by the rest from the target's."""
+    generator = torch.Generator().manual_seed(0)
+    start, target = (
+        moments(mix @ torch.randn((8, positions), generator=generator, dtype=torch.float64))
+        for mix in (
+            torch.diag(torch.arange(1.0, 9.0)).double()[None],
+            torch.rand(1, 8, 8, generator=generator).double(),
+        )
+    )
+    there = interpolate_gaussian(start, target, fraction)
+
+    def distance(first, second) -> float:
+        a, b = (mean_and_covariance(statistics)[1][0].numpy() for statistics in (first, second))
+        cross = np.linalg.svd(root(a) @ root(b), compute_uv=False).sum()
+        mean_a, mean_b = (mean_and_covariance(statistics)[0] for statistics in (first, second))
+        return float(np.sqrt((mean_a - mean_b).square().sum().item() + np.trace(a) + np.trace(b) - 2 * cross))
+
+    whole = distance(start, target)
+    assert distance(start, there) == pytest.approx(fraction * whole, rel=1e-5)
+    assert distance(there, target) == pytest.approx((1 - fraction) * whole, rel=1e-5)
 
 
 @pytest.fixture
