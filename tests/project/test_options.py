@@ -54,7 +54,11 @@ PROOFS: dict[str, tuple[str, ...]] = {
     ),
     "style_loss": ("test_every_style_loss_gets_nearer_to_the_painting_by_its_own_measure",),
     "content_loss": ("test_each_content_loss_keeps_what_its_name_says",),
-    "style_scale": ("test_larger_strokes_come_from_a_larger_painting",),
+    "style_scale": (
+        "test_larger_strokes_come_from_a_larger_painting",
+        "test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_contents",
+        "test_auto_is_decided_once_and_paints_what_its_number_paints",
+    ),
     "mask": (
         "test_each_region_takes_its_own_style_and_what_has_none_keeps_the_content",
         "test_rest_is_the_region_that_the_other_masks_leave",

@@ -52,6 +52,7 @@ VALID = {
     "init": st.sampled_from(["content", "noise", "style"]),
     "device": st.sampled_from(["auto", "cpu"]),
     "detail": st.just("auto") | st.floats(0, 1),
+    "style_scale": st.just("auto") | st.floats(0.25, 4),
     "max_memory": st.just("auto") | MEMORY,
     "precision": st.sampled_from(["float32", "bfloat16"]),  # tf32 is CUDA's
     "mask": st.just([]),  # files, which have tests of their own
@@ -101,6 +102,7 @@ INVALID = {
     "tile": [1, 63, 65537, -64, 0.5, False],
     "history": [0, 201, "all", True],
     "detail": [-0.1, 1.1, "some", True],
+    "style_scale": [0, 0.24, 4.1, "large", True],
     "mask": [["rest"], ["rest", "rest"]],
 }
 """What only the knob itself can tell to be wrong."""

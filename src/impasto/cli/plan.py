@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -33,10 +34,12 @@ def plan(
     from impasto.images.size import canvas_size
     from impasto.jobs.inputs import open_image, open_style, shapes_of
     from impasto.jobs.network import load_network
+    from impasto.jobs.style_scale import settled_style_scale
     from impasto.jobs.surroundings import usual_modes
     from impasto.run.plan import plan_run, scales_of
 
     image = open_image(content, settings)
+    settings = settled_style_scale(settings, image, styles or [image], partial(load_network, settings))
     canvas = canvas_size(image.size, settings.longest_side)
     opened = [open_style(style, settings, max(canvas)) for style in styles]
     sizes = [style.size for style in opened] or [image.size] * max(1, len(settings.style_weights), len(settings.mask))

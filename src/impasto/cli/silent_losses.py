@@ -38,6 +38,9 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
             )
     if inputs.faces is not None:
         yield _guarded(len(inputs.faces), stylization.settings.strength)
+    if stylization.asked.style_scale == "auto":
+        found = stylization.settings.style_scale
+        yield f"--style-scale auto: {found:g}, where the painting's forms are nearest to the photo's in size."
     if len(inputs.styles) > 1 and not inputs.masks:
         yield f"{len(inputs.styles)} styles are blended: {', '.join(_named(style) for style in inputs.styles)}."
 

@@ -220,7 +220,7 @@ def open_style(style: Source, settings: Settings, longest: int | None = None) ->
 
 def style_pixels(longest: int, settings: Settings) -> int:
     """How many pixels of a style's longest side count for a canvas whose own is `longest`."""
-    return math.ceil(longest * settings.style_scale)
+    return math.ceil(longest * settings.style_factor)
 
 
 def open_masks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from impasto.images.reading import SourceImage
 from impasto.images.shrinking import factor_of
 from impasto.images.size import canvas_size
 from impasto.jobs.inputs import Opener, Source, open_image, open_style, style_pixels
+from impasto.jobs.network import Network
+from impasto.jobs.style_scale import settled_style_scale
+from impasto.settings import roles
 from impasto.settings.settings import Settings
+
+TARGET_KNOBS = roles.affecting(roles.Affects.NETWORK, roles.Affects.TARGETS)
+"""What targets depend on."""
 
 
 class SharedImages:
@@ -24,7 +30,18 @@ class SharedImages:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opened: dict[object, list[tuple[int | None, SourceImage]]] = {}
+        self._style_scales: dict[tuple[object, ...], float | str] = {}
         self._swatches: dict[tuple[str, int], SourceImage] = {}
+
+    def settled(
+        self, content: Source, styles: Sequence[Source], settings: Settings, network: Callable[[], Network]
+    ) -> Settings:
+        """See `settled_style_scale`; decided once for all jobs whose targets are the same."""
+        key = tuple(getattr(settings, knob) for knob in TARGET_KNOBS)
+        if key not in self._style_scales:
+            settled = settled_style_scale(settings, content, styles, network)
+            self._style_scales[key] = settled.style_scale
+        return settings.model_copy(update={"style_scale": self._style_scales[key]})
 
     def of_job(
         self, content: Source, styles: Sequence[Source], settings: Settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Unpack
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from impasto.jobs.inputs import InMemory, Opener, Source, StylizationInputs, input_file
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe, RunSteps
+from impasto.jobs.style_scale import settled_style_scale
 from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.run.events import Event
@@ -21,7 +23,6 @@ from impasto.run.state import RunState
 from impasto.run.stylizer import Stylizer
 from impasto.settings.schedule import ScheduledChange, ScheduledKnobs
 from impasto.settings.settings import Settings
-from impasto.storage.scratch import Scratch
 
 
 class Stylization:
@@ -30,6 +31,7 @@ class Stylization:
     Jobs may share a `network` that fits the settings of each (with its `speed`, see `measure_speed`), and a way in
     which the files that settings name are opened, an `opener`. `schedule` are changes of knobs to make on the way, and
     `steps` and `faces` those of the run that goes on or is repeated, as its recipe has them.
+    `asked` are the settings as they were given, `settings` the same with what they leave open decided.
     `masks`, `style_masks`, `start` and `strengths` are images, for which the knobs `mask`, `style_mask`, `init` and
     `strength_map` name files.
     """
@@ -54,17 +56,19 @@ class Stylization:
     ) -> None:
         starts, maps = ([] if image is None else [image] for image in (start, strengths))
         given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts, strength_map=maps)
-        settings = given.settings
+        self.asked = given.settings
+        loaded = cache(lambda: network or load_network(given.settings))
+        settings = settled_style_scale(given.settings, content, styles, loaded)
         self.inputs = StylizationInputs.open(content, styles, settings, given.open, faces)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = self.inputs.shapes(settings)
         # What can't be painted is refused before the network is loaded.
         scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
-        self.network = network or load_network(settings)
+        self.network = loaded()
         with usual_modes(settings.threads):
             self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed, steps=steps)
         self.settings = self.plan.settled(settings, self.network.engine)
-        self.scratch = Scratch(self.plan.memory.folder)
+        self.scratch = self.plan.memory.scratch()
         self.stylizer = Stylizer(self.settings, schedule)
 
     def events(self, resume: RunState | None = None, measured: MeasuredTargets | None = None) -> Iterator[Event]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from impasto.errors import DivergedError
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import Network, load_network
-from impasto.jobs.shared_images import SharedImages
+from impasto.jobs.shared_images import TARGET_KNOBS, SharedImages
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
 from impasto.objective.stylization import MeasuredTargets
@@ -18,8 +19,7 @@ from impasto.settings.grid import Cell
 from impasto.settings.settings import Settings
 
 NETWORK_KNOBS = roles.affecting(roles.Affects.NETWORK)
-TARGET_KNOBS = roles.affecting(roles.Affects.NETWORK, roles.Affects.TARGETS)
-"""What a network is made from, and what targets depend on."""
+"""What a network is made from."""
 
 Values = tuple[object, ...]
 """Those of some knobs, to tell settings apart that differ in them."""
@@ -37,11 +37,10 @@ class Sweep:
         self.cells = tuple(cells)
         self.stylizations: list[Stylization] = []
         for settings in (cell.settings for cell in cells):
-            made_from = _values(settings, NETWORK_KNOBS)
+            loaded = partial(_shared, networks, settings)
+            settings = images.settled(content, styles, settings, loaded)
             image, opened, named = images.of_job(content, styles, settings)
-            if made_from not in networks:
-                networks[made_from] = load_network(settings)
-            network, timed = networks[made_from], (*made_from, settings.layers)
+            network, timed = loaded(), (*_values(settings, NETWORK_KNOBS), settings.layers)
             if timed not in speeds:
                 with usual_modes(settings.threads):
                     speeds[timed] = measure_speed(network.engine, settings.layers)
@@ -84,6 +83,14 @@ class Sweep:
                         yield number, event
                 except DivergedError as error:
                     yield number, error
+
+
+def _shared(networks: dict[Values, Network], settings: Settings) -> Network:
+    """The network that settings ask for, loaded once for all that ask for the same."""
+    made_from = _values(settings, NETWORK_KNOBS)
+    if made_from not in networks:
+        networks[made_from] = load_network(settings)
+    return networks[made_from]
 
 
 def _values(settings: Settings, knobs: Sequence[str]) -> Values:

@@ -18,7 +18,6 @@ from impasto.run.plan import Shapes, plan_run, scales_of
 from impasto.run.stylizer import Stylizer
 from impasto.settings.settings import Settings
 from impasto.settings.texture import texture_settings
-from impasto.storage.scratch import Scratch
 
 
 class Texture:
@@ -43,7 +42,7 @@ class Texture:
         self.network = load_network(settings)
         with usual_modes(settings.threads):
             self.plan = plan_run(settings, shapes, self.network.engine, scales=scales)
-        self.scratch = Scratch(self.plan.memory.folder)
+        self.scratch = self.plan.memory.scratch()
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""

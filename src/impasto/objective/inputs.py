@@ -53,7 +53,7 @@ def measured_size(size: Size, style: Size, settings: Settings) -> Size:
 
 def measuring_tile(size: Size, settings: Settings, tile: int | None) -> int | None:
     """Side of the tiles in which images are measured for a canvas of `size`, whose own tiles have the side `tile`."""
-    return tile or (max(size) if settings.style_scale > 1 and settings.style_loss.additive else None)
+    return tile or (max(size) if settings.style_factor > 1 and settings.style_loss.additive else None)
 
 
 def _style_size(size: Size, style: Size, settings: Settings) -> Size:
@@ -61,7 +61,7 @@ def _style_size(size: Size, style: Size, settings: Settings) -> Size:
 
     None is made so small that a layer would have no position.
     """
-    longest = max(1, round(settings.style_scale * max(size)))
+    longest = max(1, round(settings.style_factor * max(size)))
     least = smallest_side(settings.style_layers or ["relu1_1"])
     if min(fit(style, longest)) < least:
         longest = math.ceil(least * max(style) / min(style))

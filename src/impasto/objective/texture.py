@@ -104,6 +104,6 @@ class TextureProblem:
 
 def measured_size(size: Size, final: Size, style: Size, settings: Settings) -> Size:
     """(h, w) at which a style image of (h, w) is measured for a canvas of `size`, whose `final` size is given too."""
-    longest = round(min(max(style), max(final)) * settings.style_scale * max(size) / max(final))
+    longest = round(min(max(style), max(final)) * settings.style_factor * max(size) / max(final))
     least = -(-smallest_side(settings.style_layers) * max(style) // min(style))
     return fit(style, max(longest, least))

@@ -65,6 +65,10 @@ class MemoryPlan:
     folder: Path | None = None
     spare: int = 0
 
+    def scratch(self) -> Scratch:
+        """Where the run's large arrays lie: in files of the folder, or in memory."""
+        return Scratch(self.folder)
+
 
 class Available(NamedTuple):
     """What there is: bytes that are `resident` already and still `free`, and `room` on the disk of a `folder`."""

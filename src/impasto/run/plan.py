@@ -206,7 +206,7 @@ def _measured_pixels(settings: Settings, shapes: Shapes, size: Size, tile: int |
     """Pixels that go through the network to measure content and styles for a canvas (h, w), halos included."""
     side = measuring_tile(size, settings, tile)
     if shapes.style_sizes is None:
-        height, width = (max(1, round(settings.style_scale * length)) for length in size)
+        height, width = (max(1, round(settings.style_factor * length)) for length in size)
         styles: Sequence[Size] = [(height, width)] * shapes.styles
     else:
         styles = shapes.style_sizes(size)

@@ -77,7 +77,7 @@ def knob(
 ) -> Any:
     """A field of `Settings`; numbers have to be finite. The roles stand in the JSON schema too."""
     bounds: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
-    if isinstance(default, float):
+    if isinstance(default, float) and not roles.settled:  # or its own check says so, which knows 'auto'
         bounds["allow_inf_nan"] = False
     usual = Roles(roles.group)
     stated = {"group": roles.group, "affects": roles.affects} | {

@@ -42,7 +42,7 @@ class TextureKnobs(ScheduledKnobs, total=False):
     style_layers: tuple[str, ...] | list[str]
     style_loss: StyleLossName | Literal["gram", "mean-std", "w2", "histogram", "swd", "remd", "nnst"]
     content_loss: ContentLossName | Literal["features", "self-similarity"]
-    style_scale: float
+    style_scale: float | Literal["auto"]
     mask: tuple[str, ...] | list[str]
     style_mask: tuple[str, ...] | list[str]
     strength_map: str

@@ -129,12 +129,11 @@ class Settings(BaseModel):
         Roles(Group.CONTENT_AND_STYLE, objective=NORMALIZED, in_texture="features"),
         "What is kept of the photo.",
     )
-    style_scale: float = knob(
+    style_scale: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0.25, 4))] = knob(
         1.0,
-        Roles(Group.CONTENT_AND_STYLE, usual=True),
-        "Size of the strokes: the painting's to the output's size.",
-        ge=0.25,
-        le=4,
+        Roles(Group.CONTENT_AND_STYLE, usual=True, settled=True),
+        "Size of the strokes: the painting's to the output's size. 'auto' makes its forms as large as the photo's, "
+        "by half to double.",
     )
     mask: tuple[str, ...] = knob(
         (),
@@ -223,7 +222,7 @@ class Settings(BaseModel):
         ge=0.05,
         le=20,
     )
-    detail: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_share)] = knob(
+    detail: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0, 1))] = knob(
         "auto",
         Roles(Group.OPTIMISATION, Affects.DESCENT, in_texture="auto"),
         "How much of the photo's fine detail the canvas gets back where a scale enlarges it, from 0 to 1; 'auto' is "
@@ -359,6 +358,12 @@ class Settings(BaseModel):
     def layers(self) -> tuple[str, ...]:
         """The content layers, then the style layers."""
         return (*self.content_layers, *self.style_layers)
+
+    @property
+    def style_factor(self) -> float:
+        """`style_scale` as a number; it has to be settled, see `jobs.style_scale`."""
+        assert self.style_scale != "auto", "a job settles it before it plans"
+        return float(self.style_scale)
 
     @property
     def longest_side(self) -> int | None:

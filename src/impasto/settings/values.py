@@ -62,17 +62,21 @@ def auto_or_number(otherwise: str, allowed: Callable[[int], bool]) -> Callable[[
     return check
 
 
-def auto_or_share(value: Any) -> float | str:
-    """'auto' or a number from 0 to 1."""
-    if value == "auto":
-        return value
-    try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = math.nan
-    if isinstance(value, bool) or not 0 <= share <= 1:
-        raise WrongValueError("should be 'auto' or a number from 0 to 1")
-    return share
+def auto_or_between(least: float, most: float) -> Callable[[Any], float | str]:
+    """A check that takes 'auto' and numbers from `least` to `most`."""
+
+    def check(value: Any) -> float | str:
+        if value == "auto":
+            return value
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if isinstance(value, bool) or not least <= number <= most:
+            raise WrongValueError(f"should be 'auto' or a number from {least:g} to {most:g}")
+        return number
+
+    return check
 
 
 def memory(value: str) -> str:

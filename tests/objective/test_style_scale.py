@@ -1,0 +1,36 @@
+"""At which size of the painting its forms are as large as the photo's."""
+
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from impasto.images.reading import load
+from impasto.network.engines.choice import make_engine
+from impasto.network.weights import load as load_weights
+from impasto.objective import style_scale
+from impasto.settings.settings import Settings
+from impasto.swatches import catalogue as swatches
+
+
+@cache
+def engine():
+    return make_engine(Settings(device="cpu"), load_weights())
+
+
+@pytest.fixture(scope="module")
+def content() -> torch.Tensor:
+    return load(swatches.paint("pastel", (256, 256))).pixels
+
+
+def test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_contents(content, monkeypatch):
+    monkeypatch.setattr(style_scale, "LONGEST", 128)  # as exact, and quick
+
+    def found(style: torch.Tensor, shares: tuple[float, ...] = ()) -> float:
+        return style_scale.nearest_style_scale(engine(), content, [style] * (len(shares) or 1), shares)
+
+    part = content[..., 64:192, 64:192]  # filling the canvas, its forms would be twice as large
+    small = F.interpolate(content, scale_factor=0.5, mode="area").repeat(1, 1, 2, 2)
+    assert found(part) < 1 == found(content)
+    assert found(small, (1.0, 3.0)) > 1
