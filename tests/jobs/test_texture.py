@@ -10,6 +10,7 @@ from impasto.cli.knobs import TextureKnobs
 from impasto.cli.texture import parse_size
 from impasto.errors import SettingsError
 from impasto.images import writing
+from impasto.images.size import enlarge
 from impasto.network import weights
 from impasto.network.engine import Engine
 from impasto.network.tiles import stride
@@ -57,6 +58,12 @@ def grams(image: torch.Tensor) -> list[torch.Tensor]:
     with torch.no_grad():
         features = network().features(image, LAYERS)
     return [torch.einsum("nihw,njhw->ij", f, f) / f[0, 0].numel() for f in features.values()]
+
+
+def test_a_texture_is_enlarged_as_a_picture_is():
+    problem = TextureProblem(STYLE, settings(), network(), (64, 64))
+    coarse = smooth_image(32, 32, seed=3, dtype=torch.float32)
+    torch.testing.assert_close(problem.enlarged(coarse, (64, 64)), enlarge(coarse, (64, 64)))
 
 
 def distance(image: torch.Tensor, style: torch.Tensor = STYLE) -> float:

@@ -3,7 +3,7 @@ import torch
 
 from helpers import smooth_image, tiny_weights
 from impasto.errors import SettingsError
-from impasto.images.size import resize
+from impasto.images.size import enlarge
 from impasto.network.layers import poolings_before
 from impasto.network.tiles import halo
 from impasto.network.vgg import VGG19
@@ -84,8 +84,8 @@ def test_sides_off_the_pooling_grid_are_refused_with_the_nearest_that_are_on_it(
 @pytest.mark.parametrize(("size", "wanted"), [((32, 48), (64, 96)), ((48, 64), (80, 112)), ((16, 32), (16, 48))])
 def test_a_canvas_is_enlarged_as_a_wall_of_copies_would_be(size, wanted):
     canvas = smooth_image(*size).clamp(0.1, 0.9)
-    wall = resize(canvas.repeat(1, 1, 3, 3), (3 * wanted[0], 3 * wanted[1]))
+    wall = enlarge(canvas.repeat(1, 1, 3, 3), (3 * wanted[0], 3 * wanted[1]))
     middle = wall[..., wanted[0] : 2 * wanted[0], wanted[1] : 2 * wanted[1]]
     torch.testing.assert_close(enlarge_periodic(canvas, wanted), middle)
-    assert (resize(canvas, wanted) - middle).abs().max() > 0.05
+    assert (enlarge(canvas, wanted) - middle).abs().max() > 0.05
     assert enlarge_periodic(canvas, size) is canvas

@@ -9,7 +9,7 @@ import helpers
 from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.colour import oklab
-from impasto.images.size import resize
+from impasto.images.size import enlarge, resize
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.recipe import InputFile, Recipe
@@ -383,7 +383,7 @@ def test_pictures_of_a_run_in_files_belong_to_their_events(in_files):
 
 def test_more_content_weight_stays_nearer_to_the_content_and_more_style_weight_leaves_it():
     def distance(**change) -> float:
-        return (result(epochs=6, strength=1.0, **change) - CONTENT).square().mean().item()
+        return (result(epochs=6, **change) - CONTENT).square().mean().item()
 
     assert distance(content_weight=20.0) < distance() < distance(style_weight=20.0)
 
@@ -591,7 +591,7 @@ def test_the_state_of_another_run_is_refused_in_a_sentence(change, fault):
 def test_the_content_enlarged_with_its_detail_is_the_content():
     coarse = resize(CONTENT, (24, 32))
     found = {share: planned(settings(detail=share)).problem.enlarged(coarse, (48, 64)) for share in (0.0, 0.5, 1.0)}
-    torch.testing.assert_close(found[0.0], resize(coarse, (48, 64)))
+    torch.testing.assert_close(found[0.0], enlarge(coarse, (48, 64)))
     torch.testing.assert_close(found[1.0], CONTENT)
     torch.testing.assert_close(found[0.5], (found[0.0] + CONTENT) / 2)
     assert (found[0.0] - CONTENT).abs().max() > 0.05

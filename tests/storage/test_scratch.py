@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from helpers import smooth_image
 from impasto.errors import ImpastoError
-from impasto.images.size import resize
+from impasto.images.size import enlarge, resize
 from impasto.storage import scratch
 from impasto.storage.scratch import Scratch, default_folder, in_memory, resample
 
@@ -187,6 +187,17 @@ def test_resizing_in_files_is_torchs_own_to_the_bit(mode, to, narrow, tmp_path):
     assert torch.equal(found, F.interpolate(picture, size=to, mode=mode, antialias=True))
     assert files.peak > 0 or to == (40, 60)
     assert torch.equal(resize(picture, to, files), resize(picture, to))
+
+
+@pytest.mark.parametrize("to", [(90, 77), (80, 120), (40, 77), (90, 60), (40, 60)])
+def test_a_canvas_is_enlarged_in_files_as_in_memory_to_the_bit(to, tmp_path, monkeypatch):
+    picture = smooth_image(40, 60, dtype=torch.float32)
+    whole = enlarge(picture, to)
+    monkeypatch.setattr(Scratch, "BAND", 4096)
+    monkeypatch.setattr(Scratch, "SMALL", 256)
+    files = Scratch(tmp_path)
+    assert torch.equal(enlarge(picture, to, files), whole)
+    assert files.peak > 0 or to == (40, 60)
 
 
 Partition = namedtuple("Partition", "mountpoint fstype")

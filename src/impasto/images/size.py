@@ -35,9 +35,22 @@ def on_grid(size: Size, step: int) -> Size:
 
 def resize(pixels: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
     """Antialiased bicubic, (n, c, h, w) -> (n, c, *size) clamped to [0, 1]; the same tensor where it fits."""
+    return _clamped(pixels, size, "bicubic", scratch)
+
+
+def enlarge(pixels: Tensor, size: Size, scratch: Scratch = MEMORY) -> Tensor:
+    """As `resize`, of a canvas that is to be painted on; no side of `size` is shorter. Duchon 1979, Lanczos filters.
+
+    Bicubic interpolation makes differences between the copies of two pixels larger than within the copies of one: what
+    is optimised next keeps that as a lattice (docs/decisions/0022-artefacts.md).
+    """
+    return _clamped(pixels, size, "lanczos", scratch)
+
+
+def _clamped(pixels: Tensor, size: Size, mode: str, scratch: Scratch) -> Tensor:
     if size_of(pixels) == tuple(size):
         return pixels
-    resized = resample(pixels, size, "bicubic", scratch)
+    resized = resample(pixels, size, mode, scratch)
     for (piece,) in scratch.pieces(resized):
         piece.clamp_(0, 1)
     return resized

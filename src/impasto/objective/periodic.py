@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images.size import Size, on_grid, resize, size_of
+from impasto.images.size import Size, enlarge, on_grid, size_of
 from impasto.network.tiles import halo, stride
 from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.objective.local_weights import LocalWeights
-from impasto.storage.scratch import MEMORY, Scratch
-
-RESIZING = 4
-"""Pixels around a pixel that count when a canvas is enlarged: twice what bicubic interpolation needs."""
+from impasto.storage.scratch import LOBES, MEMORY, Scratch
 
 
 @dataclass(frozen=True)
@@ -108,9 +105,9 @@ def enlarge_periodic(canvas: Tensor, size: Size, scratch: Scratch = MEMORY) -> T
     if sides == size:
         return canvas
     units = [side // gcd(side, final) for side, final in zip(sides, size, strict=True)]
-    more = [-(-RESIZING // unit) * unit for unit in units]  # so much that it becomes a whole number of pixels too
+    more = [-(-LOBES // unit) * unit for unit in units]  # so much that it becomes a whole number of pixels too
     top, left = (m * final // side for m, side, final in zip(more, sides, size, strict=True))
-    larger = resize(surrounded(canvas, (more[0], more[1]), scratch), (size[0] + 2 * top, size[1] + 2 * left), scratch)
+    larger = enlarge(surrounded(canvas, (more[0], more[1]), scratch), (size[0] + 2 * top, size[1] + 2 * left), scratch)
     result = scratch.empty((*canvas.shape[:2], *size), canvas)
     scratch.write(result, scratch.read(larger[..., top : top + size[0], left : left + size[1]]))
     return result

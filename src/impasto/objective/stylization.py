@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.images.size import Size, resize, size_of
+from impasto.images.size import Size, enlarge, resize, size_of
 from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
@@ -60,7 +60,7 @@ class StylizationProblem:
     def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
         """See `Problem`; some of the content's detail that the coarser canvas couldn't hold is added."""
         detail = self._detail(size_of(canvas), size)
-        finer = resize(canvas, size, self.scratch)
+        finer = enlarge(canvas, size, self.scratch)
         if detail is None:
             return finer
         return self.scratch.map(lambda x, d: (x + d).clamp(0, 1), finer, detail.to(canvas))
@@ -165,7 +165,7 @@ class StylizationProblem:
         if not share and local is None:
             return None
         fine, low = (resize(self.mode.content, at, self.scratch) for at in (size, coarse))
-        low = resize(low, size, self.scratch)
+        low = enlarge(low, size, self.scratch)
         if local is None:
             detail = self.scratch.map(lambda f, c: share * (f - c), fine, low)
         else:

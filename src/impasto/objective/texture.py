@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from impasto.images.size import Size, fit, resize, size_of
+from impasto.images.size import Size, enlarge, fit, resize, size_of
 from impasto.network.engine import Engine
 from impasto.network.layers import smallest_side
 from impasto.objective.initial_canvas import initial_canvas
@@ -51,7 +51,7 @@ class TextureProblem:
 
     def enlarged(self, canvas: Tensor, size: Size) -> Tensor:
         """See `Problem`."""
-        return enlarge_periodic(canvas, size, self.scratch) if self.seamless else resize(canvas, size, self.scratch)
+        return enlarge_periodic(canvas, size, self.scratch) if self.seamless else enlarge(canvas, size, self.scratch)
 
     def at(self, size: Size, start: Tensor | None = None) -> ScaleProblem:
         """See `Problem`."""

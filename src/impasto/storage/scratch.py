@@ -180,16 +180,20 @@ MEMORY = Scratch()
 """The scratch of ordinary runs: everything in memory."""
 
 
-def resample(image: Tensor, size: tuple[int, int], mode: str, scratch: Scratch = MEMORY) -> Tensor:
-    """Antialiased resizing, 'bicubic' or 'bilinear', (n, c, h, w) -> (n, c, *size), contiguous.
+LOBES = 4
+"""Pixels to each side of a place that count in 'lanczos'."""
 
-    Large images are resized plane by plane, by bands of rows in width and then by bands of columns in height, which is
-    what torch does too: the same to the bit.
+
+def resample(image: Tensor, size: tuple[int, int], mode: str, scratch: Scratch = MEMORY) -> Tensor:
+    """Resizing, (n, c, h, w) -> (n, c, *size), contiguous: 'bicubic', 'bilinear', or 'lanczos', which enlarges only.
+
+    The former two are antialiased. Large images are resized plane by plane, by bands of rows in width and then by bands
+    of columns in height, which is what torch does too: the same to the bit.
     """
     n, c, h, w = image.shape
     bytes_of = [n * c * height * width * image.element_size() for height, width in ((h, w), size)]
     if image.device.type != "cpu" or (max(bytes_of) <= scratch.BAND and not scratch.in_file(bytes_of[1])):
-        return F.interpolate(image, size=size, mode=mode, antialias=True).contiguous()
+        return _interpolated(image, size, mode).contiguous()
     result = scratch.empty((n, c, *size), image)
     for source, target in zip(image.flatten(0, 1), result.flatten(0, 1), strict=True):
         _resample_plane(source, target, mode, scratch)
@@ -202,15 +206,39 @@ def _resample_plane(source: Tensor, target: Tensor, mode: str, scratch: Scratch)
     if width != w:
         for rows in scratch.windows(h, max(w, width) * number):
             part = source[None, None, rows]
-            wide[rows] = F.interpolate(part, size=(part.shape[2], width), mode=mode, antialias=True)[0, 0]
+            wide[rows] = _interpolated(part, (part.shape[2], width), mode)[0, 0]
     if height != h:
         for span in scratch.windows(width, max(h, height) * number):
             part = scratch.read(wide[:, span])[None, None]
-            scaled = F.interpolate(part, size=(height, part.shape[3]), mode=mode, antialias=True)
+            scaled = _interpolated(part, (height, part.shape[3]), mode)
             scratch.write(target[:, span], scaled[0, 0])
     elif width == w:
         for rows in scratch.windows(h, w * number):
             target[rows] = source[rows]
+
+
+def _interpolated(image: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    if mode == "lanczos":
+        return _lanczos(_lanczos(image, size[1], -1), size[0], -2)
+    return F.interpolate(image, size=size, mode=mode, antialias=True)
+
+
+def _lanczos(image: Tensor, length: int, along: int) -> Tensor:
+    """Σ_k x_k sinc(d_k) sinc(d_k / a) by distances d_k in pixels, a being `LOBES`; the border goes on outside."""
+    count = image.shape[along]
+    if count == length:
+        return image
+    places = (torch.arange(length, dtype=torch.float64) + 0.5) * count / length - 0.5
+    near = places.floor().long()[None] + torch.arange(1 - LOBES, LOBES + 1)[:, None]
+    distances = places - near
+    weights = torch.sinc(distances) * torch.sinc(distances / LOBES)
+    weights = (weights / weights.sum(dim=0)).to(image).view(2 * LOBES, *([-1, 1] if along == -2 else [-1]))
+    pixels = near.clamp(0, count - 1).to(image.device)
+    # Products and sums one by one: fused ones round otherwise at the end of a band than within it.
+    result = weights[0] * image.index_select(along, pixels[0])
+    for weight, at in zip(weights[1:], pixels[1:], strict=True):
+        result += weight * image.index_select(along, at)
+    return result
 
 
 def default_folder() -> Path | None:
