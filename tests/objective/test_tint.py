@@ -6,6 +6,7 @@ import torch
 
 from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.images import colour
+from impasto.images.size import resize
 from impasto.network.vgg import VGG19
 from impasto.objective import tint as module
 from impasto.objective.colour_matching import colour_statistics
@@ -185,3 +186,30 @@ def test_a_map_of_chroma_takes_the_contents_mean_to_the_wanted_one():
     move = ChromaMap(3 * double, torch.tensor([0.1, 0.2]).double(), torch.tensor([-0.1, 0.0]).double())
     found = move(torch.tensor([0.1, 0.3], dtype=torch.float64).view(1, 2, 1, 1))
     torch.testing.assert_close(found.flatten(), torch.tensor([-0.1, 0.3], dtype=torch.float64))
+
+
+def test_strength_dilutes_the_tint_down_to_the_photo_and_a_map_does_so_place_by_place():
+    at = {s: pictures(paint("tint", strength=s))[-1] for s in (0.0, 0.1, 0.5)}
+    torch.testing.assert_close(at[0.0], resize(CONTENT, (48, 64)))
+    moved = [(chroma(at[s]) - chroma(CONTENT)).square().mean().item() for s in (0.0, 0.1, 0.5)]
+    assert moved == sorted(moved)
+    assert moved[1] < 0.5 * moved[2]
+    tint = make_tint(Inputs(CONTENT, (STYLE,)), (), 0.5)
+    given, wanted = tint.chroma((48, 64)), torch.zeros(1, 1, 48, 64)
+    wanted[..., 32:] = 1
+    mapped, whole = (tint.picture(CONTENT, given, strength_map=share) for share in (wanted, None))
+    assert mapped[..., :32].equal(CONTENT[..., :32])
+    assert mapped[..., 32:].equal(whole[..., 32:])
+
+
+def test_another_strength_on_the_way_tints_by_that_strength():
+    knobs = {"size": 64, "epochs": 1, "steps_per_epoch": 4, "scales": 1, "device": "cpu", "color": "tint"}
+    run = PlannedRun(Settings(**knobs, strength=0.5), VGG19(tiny_weights(dtype=torch.float32)), CONTENT, [STYLE])
+    for event in run.events():
+        if isinstance(event, Stepped) and event.step == 2:
+            run.change(strength=0.0)
+        last = event
+    painted = chroma(last.picture)
+    assert (painted - chroma(CONTENT)).abs().mean() < 0.5 * (
+        chroma(pictures(paint("tint"))[-1]) - chroma(CONTENT)
+    ).abs().mean()

@@ -79,7 +79,10 @@ def colour_mode(color: Color, content: Tensor, styles: Sequence[Tensor]) -> Colo
 def colour_mode_of(settings: Settings, inputs: Inputs) -> ColourMode:
     """The colour mode of a run."""
     mode = colour_mode(settings.color, inputs.content, inputs.styles)
-    return replace(mode, tint=make_tint(inputs, settings.style_weights)) if settings.color is Color.TINT else mode
+    if settings.color is not Color.TINT:
+        return mode
+    strength = settings.strength if settings.normalized else 1.0
+    return replace(mode, tint=make_tint(inputs, settings.style_weights, strength))
 
 
 def _style_colours(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:

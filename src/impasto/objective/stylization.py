@@ -105,7 +105,8 @@ class StylizationProblem:
         before, self.settings = self.settings, settings
         if self.inputs.strength_map is not None and settings.strength != before.strength:
             self._targets = None
-        if settings.color is before.color:
+        tinted_otherwise = self.mode.tint is not None and settings.strength != before.strength
+        if settings.color is before.color and not tinted_otherwise:
             return False
         self.mode = colour_mode_of(settings, self.inputs)
         self._transform = self._targets = None

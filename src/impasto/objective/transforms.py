@@ -106,7 +106,7 @@ class StylizationTransform:
         painted, tint = self.painted(canvas), self.mode.tint
         if tint is None:
             return painted
-        tinted = tint.picture(painted, self._tint, self.scratch)
+        tinted = tint.picture(painted, self._tint, self.scratch, self.strength_map)
         if self.coverage is None:
             return tinted
         covered = self.coverage.to(painted)
