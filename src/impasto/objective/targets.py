@@ -72,11 +72,11 @@ class Targets:
 
 
 MUCH_FLATTER = 10
-"""How many times the styles' variation is less than the content's where they count as flat; The Scream's is a fifth of
-a line drawing's at most."""
+"""How many times less the styles vary than the content where they count as flat; The Scream varies a fifth as much as a
+line drawing, and no painting that was measured less."""
 
-LEAST_VARIATION = 0.05
-"""Share of the content's variation that the picture may have all the same, or nothing would be seen of the content."""
+LEAST_VARIATION = 0.2
+"""Share of the content's variation that the picture may have all the same, or little would be seen of the content."""
 
 
 @torch.no_grad()
