@@ -879,6 +879,27 @@ def test_a_scratch_that_is_no_folder_is_refused(photo, brush, capsys):
     assert "--scratch is 'nowhere', which is no folder that can be written to" in capsys.readouterr().err
 
 
+def test_a_style_of_few_pixels_is_mentioned_with_how_much_it_is_enlarged(photo, tmp_path, capsys):
+    for name, size in {"speck": (24, 18), "small": (60, 80), "enough": (66, 48)}.items():
+        PIL.Image.new("RGB", size, (200, 30, 90)).save(f"{name}.png")
+    quick = [word for word in QUICK if word not in ("--size", "48")]
+
+    def said(*arguments: str) -> str:
+        assert main(["paint", photo, *arguments, *quick, "--overwrite"]) == 0
+        return capsys.readouterr().err
+
+    tiny = said("speck.png", "enough.png", "--size", "132")
+    assert "speck.png' is 24×18 px, too small to show strokes, and is enlarged 5.5 times: give a larger file.\n" in tiny
+    assert "enough.png' is" not in tiny
+    assert (
+        "small.png' is 60×80 px and is enlarged 2.1 times for this size, which makes its finest strokes soft: "
+        "a larger file keeps them, or smaller strokes (--style-scale).\n"
+    ) in said("small.png", "--size", "168")
+    assert "enlarged 4.0 times" in said("speck.png", "--size", "48", "--style-scale", "2")
+    assert "enlarged" not in said("speck.png", "dots", "--size", "48")
+    assert said("speck.png", "--size", "132", "--quiet") == ""
+
+
 def test_what_would_be_lost_is_said_in_a_line(photo, brush, tmp_path, capsys):
     PIL.Image.new("RGBA", (48, 36), (200, 30, 90, 128)).save("clear.png")
     PIL.Image.new("L", (48, 48), 255).save("square.png")

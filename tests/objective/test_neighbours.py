@@ -88,6 +88,27 @@ def test_no_more_columns_of_a_painting_are_searched_than_there_may_be(tiny, monk
     torch.testing.assert_close(region.rows["relu4_1"], measured(tiny).regions[0].rows["relu4_1"], rtol=0, atol=0)
 
 
+def test_a_flat_style_is_what_it_shows_within_and_not_what_its_border_does(tiny):
+    """Around their mean columns that are alike have no direction, and zeros beyond the border would be its motifs."""
+    green = torch.tensor([0.1, 0.8, 0.2], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 128, 112)
+    (region,) = measured(tiny, [green]).regions
+    assert all(len(rows) == (32 - 16) * (28 - 16) for rows in region.rows.values())
+    assert all(torch.allclose(rows, rows[:1]) for rows in region.rows.values())
+    goal = objective_of(
+        tiny, LossWeights(0, 1, {}, dict.fromkeys(LAYERS, 1.0)), CONTENT, [green], style_loss=StyleLossName.NNST
+    )
+    photo, painted = (goal.evaluate(canvas) for canvas in (CONTENT, 0 * CONTENT + green[..., :1, :1]))
+    assert painted.loss < 0.7 * photo.loss
+    assert painted.parts["style/relu1_1"] < 0.1 * photo.parts["style/relu1_1"]
+
+
+def test_a_part_of_a_flat_style_at_its_border_is_searched_all_the_same(tiny):
+    corner = torch.zeros(1, 1, 128, 112)
+    corner[..., :16, :16] = 1
+    (region,) = measured(tiny, [torch.full((1, 3, 128, 112), 0.3, dtype=torch.float64)], style_masks=[corner]).regions
+    assert len(region.rows["relu1_1"]) == 16
+
+
 @pytest.mark.parametrize(("shares", "part"), [((1.0, 1.0), 0.5), ((3.0, 1.0), 0.75), ((0.0, 1.0), 0.0)])
 def test_of_several_paintings_each_has_its_share_of_the_places(tiny, shares, part):
     found = measured(tiny, (STYLE, OTHER), shares)

@@ -65,6 +65,33 @@ def test_total_variation_counts_by_the_contents_own_or_the_styles_whichever_is_m
     assert found == pytest.approx(max(each[0], each[1] / 4) * CONTENT[0, 0].numel())
 
 
+@pytest.mark.parametrize("loss", [StyleLossName.W2, StyleLossName.NNST])
+@pytest.mark.parametrize(
+    ("contrast", "fraction", "unit"),
+    [(0.0, 1.0, 0.2), (0.0, 0.5, 0.25), (0.0, 0.0, 1.0), (0.16, 1.0, 0.256), (0.4, 1.0, 1.0)],
+    ids=["flat", "half way", "photo", "faint", "calm"],
+)
+def test_total_variation_counts_for_more_where_the_style_is_much_flatter_than_the_photo(loss, contrast, fraction, unit):
+    """By as much as a picture on the way to it is flatter, down to a fifth; calm paintings change nothing."""
+    style = 0.5 + contrast * (CONTENT - 0.5)
+    weights = LossWeights(0, 1, {"relu1_2": 1.0}, {"relu1_1": 1.0, "relu2_1": 1.0}, 0.3, fraction)
+    goal = objective_of(VGG19(tiny_weights()), weights, CONTENT, [style], normalized=True, style_loss=loss)
+    assert goal.evaluate(CONTENT).parts["tv"] == pytest.approx(0.3 / unit)
+
+
+@pytest.mark.parametrize("texture", [False, True])
+def test_total_variation_is_the_contents_or_the_noises_own_without_a_style_to_compare_with(texture):
+    engine, faint = VGG19(tiny_weights()), 0.5 + 1e-3 * (STYLE - 0.5)
+    if texture:
+        chosen = Settings(tv_weight=0.3, style_layers=("relu1_1",), init="style")
+        problem = TextureProblem(faint, chosen, engine, (64, 64))
+        start, goal = problem.first_canvas((64, 64)), problem.at((64, 64)).objective
+    else:
+        weights = LossWeights(1, 0, {"relu1_2": 1.0}, tv=0.3)
+        start, goal = CONTENT, objective_of(engine, weights, CONTENT, [], normalized=True)
+    assert goal.evaluate(start).parts["tv"] == pytest.approx(0.3)
+
+
 def test_total_variation_is_the_same_in_bands_of_rows(monkeypatch):
     whole = total_variation(CONTENT).item()
     assert variation(CONTENT, MEMORY) == pytest.approx(whole)

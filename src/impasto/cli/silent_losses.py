@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 STRETCHED = 1.02
 """Ratio of a mask's shape to the content's from which on somebody would see that it was stretched."""
 
+ENLARGED = 2.0
+"""How many times as large a style is made from where on that is said: sharp edges of a pixel are blurred over more than
+the three pixels that the first convolution sees, so its filters find none of them."""
+
+FEW_PIXELS = 64
+"""Longest side in pixels below which a style shows no strokes: half of the coarsest canvas's."""
+
 
 def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
     """A sentence for each."""
@@ -36,6 +43,9 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
                 f"The {what} {_named(mask)} is {mask.size[1]}×{mask.size[0]} px and the content "
                 f"{inputs.content.size[1]}×{inputs.content.size[0]}: it is stretched to fit."
             )
+    for image, times in zip(inputs.styles, inputs.enlargements(stylization.settings), strict=True):
+        if times > ENLARGED:
+            yield _enlarged(image, times)
     if inputs.faces is not None:
         yield _guarded(len(inputs.faces), stylization.settings.strength)
     if stylization.asked.style_scale == "auto":
@@ -59,6 +69,17 @@ def _lost_camera_notes(stylization: Stylization, outputs: Outputs) -> Iterator[s
         yield f"{named} has nothing that a camera noted, so there is nothing for --keep-exif to keep."
     if settings.keep_gps and camera.chosen(noted, camera=False, place=True) is None:
         yield f"{named} doesn't say where it was taken, so there is nothing for --keep-gps to keep."
+
+
+def _enlarged(style: SourceImage, times: float) -> str:
+    """What becomes of a style that has fewer pixels than the picture, and what helps."""
+    what = f"{_named(style)} is {style.size[1]}×{style.size[0]} px"
+    if max(style.size) < FEW_PIXELS:
+        return f"{what}, too small to show strokes, and is enlarged {times:.1f} times: give a larger file."
+    return (
+        f"{what} and is enlarged {times:.1f} times for this size, which makes its finest strokes soft: "
+        "a larger file keeps them, or smaller strokes (--style-scale)."
+    )
 
 
 def _guarded(faces: int, strength: float) -> str:

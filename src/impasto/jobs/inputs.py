@@ -20,7 +20,7 @@ from impasto.images.reading import Picture, SourceImage
 from impasto.images.size import Size, canvas_size, resize, size_of
 from impasto.jobs.local_strength import Faces, guarded_faces, strength_shares
 from impasto.jobs.recipe import SINGLE, InputFile
-from impasto.objective.inputs import Inputs, measured_size
+from impasto.objective.inputs import Inputs, enlargement, measured_size
 from impasto.run.memory_plan import resident_memory
 from impasto.run.plan import Shapes
 from impasto.settings.settings import Settings
@@ -99,6 +99,11 @@ class StylizationInputs:
         """What the plan of a run has to know of the images."""
         sizes = [style.size for style in self.styles]
         return shapes_of(self.canvas_size(settings.longest_side), sizes, settings)
+
+    def enlargements(self, settings: Settings) -> list[float]:
+        """How many times as large each style is made for the picture; below 1 where it is shrunk."""
+        canvas = self.canvas_size(settings.longest_side)
+        return [enlargement(canvas, style.size, settings) for style in self.styles]
 
     def all_masks(self) -> list[SourceImage]:
         """The masks that are images, those of the canvas first."""

@@ -51,6 +51,11 @@ def measured_size(size: Size, style: Size, settings: Settings) -> Size:
     return min(height, max(size)), min(width, max(size))
 
 
+def enlargement(size: Size, style: Size, settings: Settings) -> float:
+    """How many times as large a style image of (h, w) is made for a canvas of `size`; below 1 where it is shrunk."""
+    return max(_style_size(size, style, settings)) / max(style)
+
+
 def measuring_tile(size: Size, settings: Settings, tile: int | None) -> int | None:
     """Side of the tiles in which images are measured for a canvas of `size`, whose own tiles have the side `tile`."""
     return tile or (max(size) if settings.style_factor > 1 and settings.style_loss.additive else None)

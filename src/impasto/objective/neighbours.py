@@ -21,7 +21,7 @@ from impasto.losses.matching import SMALLEST, cosine_distances, nearest_neighbou
 from impasto.network.engine import Engine
 from impasto.network.layers import CHANNELS, deepest, poolings_before
 from impasto.network.tiled_network import TileActivations, TiledNetwork, split_into_stages
-from impasto.network.tiles import Window
+from impasto.network.tiles import Window, halo
 from impasto.objective.regions import guide, resized_mask
 from impasto.objective.terms import TINY, Kind, LocalTerm
 from impasto.storage.scratch import MEMORY, Scratch
@@ -32,11 +32,18 @@ POOLINGS = 2
 MOST = 16384
 """Columns of a style that are searched, evenly picked: all of them up to 512×512 px."""
 
+SOME = 1024
+"""Columns of a style, about, by which it is judged flat or not."""
+
 BLOCK = 256
 """Columns of the canvas that are compared with all of a style's at a time: 16 MB of similarities."""
 
 LEAST_DISTANCE = 1e-3
 """Mean distance to the nearest neighbours, at least, that a loss is divided by: for a content that is the style."""
+
+FLAT = 0.05
+"""Variance of a layer's columns as a share of their mean's square below which the layer counts as flat: paintings and
+line drawings have 0.2 and more, one colour with noise of two levels of 255 has 0.007 at most."""
 
 Columns = Mapping[str, Tensor]
 """An image's columns by layer: features (1, c, h, w), means over squares where the layer is finer than the grid."""
@@ -109,17 +116,30 @@ def guides(mask: Tensor, grid: Grid, *, erode: bool = False) -> dict[str, Tensor
 
 @torch.no_grad()
 def rows_of_style(columns: Columns, grid: Grid, mask: Tensor | None, seed: int) -> dict[str, Tensor]:
-    """By layer, the columns of a style (m, c) that are searched: those within a mask (1, 1, h, w), `MOST` at most."""
+    """By layer, the columns of a style (m, c) that are searched: those within a mask (1, 1, h, w), `MOST` at most.
+
+    What a flat style shows at its border are the zeros that convolutions put around it: these columns are left out.
+    """
     places = grid.places()
+    margin, last = -(-halo(grid.layers) >> grid.poolings), places[-1]
     if mask is not None:
         weight = means_in_squares(resized_mask(mask, grid.size), 1 << grid.poolings).flatten()
         if weight.max() <= 0:
             raise SettingsError("The mask is black all over, so there is nothing to match", "paint its region white")
         places = places[(weight >= weight.max() / 2).cpu()]
+    inside = places[((places >= margin) & (places <= last - margin)).all(dim=1)]
+    some = inside[:: len(inside) // SOME + 1]
+    if len(inside) and all(variety(grid.rows(layer, columns, some)) < 1 for layer in grid.layers):
+        places = inside
     if len(places) > MOST:
         order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
         places = places[order[:MOST].sort().values]
     return {layer: grid.rows(layer, columns, places) for layer in grid.layers}
+
+
+def variety(rows: Tensor) -> float:
+    """How much columns (m, c) vary, below 1 only for flat ones: their variance by `FLAT` of their mean's square."""
+    return rows.var(dim=0, correction=0).sum().item() / (FLAT * rows.mean(dim=0).square().sum().item() + TINY)
 
 
 @dataclass(frozen=True)
@@ -224,9 +244,11 @@ class LayerOfRegion:
         self.guide = None if region.guides is None else region.guides[layer].to(rows)
         self.fractions = None if neighbours.fractions is None else neighbours.fractions[layer].to(rows)
         # As in the search: around 0 all features are so much alike that colours come out pale and flat parts speckled.
-        self.mean = rows.mean(dim=0)[:, None, None]
+        # But columns that are all alike have no direction around their mean: a flat style is compared around 0.
+        mean = min(1.0, variety(rows)) * rows.mean(dim=0)
+        self.mean = mean[:, None, None]
         self.least = SMALLEST * rows.var(dim=0, correction=0).sum().item() + TINY
-        self.rows = unit_vectors(rows - rows.mean(dim=0), self.least)
+        self.rows = unit_vectors(rows - mean, self.least)
         self.count = self.content[0, 0].numel() if self.guide is None else max(self.guide.sum().item(), TINY)
 
     def of_tile(self, fraction: float, activations: TileActivations) -> Tensor:

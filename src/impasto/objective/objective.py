@@ -176,7 +176,7 @@ def make_objective(
 
     `normalized`, each loss is divided by what it measures on this pair of images, so that a weight means the same on
     every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of
-    `Targets.variation`. `matches` are of `Targets.neighbours`: None for the content's.
+    `Targets.variation_unit`. `matches` are of `Targets.neighbours`: None for the content's.
     """
     content, style = targets.content_loss, targets.style_loss
     terms = [
@@ -187,7 +187,7 @@ def make_objective(
     if targets.neighbours is not None:
         local += targets.neighbours.terms(weights.style, weights.fraction, matches)
     if weights.tv:
-        unit = max(targets.variation, TINY) if normalized else 1.0
+        unit = max(targets.variation_unit(weights.fraction), TINY) if normalized else 1.0
         local_weights = None if targets.local is None else targets.local.fraction
         measure = partial(_variation_of_tile, size, local_weights)
         local.append(LocalTerm(Kind.VARIATION, "tv", None, measure, weights.tv, unit))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from impasto.images.size import size_of
+from impasto.images.size import Size, size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.objective.content import ContentLoss, ContentTarget, make_content_loss
@@ -47,8 +47,9 @@ class Targets:
     """What content and styles ask for at one size: the losses with their targets, and how much they vary themselves.
 
     `styles` has a target for each region of the canvas. `variation` is the total variation of a canvas that varies as
-    much as the content does or as the styles do, whichever is more: a flat photo gets strokes all the same. `local` are
-    the weights of the canvas's pixels.
+    much as the content does or as the styles do, whichever is more: a flat photo gets strokes all the same.
+    `styles_variation` is that of one that varies as the styles do, ∞ where that doesn't matter. `local` are the weights
+    of the canvas's pixels.
     """
 
     style_loss: StyleLoss
@@ -58,6 +59,24 @@ class Targets:
     variation: float
     neighbours: Neighbours | None = None
     local: LocalWeights | None = None
+    styles_variation: float = math.inf
+
+    def variation_unit(self, fraction: float) -> float:
+        """What total variation is divided by at a target fraction: `variation`, less where the styles hardly vary.
+
+        A picture that is to be as flat as a flat style has room for the content's features in faint grids of dots
+        only, which cost nothing by the content's own variation (docs/decisions/0021-flat-and-small-styles.md).
+        """
+        left = max((1 - fraction) ** 2, LEAST_VARIATION)  # of the content's, as amplitudes go that fraction of the way
+        return max(min(self.variation, MUCH_FLATTER * self.styles_variation), left * self.variation)
+
+
+MUCH_FLATTER = 10
+"""How many times less the styles vary than the content where they count as flat; The Scream varies a fifth as much as a
+line drawing, and no painting that was measured less."""
+
+LEAST_VARIATION = 0.2
+"""Share of the content's variation that the picture may have all the same, or little would be seen of the content."""
 
 
 @torch.no_grad()
@@ -79,10 +98,12 @@ def measure_targets(
     """
     c, size = comparison, size_of(content)
     if c.style_loss.local and c.style_layers:  # none of its targets is a statistic
-        neighbours = _measure_neighbours(engine, c, content, styles, shares, tile, scratch)
+        varying: list[float] = []
+        noted = _noting(styles, varying, size, scratch)
+        neighbours = _measure_neighbours(engine, c, content, noted, shares, tile, scratch)
         rest = replace(c, style_loss=StyleLossName.GRAM, style_layers=(), masks=())
         found = measure_targets(engine, rest, content, (), tile=tile, scratch=scratch)
-        return replace(found, styles=(), neighbours=neighbours)
+        return replace(found, styles=(), neighbours=neighbours, styles_variation=_blended(varying, shares))
     style = make_style_loss(c.style_loss, c.style_layers, erode=c.erode, seed=c.seed)
     counting = None if c.local is None else c.local.counting
     regions = [style.statistics(size, mask, counting) for mask in c.masks or (None,)]
@@ -94,12 +115,11 @@ def measure_targets(
     of_content, features = extract_statistics(engine, content, everything, features_of, tile=tile, scratch=scratch)
     measured: list[dict[str, Tensor]] = []
     variations: list[float] = []
-    for number, image in enumerate(styles):
+    for number, image in enumerate(_noting(styles, variations, size, scratch)):
         mask = c.style_masks[number] if c.style_masks else None
         theirs = style.statistics(size_of(image), mask)
         found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
         measured.append(_by_layer(theirs, found))
-        variations.append(variation(image, scratch) * math.prod(size) / math.prod(size_of(image)))
     shares = shares or [1.0] * len(measured)
     of_styles = [
         {layer: style.blend(layer, [values[layer] for values in group], weights) for layer in c.style_layers}
@@ -112,9 +132,17 @@ def measure_targets(
         )
     )
     content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
-    of_the_styles = sum(v * share for v, share in zip(variations, shares, strict=True)) / (sum(shares) or 1.0)
-    most = max(variation(content, scratch), of_the_styles)
-    return Targets(style, targets, content_loss, content_target, most, local=c.local)
+    own, of_the_styles = variation(content, scratch), _blended(variations, shares)
+    most = max(own, of_the_styles)
+    return Targets(
+        style,
+        targets,
+        content_loss,
+        content_target,
+        most,
+        local=c.local,
+        styles_variation=of_the_styles if measured else math.inf,
+    )
 
 
 def _measure_neighbours(
@@ -152,6 +180,18 @@ def _measure_neighbours(
     columns = extract_columns(engine, content, c.style_layers, tile=tile, scratch=scratch)
     fractions = None if c.local is None else guides(c.local.fraction, grid)
     return Neighbours(grid, columns, regions, scratch, fractions)
+
+
+def _noting(styles: Iterable[Tensor], variations: list[float], size: Size, scratch: Scratch) -> Iterator[Tensor]:
+    """The styles, of each of which is noted how much a canvas of `size` would vary that varies as it does."""
+    for image in styles:
+        variations.append(variation(image, scratch) * math.prod(size) / math.prod(size_of(image)))
+        yield image
+
+
+def _blended(variations: Sequence[float], shares: Sequence[float]) -> float:
+    shares = shares or [1.0] * len(variations)
+    return sum(v * share for v, share in zip(variations, shares, strict=True)) / (sum(shares) or 1.0)
 
 
 def _by_layer(statistics: dict[str, Statistic], values: Statistics) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from torch import Tensor
@@ -81,7 +82,7 @@ class TextureProblem:
             start = periodic.surrounded(start, self.scratch)
         style = self.style_at(size).to(self.device)
         targets = measure_targets(self.engine, comparison, start, [style], tile=self.tile, scratch=self.scratch)
-        return replace(targets, local=local, variation=varying)
+        return replace(targets, local=local, variation=varying, styles_variation=math.inf)
 
     def transform(self, size: Size) -> PeriodicTransform:
         """See `Problem`."""

@@ -109,7 +109,7 @@ class Tint:
 
 
 def make_tint(inputs: Inputs, shares: Sequence[float], strength: float = 1.0) -> Tint:
-    """The tint at a strength by content and styles: the styles' moments blended by their shares, or with masks each in its region."""
+    """The tint at a strength: by the styles' moments blended by their shares, or with masks by each in its region."""
     style_masks = inputs.style_masks or [None] * len(inputs.styles)
     styles = [_statistics(style, mask) for style, mask in zip(inputs.styles, style_masks, strict=True)]
     if not inputs.masks:
