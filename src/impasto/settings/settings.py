@@ -132,8 +132,7 @@ class Settings(BaseModel):
     style_scale: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0.25, 4))] = knob(
         1.0,
         Roles(Group.CONTENT_AND_STYLE, usual=True, settled=True),
-        "Size of the strokes: the painting's to the output's size. 'auto' makes its forms as large as the photo's, "
-        "by half to double.",
+        "Size of the strokes: the painting's to the output's size, or 'auto', by the photo.",
     )
     mask: tuple[str, ...] = knob(
         (),
