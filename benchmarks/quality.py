@@ -7,7 +7,8 @@ joined by a line.
 
 Needs what critic.py needs, and scikit-image and scikit-learn for the photos.
 
-python benchmarks/quality.py [--ways NAME …] [--photos NAME …] [--styles NAME …] [--size N] [--keep FOLDER] [--quick]
+python benchmarks/quality.py [--ways NAME …] [--photos NAME …] [--styles NAME …] [--size N] [--keep FOLDER]
+    [--others FOLDER …] [--name NAME] [--quick]
 """
 
 import argparse
@@ -43,6 +44,7 @@ STYLES = ("starry_night", "the_scream", "shipwreck")
 STRENGTHS = (0.1, 0.25, 0.5, 0.75, 1.0)
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
+    "ten times the steps": {"epochs": 100},
     **{f"strength {strength:g}": {"strength": strength} for strength in STRENGTHS},
     **{
         f"{loss}, strength {s:g}": {"style_loss": loss, "strength": s}
@@ -56,12 +58,13 @@ FOLDER = kept.FOLDER / "quality"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["default", *(f"strength {s:g}" for s in STRENGTHS)])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, metavar="WAY", default=["default", *(f"strength {s:g}" for s in STRENGTHS)])
     parser.add_argument("--photos", nargs="+", choices=PHOTOS, default=list(PHOTOS))
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the pictures stay")
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="folders of other programs' pictures")
+    parser.add_argument("--name", default="quality", help="of the results: quality_320 for a page of that name")
     parser.add_argument("--quick", action="store_true", help="one tiny pair in two ways, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
@@ -80,8 +83,9 @@ def main() -> None:
         ]
     found += [row for other in chosen.others for row in judged_others(other, chosen.photos, chosen.styles)]
     facts = {"question": f"Style, content and artefacts at {common['size']} px, means over the pairs", "found": found}
-    record.report("quality", facts, means(found), chosen.results)
-    draw(means(found), chosen.results / "quality.png" if chosen.quick else record.HERE.parent / "docs/images/front.png")
+    record.report(chosen.name, facts, means(found), chosen.results)
+    shown = chosen.results if chosen.quick else record.HERE.parent / "docs/images"
+    draw(means(found), shown / f"front{chosen.name.removeprefix('quality')}.png")
 
 
 def source(photo: str) -> Path:

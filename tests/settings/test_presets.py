@@ -9,7 +9,7 @@ from impasto.errors import SettingsError
 from impasto.settings import presets
 from impasto.settings.settings import Settings
 
-BUNDLED = ("balanced", "faithful", "gatys-notebook", "painterly", "print", "repainted", "sketch")
+BUNDLED = ("balanced", "drawing", "faithful", "gatys-notebook", "painterly", "portrait", "print", "repainted", "sketch")
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_the_list_has_every_preset_with_its_line_and_says_which_are_yours(capsys
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines[:8]]
-    assert names == ["balanced", "faithful", "gatys-notebook", "night", "painterly", "print", "repainted", "sketch"]
+    assert names == ["balanced", "drawing", "faithful", "gatys-notebook", "night", "painterly", "portrait", "print", "repainted", "sketch"]
     assert lines[3].endswith("Dark. (yours)")
     assert lines[-1] == f"Yours: {presets.folder()}"
 

@@ -19,7 +19,7 @@ from impasto.network.layers import CHANNELS, feature_size
 from impasto.network.tiled_network import evaluation_pixels, kept_bytes, pass_bytes, split_into_stages
 from impasto.network.tiles import stride
 from impasto.objective.neighbours import bytes_of_columns, bytes_to_match
-from impasto.settings.choices import OptimizerName
+from impasto.settings.choices import Color, OptimizerName
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import MEGABYTE, Scratch, default_folder, in_memory
 
@@ -233,7 +233,8 @@ def canvas_bytes(settings: Settings, size: Size, tile: int | None, history: int)
     columns = bytes_of_columns(settings.style_layers, size) if _matches(settings) else 0  # the content's; the canvas's
     # Where masks or a map leave some of the content, it is kept as a canvas; so is what is matched during a scale.
     canvases = CANVASES[settings.optimizer] + 2 * history + _composes(settings) + _matches(settings)
-    return features + 2 * columns + prod(size) * CANVAS * canvases
+    tint = TINT * prod(size) if settings.color is Color.TINT else 0
+    return features + 2 * columns + tint + prod(size) * CANVAS * canvases
 
 
 def _composes(settings: Settings) -> bool:
@@ -280,6 +281,9 @@ def boundary_layers(size: Size, layers: tuple[str, ...], tile: int | None) -> li
 
 STRENGTH_MAP = 32
 """Bytes of a pixel of a strength map: it, where it paints, both weights made of it, their guides, and temporaries."""
+
+TINT = 16
+"""Bytes of a pixel of the coefficients by which a picture is tinted."""
 
 CANVASES = {OptimizerName.GD: 6, OptimizerName.ADAM: 7, OptimizerName.LBFGS: 6}
 """Copies of the canvas that are alive at once beside L-BFGS's pairs: canvases, gradients, moments, event's pictures."""
