@@ -76,7 +76,7 @@ def test_a_preset_can_be_any_toml_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("nice", "preset is 'nice', which isn't one: choose from balanced, faithful, "),
+        ("nice", "preset is 'nice', which isn't one: choose from balanced, drawing, "),
         ("balancd", "preset is 'balancd', which isn't one: did you mean 'balanced'?"),
         ("none.toml", "preset none.toml can't be read (No such file or directory): check the path."),
         ("../sketch", "preset is '../sketch', which isn't one"),
@@ -114,7 +114,18 @@ def test_the_list_has_every_preset_with_its_line_and_says_which_are_yours(capsys
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines[:8]]
-    assert names == ["balanced", "drawing", "faithful", "gatys-notebook", "night", "painterly", "portrait", "print", "repainted", "sketch"]
+    assert names == [
+        "balanced",
+        "drawing",
+        "faithful",
+        "gatys-notebook",
+        "night",
+        "painterly",
+        "portrait",
+        "print",
+        "repainted",
+        "sketch",
+    ]
     assert lines[3].endswith("Dark. (yours)")
     assert lines[-1] == f"Yours: {presets.folder()}"
 
