@@ -58,7 +58,9 @@ FOLDER = kept.FOLDER / "quality"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, metavar="WAY", default=["default", *(f"strength {s:g}" for s in STRENGTHS)])
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, metavar="WAY", default=["default", *(f"strength {s:g}" for s in STRENGTHS)]
+    )
     parser.add_argument("--photos", nargs="+", choices=PHOTOS, default=list(PHOTOS))
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     parser.add_argument("--size", type=int, default=512)

@@ -11,7 +11,7 @@ import torch
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = (
     *("peers", "roofline", "memory", "startup", "time_to_loss", "losses", "growth", "checkpoints", "print_size"),
-    *("strength", "gallery", "critic", "quality", "preview", "patience", "busy", "inventors"),
+    *("strength", "gallery", "critic", "quality", "preview", "patience", "busy", "inventors", "sheets"),
 )
 
 
