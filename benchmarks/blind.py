@@ -7,6 +7,7 @@ before the key is opened; then the same command with --verdicts counts.
 A contestant is a folder of pictures PHOTO-STYLE.png.
 
 python benchmarks/blind.py SHEETS --contestants FOLDER FOLDER … [--verdicts FILE] [--seed N] [--photos NAME …]
+    [--styles NAME …]
 """
 
 import argparse
@@ -36,16 +37,19 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.verdicts is not None:
         key = json.loads((chosen.sheets / KEY).read_text(encoding="utf-8"))
-        print(json.dumps(counted(key, json.loads(chosen.verdicts.read_text(encoding="utf-8"))), indent=1))
+        print(json.dumps(counted(key["pairs"], json.loads(chosen.verdicts.read_text(encoding="utf-8"))), indent=1))
         return
     if not chosen.contestants:
         raise SystemExit("Give folders of pictures with --contestants, or what was judged with --verdicts.")
     key = draw(chosen.sheets, chosen.contestants, list(product(chosen.photos, chosen.styles)), chosen.seed)
-    (chosen.sheets / KEY).write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+    (chosen.sheets / KEY).write_text(json.dumps({"seed": chosen.seed, "pairs": key}, indent=1) + "\n", encoding="utf-8")
 
 
 def draw(sheets: Path, folders: list[Path], pairs: list[tuple[str, str]], seed: int) -> dict[str, dict[str, str]]:
     """A sheet for each pair of which every folder has a picture; whose picture has which letter, by pair."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names) or len(names) > len(string.ascii_uppercase):
+        raise SystemExit(f"Contestants are known by their folders' names, 26 at most, all different: {names}.")
     order, key = random.Random(seed), {}
     sheets.mkdir(parents=True, exist_ok=True)
     for photo, style in pairs:

@@ -9,6 +9,7 @@ import impasto
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import reading, writing
 from impasto.jobs import checkpoint, functions
+from impasto.jobs import style_scale as jobs_style_scale
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.functions import stylize, synthesize
 from impasto.jobs.inputs import open_style
@@ -261,10 +262,20 @@ def test_auto_is_decided_once_and_paints_what_its_number_paints(photo, brush, mo
     assert auto.recipe().settings["style_scale"] == number
     picture = finish(auto).picture
     assert picture.equal(finish(Stylization(photo, [brush], Settings(**QUICK, style_scale=number))).picture)
-    monkeypatch.setattr(style_scale, "nearest_style_scale", None)  # nobody asks it again
+    monkeypatch.setattr(jobs_style_scale, "nearest_style_scale", None)  # nobody asks it again
     assert picture.equal(finish(from_recipe(auto.recipe())).picture)
 
 
-def test_a_texture_has_no_photo_to_choose_the_size_of_strokes_by(brush):
-    with pytest.raises(SettingsError, match="goes by a photo, and a texture has none"):
-        synthesize(brush, (48, 48), style_scale="auto")
+def test_a_texture_which_has_no_photo_to_go_by_takes_auto_for_1(brush):
+    knobs = {knob: value for knob, value in QUICK.items() if knob not in ("size", "content_layers")}
+    auto, one = (synthesize(brush, (48, 48), style_scale=scale, **knobs) for scale in ("auto", 1))
+    assert auto.tobytes() == one.tobytes()
+
+
+def test_what_cant_be_painted_is_refused_in_a_sentence_whatever_the_size_of_strokes(photo, brush):
+    with pytest.raises(ImpastoError, match="style_weights"):
+        Stylization(photo, [brush], Settings(**QUICK, style_scale="auto", style_weights=(1.0, 2.0)))
+    with pytest.raises(ImpastoError, match="style"):
+        Stylization(photo, [], Settings(**QUICK, style_scale="auto"))
+    with photo.open("rb") as content, brush.open("rb") as style:  # read once
+        assert Stylization(content, [style], Settings(**QUICK, style_scale="auto")).settings.style_factor

@@ -109,6 +109,12 @@ def test_a_part_of_a_flat_style_at_its_border_is_searched_all_the_same(tiny):
     assert len(region.rows["relu1_1"]) == 16
 
 
+def test_a_lively_style_is_searched_all_over_however_few_columns_dont_see_its_border(tiny):
+    noise = torch.rand(1, 3, 68, 68, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (region,) = measured(tiny, [noise]).regions
+    assert len(region.rows["relu1_1"]) == 17 * 17
+
+
 @pytest.mark.parametrize(("shares", "part"), [((1.0, 1.0), 0.5), ((3.0, 1.0), 0.75), ((0.0, 1.0), 0.0)])
 def test_of_several_paintings_each_has_its_share_of_the_places(tiny, shares, part):
     found = measured(tiny, (STYLE, OTHER), shares)

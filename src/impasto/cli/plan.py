@@ -34,14 +34,14 @@ def plan(
     from impasto.images.size import canvas_size
     from impasto.jobs.inputs import open_image, open_style, shapes_of
     from impasto.jobs.network import load_network
-    from impasto.jobs.style_scale import settled_style_scale
+    from impasto.jobs.style_scale import settled_style_scale, unsettled
     from impasto.jobs.surroundings import usual_modes
     from impasto.run.plan import plan_run, scales_of
 
     image = open_image(content, settings)
-    settings = settled_style_scale(settings, image, styles or [image], partial(load_network, settings))
     canvas = canvas_size(image.size, settings.longest_side)
-    opened = [open_style(style, settings, max(canvas)) for style in styles]
+    opened = [open_style(style, unsettled(settings), max(canvas)) for style in styles]
+    settings = settled_style_scale(settings, image, opened, partial(load_network, settings))
     sizes = [style.size for style in opened] or [image.size] * max(1, len(settings.style_weights), len(settings.mask))
     shapes = shapes_of(canvas, sizes, settings)
     scales = scales_of(settings, shapes, [(style.name, style.size) for style in opened])
@@ -50,12 +50,12 @@ def plan(
         planned = plan_run(settings, shapes, engine, scales=scales)
     dpi = image.dpi if settings.longest_side is None else settings.dpi
     if json:
-        _tell_as_json(planned, str(engine.name), dpi)
+        _tell_as_json(planned, str(engine.name), dpi, settings.style_factor)
     else:
-        _tell(planned, str(engine.name), dpi)
+        _tell(planned, str(engine.name), dpi, settings.style_factor)
 
 
-def _tell_as_json(plan: RunPlan, engine: str, dpi: float | None) -> None:
+def _tell_as_json(plan: RunPlan, engine: str, dpi: float | None, style_scale: float) -> None:
     memory = plan.memory
     tell_json(
         {
@@ -64,6 +64,7 @@ def _tell_as_json(plan: RunPlan, engine: str, dpi: float | None) -> None:
             "scales": [
                 {"width": scale.size[1], "height": scale.size[0], "steps": scale.steps} for scale in plan.scales
             ],
+            "style_scale": style_scale,
             "engine": engine,
             "tile": memory.tile,
             "history": memory.history,
@@ -76,7 +77,7 @@ def _tell_as_json(plan: RunPlan, engine: str, dpi: float | None) -> None:
     )
 
 
-def _tell(plan: RunPlan, engine: str, dpi: float | None) -> None:
+def _tell(plan: RunPlan, engine: str, dpi: float | None, style_scale: float) -> None:
     from impasto.run.memory_plan import MEGABYTE
 
     memory = plan.memory
@@ -85,6 +86,7 @@ def _tell(plan: RunPlan, engine: str, dpi: float | None) -> None:
     tell(f"size     {width}×{height} px" + (f", {across}×{down} cm at {dpi:g} dpi" if dpi else ""))
     sizes = ", ".join(f"{scale.size[1]}×{scale.size[0]} px: {scale.steps} steps" for scale in plan.scales)
     tell(f"scales   {sizes}")
+    tell(f"styles   {style_scale:g} times the picture's size")
     tell(f"engine   {engine}, " + (f"tiles of {memory.tile} px" if memory.tile else "whole picture at once"))
     if memory.history:
         tell(f"history  {memory.history} steps of L-BFGS")

@@ -44,7 +44,7 @@ def silent_losses(stylization: Stylization, outputs: Outputs) -> Iterator[str]:
                 f"{inputs.content.size[1]}×{inputs.content.size[0]}: it is stretched to fit."
             )
     for image, times in zip(inputs.styles, inputs.enlargements(stylization.settings), strict=True):
-        if times > ENLARGED:
+        if times > ENLARGED and image.path is not None:  # a swatch is painted as large as the picture
             yield _enlarged(image, times)
     if inputs.faces is not None:
         yield _guarded(len(inputs.faces), stylization.settings.strength)

@@ -100,6 +100,11 @@ class StylizationInputs:
         sizes = [style.size for style in self.styles]
         return shapes_of(self.canvas_size(settings.longest_side), sizes, settings)
 
+    @property
+    def style_sizes(self) -> list[tuple[str, Size]]:
+        """Name and (h, w) of each style."""
+        return [(style.name, style.size) for style in self.styles]
+
     def enlargements(self, settings: Settings) -> list[float]:
         """How many times as large each style is made for the picture; below 1 where it is shrunk."""
         canvas = self.canvas_size(settings.longest_side)

@@ -12,7 +12,7 @@ from impasto.images.shrinking import factor_of
 from impasto.images.size import canvas_size
 from impasto.jobs.inputs import Opener, Source, open_image, open_style, style_pixels
 from impasto.jobs.network import Network
-from impasto.jobs.style_scale import settled_style_scale
+from impasto.jobs.style_scale import settled_style_scale, unsettled
 from impasto.settings import roles
 from impasto.settings.settings import Settings
 
@@ -36,11 +36,13 @@ class SharedImages:
     def settled(
         self, content: Source, styles: Sequence[Source], settings: Settings, network: Callable[[], Network]
     ) -> Settings:
-        """See `settled_style_scale`; decided once for all jobs whose targets are the same."""
-        key = tuple(getattr(settings, knob) for knob in TARGET_KNOBS)
+        """See `settled_style_scale`; decided once for all jobs of a network that blend the styles alike."""
+        if settings.style_scale != "auto":
+            return settings
+        key = (id(network().engine), settings.style_weights)
         if key not in self._style_scales:
-            settled = settled_style_scale(settings, content, styles, network)
-            self._style_scales[key] = settled.style_scale
+            image, opened, _ = self.of_job(content, styles, unsettled(settings))
+            self._style_scales[key] = settled_style_scale(settings, image, opened, network).style_scale
         return settings.model_copy(update={"style_scale": self._style_scales[key]})
 
     def of_job(

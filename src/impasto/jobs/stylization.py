@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
-from functools import cache
 from importlib.metadata import version
 from typing import Unpack
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from impasto.jobs.inputs import InMemory, Opener, Source, StylizationInputs, input_file
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe, RunSteps
-from impasto.jobs.style_scale import settled_style_scale
+from impasto.jobs.style_scale import for_style_scale, settled_style_scale, unsettled
 from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import MeasuredTargets, StylizationProblem
 from impasto.run.events import Event
@@ -57,14 +56,18 @@ class Stylization:
         starts, maps = ([] if image is None else [image] for image in (start, strengths))
         given = InMemory(settings, opener, mask=masks, style_mask=style_masks, init=starts, strength_map=maps)
         self.asked = given.settings
-        loaded = cache(lambda: network or load_network(given.settings))
-        settings = settled_style_scale(given.settings, content, styles, loaded)
+        settings = unsettled(given.settings)
         self.inputs = StylizationInputs.open(content, styles, settings, given.open, faces)
+        # What can't be painted is refused before the network is loaded.
+        scales = scales_of(settings, self.inputs.shapes(settings), self.inputs.style_sizes)
+        self.network = network or load_network(settings)
+        if settings is not given.settings:
+            settings = settled_style_scale(
+                given.settings, self.inputs.content, self.inputs.styles, lambda: self.network
+            )
+            self.inputs = for_style_scale(self.inputs, styles, settings)
         self.content, self.styles = self.inputs.content, self.inputs.styles
         shapes = self.inputs.shapes(settings)
-        # What can't be painted is refused before the network is loaded.
-        scales = scales_of(settings, shapes, [(style.name, style.size) for style in self.styles])
-        self.network = loaded()
         with usual_modes(settings.threads):
             self.plan = plan_run(settings, shapes, self.network.engine, scales=scales, speed=speed, steps=steps)
         self.settings = self.plan.settled(settings, self.network.engine)

@@ -81,8 +81,7 @@ def colour_mode_of(settings: Settings, inputs: Inputs) -> ColourMode:
     mode = colour_mode(settings.color, inputs.content, inputs.styles)
     if settings.color is not Color.TINT:
         return mode
-    strength = settings.strength if settings.normalized else 1.0
-    return replace(mode, tint=make_tint(inputs, settings.style_weights, strength))
+    return replace(mode, tint=make_tint(inputs, settings.style_weights))
 
 
 def _style_colours(content: Tensor, styles: tuple[Tensor, ...]) -> ColourMode:

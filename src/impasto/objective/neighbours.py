@@ -41,6 +41,9 @@ BLOCK = 256
 LEAST_DISTANCE = 1e-3
 """Mean distance to the nearest neighbours, at least, that a loss is divided by: for a content that is the style."""
 
+LEAST_INSIDE, FEWEST_INSIDE = 0.1, 32
+"""Share and number of a style's columns that don't see its border from which on these tell whether it is flat."""
+
 FLAT = 0.05
 """Variance of a layer's columns as a share of their mean's square below which the layer counts as flat: paintings and
 line drawings have 0.2 and more, one colour with noise of two levels of 255 has 0.007 at most."""
@@ -129,7 +132,8 @@ def rows_of_style(columns: Columns, grid: Grid, mask: Tensor | None, seed: int) 
         places = places[(weight >= weight.max() / 2).cpu()]
     inside = places[((places >= margin) & (places <= last - margin)).all(dim=1)]
     some = inside[:: len(inside) // SOME + 1]
-    if len(inside) and all(variety(grid.rows(layer, columns, some)) < 1 for layer in grid.layers):
+    telling = len(inside) >= max(FEWEST_INSIDE, LEAST_INSIDE * len(places))
+    if telling and all(variety(grid.rows(layer, columns, some)) < 1 for layer in grid.layers):
         places = inside
     if len(places) > MOST:
         order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))

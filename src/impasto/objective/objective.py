@@ -187,7 +187,9 @@ def make_objective(
     if targets.neighbours is not None:
         local += targets.neighbours.terms(weights.style, weights.fraction, matches)
     if weights.tv:
-        unit = max(targets.variation_unit(weights.fraction), TINY) if normalized else 1.0
+        counts = bool(weights.style) and weights.beta > 0
+        variation = targets.variation_unit(weights.fraction) if counts else targets.variation
+        unit = max(variation, TINY) if normalized else 1.0
         local_weights = None if targets.local is None else targets.local.fraction
         measure = partial(_variation_of_tile, size, local_weights)
         local.append(LocalTerm(Kind.VARIATION, "tv", None, measure, weights.tv, unit))

@@ -13,6 +13,7 @@ from impasto.losses.gaussian import gaussian_target, gaussian_w2
 from impasto.losses.moments import mixture, moments
 from impasto.network.engine import Engine
 from impasto.network.layers import smallest_side
+from impasto.objective.statistics import Statistic, extract_statistics
 
 CANDIDATES = (0.5, 0.71, 1.0, 1.41, 2.0)
 """Half to double the output's size, in steps of half an octave: further off strokes are dust, or larger than forms."""
@@ -47,4 +48,6 @@ def _moments(engine: Engine, image: Tensor, longest: int) -> Tensor:
     """The `moments` of an image's features where its longest side has so many pixels."""
     size = size_of(image)
     resized = resize(image, fit(size, max(longest, math.ceil(smallest_side([LAYER]) * max(size) / min(size)))))
-    return moments(engine.features(resized.to(engine.device), [LAYER])[LAYER]).cpu()
+    statistic = Statistic(LAYER, lambda features, tile: moments(features))
+    found, _ = extract_statistics(engine, resized.to(engine.device), [statistic], tile=LONGEST)
+    return found[statistic].cpu()

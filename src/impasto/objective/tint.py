@@ -18,7 +18,6 @@ from impasto.losses.moments import mean_and_covariance, mixture
 from impasto.objective.colour_matching import GRAIN, colour_statistics
 from impasto.objective.inputs import Inputs
 from impasto.objective.regions import resized_mask
-from impasto.objective.weights import target_fraction
 from impasto.storage.scratch import MEMORY, Scratch, resample
 
 LONGEST = 1024
@@ -61,15 +60,11 @@ def chroma_map(content: Tensor, style: Tensor) -> ChromaMap:
 
 @dataclass(frozen=True)
 class Tint:
-    """The content (1, 3, h, w) and how its chroma is moved: everywhere, or in each of the `masks` (1, 1, h, w).
-
-    At a `strength` pictures get it by the target fraction, and keep the rest of the chroma that was painted.
-    """
+    """The content (1, 3, h, w) and how its chroma is moved: everywhere, or in each of the `masks` (1, 1, h, w)."""
 
     content: Tensor
     maps: tuple[ChromaMap, ...]
     masks: Sequence[Tensor] = ()
-    strength: float = 1.0
 
     def chroma(self, size: Size) -> Tensor:
         """The chroma (1, 2, h', w') that pictures of `size` get, at most `LONGEST` px; the content's outside masks."""
@@ -85,39 +80,42 @@ class Tint:
         return chroma
 
     def picture(
-        self, painted: Tensor, chroma: Tensor, scratch: Scratch = MEMORY, strength_map: Tensor | None = None
+        self, painted: Tensor, chroma: Tensor, scratch: Scratch = MEMORY, share: float | Tensor = 1.0
     ) -> Tensor:
         """The lightness of a picture (1, 3, h, w) in [0, 1] with `chroma` of its size, smoothed along its own edges.
 
-        `strength_map` (1, 1, h, w) is the share of the strength at each pixel. What sRGB hasn't got loses chroma, not
-        lightness or hue.
+        It gets a `share` of that, everywhere or at each pixel (1, 1, h, w), and keeps the rest of its own chroma. What
+        sRGB hasn't got loses chroma, not lightness or hue.
         """
-        everywhere = painted.new_ones(()).expand(1, 1, *size_of(painted))
-        strengths = self.strength * (everywhere if strength_map is None else strength_map.to(painted))
+        if isinstance(share, float | int) and share == 0:
+            return painted
         small = size_of(chroma)
         lightness = oklab(resize(painted, small, scratch).double())[:, :1]
         radius = max(1, round(RADIUS * max(small)))
         coefficients = guided_coefficients(lightness, chroma, radius, EDGE**2).to(painted)
         coefficients = resample(coefficients, size_of(painted), "bilinear", scratch)
 
-        def coloured(image: Tensor, ab: Tensor, strength: Tensor) -> Tensor:
-            own, fraction = oklab(image), target_fraction(strength)
-            mixed = torch.lerp(own[:, 1:], ab[:, :2] * own[:, :1] + ab[:, 2:], fraction)
-            return torch.where(fraction > 0, to_gamut(torch.cat([own[:, :1], mixed], dim=1)), image)
+        def coloured(image: Tensor, ab: Tensor, part: Tensor) -> Tensor:
+            own = oklab(image)
+            mixed = torch.lerp(own[:, 1:], ab[:, :2] * own[:, :1] + ab[:, 2:], part)
+            return torch.where(part > 0, to_gamut(torch.cat([own[:, :1], mixed], dim=1)), image)
 
-        return scratch.map_rows(coloured, 3, painted, coefficients, strengths)
+        if isinstance(share, Tensor):
+            return scratch.map_rows(coloured, 3, painted, coefficients, share.to(painted))
+        everywhere = painted.new_tensor(share)
+        return scratch.map_rows(lambda image, ab: coloured(image, ab, everywhere), 3, painted, coefficients)
 
 
-def make_tint(inputs: Inputs, shares: Sequence[float], strength: float = 1.0) -> Tint:
-    """The tint at a strength: by the styles' moments blended by their shares, or with masks by each in its region."""
+def make_tint(inputs: Inputs, shares: Sequence[float]) -> Tint:
+    """The tint by content and styles: the styles' moments blended by their shares, or with masks each in its region."""
     style_masks = inputs.style_masks or [None] * len(inputs.styles)
     styles = [_statistics(style, mask) for style, mask in zip(inputs.styles, style_masks, strict=True)]
     if not inputs.masks:
         blend = mixture(styles, shares or [1.0] * len(styles))
-        return Tint(inputs.content, (chroma_map(colour_statistics(inputs.content), blend),), strength=strength)
+        return Tint(inputs.content, (chroma_map(colour_statistics(inputs.content), blend),))
     contents = [_statistics(inputs.content, mask) for mask in inputs.masks]
     maps = [chroma_map(content, style) for content, style in zip(contents, styles, strict=True)]
-    return Tint(inputs.content, tuple(maps), inputs.masks, strength)
+    return Tint(inputs.content, tuple(maps), inputs.masks)
 
 
 def guided_coefficients(guide: Tensor, image: Tensor, radius: int, epsilon: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,19 +15,28 @@ from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.objective.local_weights import LocalWeights, local_weights
 from impasto.objective.periodic import PeriodicCanvas
 from impasto.objective.regions import resized_mask
+from impasto.objective.weights import target_fraction
+from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 
 
 class StylizationTransform:
     """Canvases of one size as images: the colour mode, and the content where no region is or the strength map is black.
 
-    Whatever is resized for it is resized once.
+    Whatever is resized for it is resized once. `settings` gives those of now: strength may change on the way.
     """
 
     def __init__(
-        self, mode: ColourMode, masks: Sequence[Tensor], strength_map: Tensor | None, size: Size, scratch: Scratch
+        self,
+        mode: ColourMode,
+        masks: Sequence[Tensor],
+        strength_map: Tensor | None,
+        size: Size,
+        scratch: Scratch,
+        settings: Callable[[], Settings],
     ) -> None:
         self.mode, self.size, self.scratch = mode, size, scratch
+        self._settings = settings
         self._whole_masks, self._whole_map = masks, strength_map
 
     @cached_property
@@ -106,11 +115,20 @@ class StylizationTransform:
         painted, tint = self.painted(canvas), self.mode.tint
         if tint is None:
             return painted
-        tinted = tint.picture(painted, self._tint, self.scratch, self.strength_map)
+        tinted = tint.picture(painted, self._tint, self.scratch, self._tinted_share())
         if self.coverage is None:
             return tinted
         covered = self.coverage.to(painted)
         return self.scratch.map_rows(lambda m, t, p: torch.where(m > 0, t, p), 3, covered, tinted, painted)
+
+    def _tinted_share(self) -> float | Tensor:
+        """How much of the tint pictures get by the strength there is now: its target fraction."""
+        now = self._settings()
+        if not now.normalized:
+            return 1.0
+        if self.strength_map is None:
+            return target_fraction(now.strength)
+        return target_fraction(now.strength * self.strength_map)
 
     def _composite(self, canvas: Tensor, covered: Tensor) -> Tensor:
         background = self._background.to(canvas)

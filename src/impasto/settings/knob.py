@@ -74,10 +74,14 @@ def knob(
     le: float | None = None,
     lt: float | None = None,
     min_length: int | None = None,
+    own_check: bool = False,
 ) -> Any:
-    """A field of `Settings`; numbers have to be finite. The roles stand in the JSON schema too."""
+    """A field of `Settings`; the roles stand in the JSON schema too.
+
+    Numbers have to be finite, unless the field has its `own_check` of all that it may be.
+    """
     bounds: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt, "min_length": min_length}
-    if isinstance(default, float) and not roles.settled:  # or its own check says so, which knows 'auto'
+    if isinstance(default, float) and not own_check:
         bounds["allow_inf_nan"] = False
     usual = Roles(roles.group)
     stated = {"group": roles.group, "affects": roles.affects} | {

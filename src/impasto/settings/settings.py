@@ -132,7 +132,8 @@ class Settings(BaseModel):
     style_scale: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0.25, 4))] = knob(
         1.0,
         Roles(Group.CONTENT_AND_STYLE, usual=True, settled=True),
-        "Size of the strokes: the painting's to the output's size, or 'auto', by the photo.",
+        "Size of the strokes: the painting's to the output's size (0.25 to 4), or 'auto', by the photo.",
+        own_check=True,
     )
     mask: tuple[str, ...] = knob(
         (),

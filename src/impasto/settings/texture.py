@@ -31,12 +31,7 @@ def texture_settings(settings: Settings, size: tuple[int, int]) -> Settings:
             knob="style_loss",
             value=settings.style_loss.value,
         )
-    if settings.style_scale == "auto":
-        raise SettingsError(
-            "`style_scale` is 'auto', which goes by a photo, and a texture has none",
-            "give a number",
-            knob="style_scale",
-            value="auto",
-        )
     own: dict[str, Any] = {**OWN, "size": max(size)}
+    if settings.style_scale == "auto":  # which goes by a photo
+        own["style_scale"] = 1.0
     return Settings(**settings.model_dump() | own)
