@@ -95,7 +95,7 @@ class StylizationProblem:
         """See `Problem`."""
         if self._transform is None or self._transform.size != size:
             self._transform = StylizationTransform(
-                self.mode, self.inputs.masks, self.inputs.strength_map, size, self.scratch, lambda: self.settings
+                self.mode, self.inputs.masks, self.inputs.strength_map, size, self.scratch, self.settings
             )
             self._targets = None
         return self._transform
@@ -105,6 +105,8 @@ class StylizationProblem:
         before, self.settings = self.settings, settings
         if self.inputs.strength_map is not None and settings.strength != before.strength:
             self._targets = None
+        if self._transform is not None:
+            self._transform.settings = settings
         if settings.color is before.color:
             return False
         self.mode = colour_mode_of(settings, self.inputs)

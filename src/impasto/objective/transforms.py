@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from impasto.storage.scratch import Scratch
 class StylizationTransform:
     """Canvases of one size as images: the colour mode, and the content where no region is or the strength map is black.
 
-    Whatever is resized for it is resized once. `settings` gives those of now: strength may change on the way.
+    Whatever is resized for it is resized once. `settings` are those of now: strength may change on the way.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class StylizationTransform:
         strength_map: Tensor | None,
         size: Size,
         scratch: Scratch,
-        settings: Callable[[], Settings],
+        settings: Settings,
     ) -> None:
         self.mode, self.size, self.scratch = mode, size, scratch
-        self._settings = settings
+        self.settings = settings
         self._whole_masks, self._whole_map = masks, strength_map
 
     @cached_property
@@ -123,12 +123,11 @@ class StylizationTransform:
 
     def _tinted_share(self) -> float | Tensor:
         """How much of the tint pictures get by the strength there is now: its target fraction."""
-        now = self._settings()
-        if not now.normalized:
+        if not self.settings.normalized:
             return 1.0
         if self.strength_map is None:
-            return target_fraction(now.strength)
-        return target_fraction(now.strength * self.strength_map)
+            return target_fraction(self.settings.strength)
+        return target_fraction(self.settings.strength * self.strength_map)
 
     def _composite(self, canvas: Tensor, covered: Tensor) -> Tensor:
         background = self._background.to(canvas)
