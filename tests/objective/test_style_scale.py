@@ -21,11 +21,11 @@ def engine():
 
 @pytest.fixture(scope="module")
 def content() -> torch.Tensor:
-    return load(swatches.paint("pastel", (256, 256))).pixels
+    return load(swatches.paint("mosaic", (256, 256))).pixels
 
 
 def test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_contents(content, monkeypatch):
-    monkeypatch.setattr(style_scale, "LONGEST", 128)  # as exact, and quick
+    monkeypatch.setattr(style_scale, "LONGEST", 64)  # quick
 
     def found(style: torch.Tensor, shares: tuple[float, ...] = ()) -> float:
         return style_scale.nearest_style_scale(engine(), content, [style] * (len(shares) or 1), shares)
