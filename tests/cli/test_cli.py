@@ -23,6 +23,7 @@ from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.images import reading, writing
+from impasto.jobs import style_scale
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
@@ -813,6 +814,19 @@ def test_plan_shows_scales_tiles_memory_and_time_and_follows_the_budget(photo, c
     assert found["peak_bytes"] <= found["budget_bytes"] == 4_000_000_000
     assert [scale["width"] for scale in found["scales"]] == [128, 256, 512, 1024, 2048]
     assert found["seconds"] > 1
+
+
+def test_plan_shows_the_size_of_strokes_that_the_photo_chooses(photo, brush, monkeypatch, capsys):
+    monkeypatch.setattr(style_scale, "nearest_style_scale", lambda *given: 1.41)
+
+    def planned(*words: str) -> float:
+        assert main(["plan", photo, *words, *QUICK, "--style-scale", "auto", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["style_scale"]
+
+    assert planned(brush) == 1.41
+    assert planned("--style-weights", "1,2") == 1  # no style, so nothing to choose by
+    assert main(["plan", photo, brush, *QUICK, "--style-scale", "auto"]) == 0
+    assert "styles   1.41 times the picture's size\n" in capsys.readouterr().out
 
 
 def test_plan_counts_the_time_that_styles_take_and_refuses_one_that_cannot_be_measured(

@@ -112,6 +112,8 @@ def test_what_shows_in_no_picture_may_be_another_when_a_run_goes_on():
 def test_what_was_settled_is_kept_and_what_was_not_asked_for_again_too():
     settled = recipe(tile=0, history=7, engine="torch", device="cpu")
     assert settled.continued(Settings()) == Settings(**settled.settings | {"threads": settled.threads})
+    scaled = recipe(style_scale=1.41)
+    assert scaled.continued(Settings(style_scale="auto")).style_scale == 1.41
     assert settled.continued(Settings(threads=settled.threads)).threads == settled.threads
     with pytest.raises(SettingsError, match="tile was 0 when the run began and is 64 now"):
         settled.continued(Settings(tile=64))

@@ -7,7 +7,7 @@ import pytest
 
 import impasto
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.images import reading, writing
+from impasto.images import reading, shrinking, writing
 from impasto.jobs import checkpoint, functions
 from impasto.jobs import style_scale as jobs_style_scale
 from impasto.jobs.checkpoint import Checkpoint
@@ -264,6 +264,20 @@ def test_auto_is_decided_once_and_paints_what_its_number_paints(photo, brush, mo
     assert picture.equal(finish(Stylization(photo, [brush], Settings(**QUICK, style_scale=number))).picture)
     monkeypatch.setattr(jobs_style_scale, "nearest_style_scale", None)  # nobody asks it again
     assert picture.equal(finish(from_recipe(auto.recipe())).picture)
+
+
+@pytest.mark.parametrize("number", [0.5, 2.0])
+def test_auto_reads_a_huge_style_as_its_number_does(tmp_path, photo, monkeypatch, number):
+    noise = np.random.default_rng(3).integers(0, 255, (700, 700, 3), dtype=np.uint8)
+    PIL.Image.fromarray(noise).save(tmp_path / "huge.png")
+    monkeypatch.setattr(shrinking, "HUGE", 100_000)
+    monkeypatch.setattr(jobs_style_scale, "nearest_style_scale", lambda *given: number)
+    auto, same = (
+        Stylization(photo, [tmp_path / "huge.png"], Settings(**QUICK, style_scale=scale)) for scale in ("auto", number)
+    )
+    assert auto.styles[0].pixels.equal(same.styles[0].pixels)
+    one = Stylization(photo, [tmp_path / "huge.png"], Settings(**QUICK)).styles[0].pixels
+    assert auto.styles[0].pixels.shape != one.shape
 
 
 def test_a_texture_which_has_no_photo_to_go_by_takes_auto_for_1(brush):

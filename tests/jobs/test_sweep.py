@@ -13,7 +13,7 @@ from impasto.cli import main
 from impasto.errors import DivergedError, ImageError, SettingsError
 from impasto.images import reading
 from impasto.images.writing import to_pil
-from impasto.jobs import sweep
+from impasto.jobs import style_scale, sweep
 from impasto.jobs.recipe import Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.sweep import TARGET_KNOBS, Sweep
@@ -142,6 +142,18 @@ def test_runs_that_need_other_targets_get_them(text, counted):
     assert counted["targets"] == 2
     for number, cell in enumerate(found):
         assert pictures[number].equal(alone(cell.settings, styles))
+
+
+def test_a_size_of_strokes_that_the_photo_chooses_is_found_once_and_painted_as_alone(monkeypatch, counted):
+    asked = []
+    monkeypatch.setattr(style_scale, "nearest_style_scale", lambda *given: asked.append(given) or 0.5)
+    found = grid("style-scale=auto,1", "tv-weight=0,1")
+    job = Sweep("photo.png", ["brush.png"], found)
+    assert [p.settings.style_scale for p in job.stylizations] == [0.5, 1.0] * 2
+    assert (len(asked), counted["networks"], counted["pictures"]) == (1, 1, 2)
+    pictures = results(job)
+    for number, cell in enumerate(found):
+        assert pictures[number].equal(alone(cell.settings))
 
 
 def test_pictures_are_opened_once_and_networks_made_once_each(counted):

@@ -27,10 +27,10 @@ def content() -> torch.Tensor:
 def test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_contents(content, monkeypatch):
     monkeypatch.setattr(style_scale, "LONGEST", 64)  # quick
 
-    def found(style: torch.Tensor, shares: tuple[float, ...] = ()) -> float:
-        return style_scale.nearest_style_scale(engine(), content, [style] * (len(shares) or 1), shares)
+    def found(*styles: torch.Tensor, shares: tuple[float, ...] = ()) -> float:
+        return style_scale.nearest_style_scale(engine(), content, styles, shares)
 
     part = content[..., 64:192, 64:192]  # filling the canvas, its forms would be twice as large
     small = F.interpolate(content, scale_factor=0.5, mode="area").repeat(1, 1, 2, 2)
     assert found(part) < 1 == found(content)
-    assert found(small, (1.0, 3.0)) > 1
+    assert found(part, small, shares=(1.0, 0.0)) < 1 < found(part, small, shares=(0.0, 3.0))

@@ -79,6 +79,12 @@ def test_total_variation_counts_for_more_where_the_style_is_much_flatter_than_th
     assert goal.evaluate(CONTENT).parts["tv"] == pytest.approx(0.3 / unit)
 
 
+def test_a_flat_style_that_doesnt_count_leaves_total_variation_alone():
+    weights = LossWeights(1, 0, {"relu1_2": 1.0}, {"relu1_1": 1.0}, 0.3, 1.0)
+    goal = objective_of(VGG19(tiny_weights()), weights, CONTENT, [0 * STYLE + 0.5], normalized=True)
+    assert goal.evaluate(CONTENT).parts["tv"] == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize("texture", [False, True])
 def test_total_variation_is_the_contents_or_the_noises_own_without_a_style_to_compare_with(texture):
     engine, faint = VGG19(tiny_weights()), 0.5 + 1e-3 * (STYLE - 0.5)

@@ -13,6 +13,7 @@ from impasto.objective.colour_matching import colour_statistics
 from impasto.objective.inputs import Inputs
 from impasto.objective.tint import ChromaMap, Tint, box_mean, chroma_map, guided_coefficients, make_tint
 from impasto.run.events import EpochDone, Finished, ScaleDone, Stepped
+from impasto.run.memory_plan import canvas_bytes
 from impasto.settings.settings import Settings
 from impasto.storage.scratch import Scratch
 
@@ -217,3 +218,17 @@ def test_another_strength_on_the_way_tints_by_that_strength_and_paints_as_withou
     assert [e.loss for e in tinted if isinstance(e, Stepped)] == [e.loss for e in plain if isinstance(e, Stepped)]
     assert tinted[-1].picture.equal(plain[-1].picture)  # at strength 0 nothing is laid over
     assert not pictures(paint("tint"))[-1].equal(pictures(paint("style"))[-1])
+
+
+def test_what_a_tinted_picture_takes_beside_its_canvas_is_planned(monkeypatch):
+    made, real = [], module.resample
+
+    def resample(*given):
+        made.append(real(*given))
+        return made[-1]
+
+    monkeypatch.setattr(module, "resample", resample)
+    tint = make_tint(Inputs(CONTENT, (STYLE,)), ())
+    tint.picture(CONTENT, tint.chroma((48, 64)))
+    plain, tinted = (canvas_bytes(Settings(color=color), (48, 64), None, 3) for color in ("style", "tint"))
+    assert [coefficients.nbytes for coefficients in made] == [tinted - plain]

@@ -19,7 +19,7 @@ CANDIDATES = (0.5, 0.71, 1.0, 1.41, 2.0)
 """Half to double the output's size, in steps of half an octave: further off strokes are dust, or larger than forms."""
 
 LAYER = "relu4_1"
-"""The deepest that holds style by default, whose features see some 90 px around them: strokes and small forms."""
+"""The deepest that holds style by default, whose features see 68 px: strokes and small forms."""
 
 LONGEST = 256
 """Pixels of the content's longest side where they are compared: a preview and a print have strokes of one size."""
@@ -31,8 +31,7 @@ def nearest_style_scale(
 ) -> float:
     """Of `CANDIDATES` that at which the styles' features lie nearest to the content's, as Gaussians (`gaussian_w2`).
 
-    Images are (1, 3, h, w) in [0, 1], of any size; `shares` of the styles are equal by default. Features of a photo of
-    soft, large forms are nearest to those of an enlarged painting, those of a crowded one to a small painting's.
+    Images are (1, 3, h, w) in [0, 1], of any size; `shares` of the styles are equal by default.
     """
     target = gaussian_target(_moments(engine, content, LONGEST))
     shares = shares or [1.0] * len(styles)

@@ -113,13 +113,9 @@ def measure_targets(
     everything = in_order([*(s for region in regions for s in region.values()), *samples.values()])
     features_of = content_loss.features()
     of_content, features = extract_statistics(engine, content, everything, features_of, tile=tile, scratch=scratch)
-    measured: list[dict[str, Tensor]] = []
     variations: list[float] = []
-    for number, image in enumerate(_noting(styles, variations, size, scratch)):
-        mask = c.style_masks[number] if c.style_masks else None
-        theirs = style.statistics(size_of(image), mask)
-        found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
-        measured.append(_by_layer(theirs, found))
+    noted = _noting(styles, variations, size, scratch)
+    measured = _measure_styles(engine, style, noted, c.style_masks, tile, scratch)
     shares = shares or [1.0] * len(measured)
     of_styles = [
         {layer: style.blend(layer, [values[layer] for values in group], weights) for layer in c.style_layers}
@@ -132,17 +128,27 @@ def measure_targets(
         )
     )
     content_target = ContentTarget(features, samples, _by_layer(samples, of_content))
-    own, of_the_styles = variation(content, scratch), _blended(variations, shares)
-    most = max(own, of_the_styles)
-    return Targets(
-        style,
-        targets,
-        content_loss,
-        content_target,
-        most,
-        local=c.local,
-        styles_variation=of_the_styles if measured else math.inf,
-    )
+    of_the_styles = _blended(variations, shares)
+    most = max(variation(content, scratch), of_the_styles)
+    flatness = of_the_styles if measured else math.inf
+    return Targets(style, targets, content_loss, content_target, most, local=c.local, styles_variation=flatness)
+
+
+def _measure_styles(
+    engine: Engine,
+    loss: StyleLoss,
+    styles: Iterable[Tensor],
+    masks: Sequence[Tensor | None],
+    tile: int | None,
+    scratch: Scratch,
+) -> list[dict[str, Tensor]]:
+    """By style and layer, what the loss compares, within the style's mask."""
+    measured: list[dict[str, Tensor]] = []
+    for number, image in enumerate(styles):
+        theirs = loss.statistics(size_of(image), masks[number] if masks else None)
+        found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
+        measured.append(_by_layer(theirs, found))
+    return measured
 
 
 def _measure_neighbours(
