@@ -1,6 +1,8 @@
 """Builds the native engine, a plain shared library that ctypes loads; where it can't be built, impasto does without."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,11 +18,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to 
 
 ENGINES = Path("src/impasto/network/engines")
 
-# Not linked to OpenMP: torch has loaded it already, see impasto.network.engines.native_library.
 NATIVE = Extension(
     "impasto.network.engines._native",
     [str(ENGINES / "native.c")],
-    extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fopenmp", "-ffp-contract=fast", "-Wno-psabi"],
+    depends=[str(ENGINES / "threads.h")],
+    extra_compile_args=["-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
 )
 
@@ -36,17 +38,44 @@ class Build(build):
 
 
 class BuildExt(build_ext):
-    """The library, of which no old one stays among the source where it is built there, even if it can't be built."""
+    """The library, of which no old one stays among the source where it is built there, even if it can't be built.
+
+    With GCC on Linux, loops are shared out by OpenMP. It isn't linked: torch has loaded it already, see
+    impasto.network.engines.native_library. Other compilers' OpenMP isn't torch's, so there native.c has its own pool.
+    """
 
     def run(self) -> None:
         """Remove old libraries, then build."""
         if self.inplace:
-            for old in ENGINES.glob("_native*.so"):
+            for old in (*ENGINES.glob("_native.*.so"), *ENGINES.glob("_native.*.pyd")):
                 old.unlink()
         super().run()
 
+    def build_extension(self, ext):
+        """Compile with the flags that suit the compiler; on Windows by clang, as MSVC has no vector types."""
+        if sys.platform == "win32":
+            made = Path(self.get_ext_fullpath(ext.name))
+            made.parent.mkdir(parents=True, exist_ok=True)
+            self.spawn(["clang", *ext.extra_compile_args, "-shared", *ext.sources, "-o", str(made)])
+            return
+        if sys.platform == "linux" and not self._compiles_by_clang():
+            ext.extra_compile_args.append("-fopenmp")
+        else:
+            ext.extra_compile_args.append("-pthread")
+            ext.extra_link_args.append("-pthread")
+        super().build_extension(ext)
+
+    def _compiles_by_clang(self):
+        told = subprocess.run(
+            [*self.compiler.compiler_so, "-dM", "-E", "-x", "c", os.devnull],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "__clang__" in told.stdout
+
 
 setup(
-    ext_modules=[NATIVE] if sys.platform == "linux" else [],
+    ext_modules=[NATIVE],
     cmdclass={"build": Build, "build_ext": BuildExt},
 )

@@ -48,7 +48,7 @@ def impasto(engine: str, size: tuple[int, int], content: str, style: str, *more:
     settings = Settings(**run | dict(pair.split("=", 1) for pair in more))
     painting = Stylization(content, [style], settings)
     if engine == "native" and harness.held_to_avx2():
-        painting.network = NativeEngine(weights.load(), avx512=False)
+        painting.network = NativeEngine(weights.load(), width=8)
     events = painting.events()
     return lambda: next(event for event in events if isinstance(event, Stepped))
 

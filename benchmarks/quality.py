@@ -7,8 +7,8 @@ joined by a line.
 
 Needs what critic.py needs, and scikit-image and scikit-learn for the photos.
 
-python benchmarks/quality.py [--ways NAME …] [--photos NAME …] [--styles NAME …] [--size N] [--keep FOLDER]
-    [--others FOLDER …] [--name NAME] [--quick]
+python benchmarks/quality.py [--ways NAME …] [--photos NAME …] [--styles NAME …] [--pairs PHOTO-STYLE …] [--size N]
+    [--keep FOLDER] [--others FOLDER …] [--name NAME] [--quick]
 """
 
 import argparse
@@ -63,6 +63,7 @@ def main() -> None:
     )
     parser.add_argument("--photos", nargs="+", choices=PHOTOS, default=list(PHOTOS))
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
+    parser.add_argument("--pairs", nargs="+", metavar="PHOTO-STYLE", help="these alone, of photos and styles")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the pictures stay")
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="folders of other programs' pictures")
@@ -76,14 +77,15 @@ def main() -> None:
     if chosen.quick:
         chosen.ways, chosen.photos, chosen.styles = ["default", "strength 1"], ["coffee"], ["the_scream"]
         common = {"size": 64, "epochs": 1, "steps_per_epoch": 3}
+    pairs = [
+        (photo, style)
+        for photo, style in product(chosen.photos, chosen.styles)
+        if chosen.pairs is None or f"{photo}-{style}" in chosen.pairs
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) if chosen.quick else chosen.keep
-        found = [
-            judged(way, photo, style, common, folder)
-            for photo, style in product(chosen.photos, chosen.styles)
-            for way in chosen.ways
-        ]
-    found += [row for other in chosen.others for row in judged_others(other, chosen.photos, chosen.styles)]
+        found = [judged(way, photo, style, common, folder) for photo, style in pairs for way in chosen.ways]
+    found += [row for other in chosen.others for row in judged_others(other, pairs)]
     facts = {"question": f"Style, content and artefacts at {common['size']} px, means over the pairs", "found": found}
     record.report(chosen.name, facts, means(found), chosen.results)
     shown = chosen.results if chosen.quick else record.HERE.parent / "docs/images"
@@ -116,10 +118,10 @@ def judged(way: str, photo: str, style: str, common: dict[str, Any], folder: Pat
     return row
 
 
-def judged_others(folder: Path, photos: list[str], styles: list[str]) -> list[dict[str, Any]]:
+def judged_others(folder: Path, pairs: list[tuple[str, str]]) -> list[dict[str, Any]]:
     """The measures of another program's pictures, those that are there."""
     rows = []
-    for photo, style in product(photos, styles):
+    for photo, style in pairs:
         if (file := folder / f"{photo}-{style}.png").is_file():
             opened = [_opened(path) for path in (file, source(photo), painting(style))]
             measures = asdict(judges.judge(*opened))
@@ -162,17 +164,20 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Style against content by way; strengths of one loss are joined by a line."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 5))
+    figure, axis = plt.subplots(figsize=(9, 5))
+    axis.set_prop_cycle(color=plt.get_cmap("tab20").colors)
     lines: dict[str, list[tuple[float, float, str]]] = {}
     for row in rows:
         line, at, strength = row["way"].rpartition("strength ")
-        lines.setdefault(line + at if at else row["way"], []).append((row["content"], row["style"], strength))
+        name = f"{line}strengths".strip() if at else row["way"]
+        lines.setdefault(name, []).append((row["content"], row["style"], strength))
     for name, points in lines.items():
+        points = sorted(points)  # content moves more at each higher strength
         axis.plot([p[0] for p in points], [p[1] for p in points], "o-", label=name)
         for content, style, strength in points if len(points) > 1 else ():
             axis.annotate(strength, (content, style), fontsize=8)
     axis.set(xlabel="content: share that relu4_2 moved", ylabel="style: distance to the painting, another network's")
-    axis.legend()
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=100)

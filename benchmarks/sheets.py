@@ -4,8 +4,8 @@ Contents are of the kinds that go wrong: faces, a crowd, night, fog, snow, flat 
 low-resolution and over-sharpened photos. Styles are paintings, swatches, pen on white paper, a small file, and a photo
 of a painting with glare. Pictures stay in a folder (--keep) and aren't painted twice by the same code.
 
-python benchmarks/sheets.py [--presets NAME …] [--size N] [--contents NAME …] [--styles NAME …] [--keep FOLDER]
-    [--quick]
+python benchmarks/sheets.py [--presets NAME …] [--size N] [--epochs N] [--contents NAME …] [--styles NAME …]
+    [--keep FOLDER] [--quick]
 """
 
 import argparse
@@ -168,11 +168,12 @@ def main() -> None:
     parser.add_argument("--contents", nargs="+", choices=CONTENTS, default=list(CONTENTS))
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=list(STYLES))
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--epochs", type=int, help="fewer than the preset's, for a first look at many")
     parser.add_argument("--keep", type=Path, default=FOLDER, help="where the pictures and the sheets stay")
     parser.add_argument("--quick", action="store_true", help="one tiny picture, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
-    common: dict[str, Any] = {"size": chosen.size}
+    common: dict[str, Any] = {"size": chosen.size} | ({"epochs": chosen.epochs} if chosen.epochs else {})
     if chosen.quick:
         chosen.presets, chosen.contents, chosen.styles = ["balanced"], ["flat"], ["pen"]
         common = {"size": 64, "epochs": 1, "steps_per_epoch": 2}

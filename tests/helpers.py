@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from impasto.images.size import fit, size_of
+from impasto.jobs.executors.executor import Begun, Done, Item, News, Told, found
 from impasto.network.engine import Engine
 from impasto.network.weight_files import CLASSIFIER, CONVOLUTIONS
 from impasto.network.weights import Convention, Weights
@@ -145,3 +146,23 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+class ExecutorHere:
+    """An executor in this process, one item after another; tasks are asked to end after so many notes of theirs."""
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self.most = most
+
+    def map(self, task: str, items: Iterable[Item]) -> Iterator[News | None]:
+        """See `Executor`."""
+        for number, item in enumerate(items):
+            told: list[Item] = []
+            yield Begun(number)
+            result = found(task)(item, told.append, lambda told=told: len(told) >= self.most)
+            yield from (Told(number, what) for what in told)
+            yield Done(number, result)
+
+    def end(self) -> None:
+        """Ask the tasks to end at once."""
+        self.most = 0

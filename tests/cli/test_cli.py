@@ -18,7 +18,7 @@ import torch
 from helpers import plan_of, tiny_weights
 from impasto.cli import knobs, main, outputs
 from impasto.cli.app import SUMMARIES, app
-from impasto.cli.progress import Lines, following, most_steps, share_done, time_left
+from impasto.cli.progress import Lines, following
 from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
@@ -30,6 +30,7 @@ from impasto.network import weights
 from impasto.report import figure
 from impasto.run import plan as plan_module
 from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
+from impasto.run.remaining import most_steps, seconds_left, share_done
 from impasto.run.stop_rules import StopReason, StopRules
 from impasto.settings import presets
 from impasto.settings.settings import Settings
@@ -672,10 +673,10 @@ def test_steps_that_were_skipped_count_neither_as_done_nor_as_left():
     assert share_done(started, stepped((2, 1))) == 600 / 1000
     assert most_steps(started, stepped((2, 1))) == 4
     assert most_steps(started, stepped((2,))) == 8
-    assert time_left(started, stepped((2, 1))) == "8.0 s"
+    assert seconds_left(started, stepped((2, 1))) == 8
     hurry = replace(started.plan, stops=StopRules(deadlines=(6.0, 15.0)))
-    assert time_left(Started(hurry, "cpu"), stepped((2, 1))) == "3.0 s"
-    assert time_left(Started(hurry, "cpu"), stepped((2, 1), 16.0)) == "0.0 s"
+    assert seconds_left(Started(hurry, "cpu"), stepped((2, 1))) == 3
+    assert seconds_left(Started(hurry, "cpu"), stepped((2, 1), 16.0)) == 0
 
 
 @pytest.mark.parametrize(

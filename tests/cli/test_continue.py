@@ -70,6 +70,13 @@ def test_a_run_goes_on_with_the_scratch_folder_that_it_was_given(interrupted, tm
     assert not Path("a.png.run").exists()
 
 
+def test_a_run_of_another_style_scale_says_by_which_one_it_goes_on(interrupted, capsys):
+    interrupted("--style-scale", "0.5")
+    without_quiet = [flag for flag in job("--style-scale", "auto", "--resume") if flag != "--quiet"]
+    assert main(without_quiet) == 0
+    assert "`style_scale` auto goes on as 0.5, as the run began." in capsys.readouterr().err
+
+
 ROLES = [("--mask", "mask.png"), ("--style-mask", "mask.png"), ("--init", "start.png"), ("--strength-map", "map.png")]
 
 

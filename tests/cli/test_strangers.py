@@ -257,6 +257,7 @@ def test_surplus_masks_are_refused(painted):
         from_recipe(Recipe.from_json(json.dumps({"impasto": odd}), "it"))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @settings(
     max_examples=MANY["states"],
@@ -313,6 +314,7 @@ def sent(interrupted, tmp_path, monkeypatch):
     return send
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(
     "noted",
     [

@@ -63,6 +63,7 @@ SOURCES = {
 }  # fmt: skip
 
 
+@pytest.mark.thin(2)
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_every_kind_of_source_serves_as_content_style_mask_and_start(source):

@@ -116,6 +116,7 @@ def last_sentence(capsys) -> str:
     return line.removeprefix("impasto: ")
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_a_run_that_was_interrupted_twice_ends_in_the_same_picture_to_the_bit(way, interrupted, at_step, capsys):
     whole = uninterrupted(*way)
@@ -132,6 +133,7 @@ def test_a_run_that_was_interrupted_twice_ends_in_the_same_picture_to_the_bit(wa
     assert names() == {"a.png"}
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("step", [1, 3, 4, 8])
 def test_a_run_goes_on_from_each_step(step, interrupted):
     whole = uninterrupted()
@@ -289,6 +291,7 @@ def test_resuming_a_finished_run_says_so_again_and_again_and_tidies_up(capsys):
     assert last_sentence(capsys).startswith("'a.png' already exists")
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_with_its_inputs_elsewhere_goes_on_there(interrupted, tmp_path, monkeypatch):
     whole = uninterrupted("--snapshots", "3", "--report", "figure.png")
     for name in ("whole_epoch-03.png", "figure.png", "figure.json"):

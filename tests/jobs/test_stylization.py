@@ -138,6 +138,7 @@ def test_a_run_that_goes_on_lets_go_of_the_state_it_began_from(photo, brush, tmp
     assert alive[-1] == 0
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("color", Color)
 def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_path, photo, brush, color):
     start = tmp_path / "start.png"
@@ -151,7 +152,11 @@ def test_a_recipe_survives_a_file_and_paints_the_same_picture_to_the_bit(tmp_pat
     assert again.equal(first)
 
 
-@pytest.mark.parametrize("knobs", [{"layer_weights": [5.0, 1.0]}, {"color": "keep", "tv_weight": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "knobs",
+    [{"layer_weights": [5.0, 1.0]}, pytest.param({"color": "keep", "tv_weight": 0.1}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_a_run_with_changes_is_painted_again_from_its_recipe_to_the_bit_also_when_it_stops_on_the_way(
     tmp_path, photo, brush, knobs
 ):

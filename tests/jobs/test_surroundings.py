@@ -69,6 +69,7 @@ def brush():
     return np.random.default_rng(2).integers(0, 255, (40, 30, 3), dtype=np.uint8)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [

@@ -106,6 +106,7 @@ def test_every_knob_said_to_leave_targets_alone_is_tried_here():
     assert VALUES.keys() == Settings.model_fields.keys() - {*TARGET_KNOBS}
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("knob", VALUES)
 def test_runs_that_share_targets_paint_the_same_as_alone_to_the_bit(knob, counted):
     beside = {

@@ -1,5 +1,6 @@
 """The native engine against torch. Real weights at small sizes: its channels come in multiples of 32."""
 
+import platform
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 import torch
-import torch.nn.functional as F
+from exact import NAMES, Decided, assert_equal_to_exact, error, gradient, image_of, random_gradients
 
 from helpers import objective_of, smooth_image, tiny_weights
 from impasto.cli.doctor import _engines
@@ -19,7 +20,7 @@ from impasto.network import weights
 from impasto.network.engines import native_library
 from impasto.network.engines.choice import can_run, make_engine
 from impasto.network.engines.native import NativeEngine
-from impasto.network.engines.native_library import Unavailable, library, why_not
+from impasto.network.engines.native_library import INSTRUCTIONS, Unavailable, library, why_not
 from impasto.network.layers import LAYERS, deepest
 from impasto.network.vgg import VGG19
 from impasto.objective.weights import LossWeights
@@ -28,15 +29,15 @@ from impasto.settings.settings import Settings
 
 needs_native = pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
 
-NAMES = [layer.name for layer in LAYERS]
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+WIDTHS = [4] if platform.machine().lower() in ("aarch64", "arm64") else [16, 8]
 SUBSETS = [["conv1_1"], ["pool1", "conv3_2", "relu3_2"], ["pool2", "relu2_2", "conv2_1"], ["conv2_2", "pool4"]]
 CASES = [
-    ((33, 35), NAMES, Pooling.MAX, True),
-    ((33, 35), NAMES, Pooling.AVERAGE, False),
-    *[((18, 37), [*STYLE, "conv4_2"], pooling, avx512) for pooling in Pooling for avx512 in (True, False)],
-    *[((21, 34), layers, Pooling.MAX, True) for layers in SUBSETS],
-    ((75, 61), STYLE, Pooling.MAX, True),
+    ((33, 35), NAMES, Pooling.MAX, WIDTHS[0]),
+    ((33, 35), NAMES, Pooling.AVERAGE, WIDTHS[-1]),
+    *[((18, 37), [*STYLE, "conv4_2"], pooling, width) for pooling in Pooling for width in WIDTHS],
+    *[((21, 34), layers, Pooling.MAX, WIDTHS[0]) for layers in SUBSETS],
+    ((75, 61), STYLE, Pooling.MAX, WIDTHS[0]),
 ]
 
 
@@ -53,49 +54,6 @@ def engine(frozen):
 @pytest.fixture(scope="module")
 def doubles(frozen):
     return {pooling: Decided(frozen, pooling=pooling).double() for pooling in Pooling}
-
-
-def image_of(height, width, seed=0):
-    return smooth_image(height, width, seed, dtype=torch.float32)
-
-
-def random_gradients(features, seed=3):
-    """A random gradient for each layer, all of one size."""
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(f.shape, generator=generator) / f.detach().norm() for name, f in features.items()}
-
-
-def gradient(network, image, layers, pulled=None):
-    leaf = image.clone().requires_grad_()
-    features = network.features(leaf, layers)
-    pulled = pulled or random_gradients(features)
-    return torch.autograd.grad(sum((f * pulled[name].to(f)).sum() for name, f in features.items()), leaf)[0]
-
-
-class Decided(VGG19):
-    """The torch engine, its ReLUs and maxima deciding as `decisions` did.
-
-    Where inputs differ by less than rounding, float32 may decide otherwise than float64, and one such decision changes
-    a gradient by 1e-4 to 1e-3, whichever engine runs: torch's own float32 too.
-    """
-
-    decisions: dict[str, torch.Tensor] | None = None
-
-    def _compute(self, x, layer, *, keep_input):
-        ours = self.decisions
-        if ours is None:
-            return super()._compute(x, layer, keep_input=keep_input)
-        if layer.kind == "relu":
-            return x * (ours[layer.name] > 0)
-        if layer.kind == "pool" and self.pooling is Pooling.MAX:
-            before = NAMES[NAMES.index(layer.name) - 1]
-            where = F.max_pool2d(ours[before].contiguous(), 2, return_indices=True)[1]
-            return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
-        return super()._compute(x, layer, keep_input=True)
-
-
-def error(found, exact):
-    return ((found.double() - exact).norm() / exact.norm()).item()
 
 
 @needs_native
@@ -117,43 +75,28 @@ def test_starting_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_
 
 
 @needs_native
-@pytest.mark.parametrize(("size", "layers", "pooling", "avx512"), CASES)
-def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, avx512):
-    if avx512 and library().impasto_instructions() < 2:
-        pytest.skip("this processor lacks AVX-512")
-    engine, image = NativeEngine(frozen, pooling=pooling, avx512=avx512), image_of(*size)
-    reference = doubles[pooling]
-    reference.decisions = None
-    exact = reference.features(image.double(), layers)
-    found = engine.features(image, layers)
-    assert list(found) == sorted(layers, key=NAMES.index)
-    for name in layers:
-        assert error(found[name], exact[name]) < 1e-5, name
-    reference.decisions = engine.features(image, NAMES[: max(NAMES.index(deepest(layers)), 1) + 1])
-    pulled = random_gradients(found)
-    now = gradient(engine, image, layers, pulled)
-    assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
+@pytest.mark.parametrize(("size", "layers", "pooling", "width"), CASES)
+def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, width):
+    if width > library().impasto_width():
+        pytest.skip(f"this processor lacks {INSTRUCTIONS[width]}")
+    engine = NativeEngine(frozen, pooling=pooling, width=width)
+    assert_equal_to_exact(engine, doubles[pooling], image_of(*size), layers)
 
 
 @needs_native
-@pytest.mark.parametrize("avx512", [True, False])
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     ("size", "layers"),
     [*[(size, ["conv1_1"]) for size in ((1, 1), (1, 7), (6, 1), (2, 3))], ((19, 33), ["relu1_1", "relu3_1"])],
 )
-def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, avx512):
-    if avx512 and library().impasto_instructions() < 2:
-        pytest.skip("this processor lacks AVX-512")
-    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, avx512=avx512), image_of(*size)
-    reference = Decided(frozen, padding=Padding.REPLICATE).double()
-    exact, found = reference.features(image.double(), layers), engine.features(image, layers)
-    for name in layers:
-        assert error(found[name], exact[name]) < 1e-5, name
-    reference.decisions = engine.features(image, NAMES[: NAMES.index(layers[-1]) + 1])
-    pulled = random_gradients(found)
+def test_a_replicated_border_and_its_gradient_equal_torch_in_float64(frozen, size, layers, width):
+    if width > library().impasto_width():
+        pytest.skip(f"this processor lacks {INSTRUCTIONS[width]}")
+    engine, image = NativeEngine(frozen, padding=Padding.REPLICATE, width=width), image_of(*size)
+    assert_equal_to_exact(engine, Decided(frozen, padding=Padding.REPLICATE).double(), image, layers)
+    pulled = random_gradients(engine.features(image, layers))
     now = gradient(engine, image, layers, pulled)
-    assert error(now, gradient(reference, image.double(), layers, pulled)) < 1e-5
-    plain = gradient(NativeEngine(frozen, avx512=avx512), image, layers, pulled)
+    plain = gradient(NativeEngine(frozen, width=width), image, layers, pulled)
     assert (now - plain)[..., :1, :].abs().max() > 0.1 * plain.abs().max()
 
 
@@ -262,6 +205,7 @@ def test_two_engines_compute_in_two_threads_at_once(frozen, engine):
     assert all(torch.equal(found, exact) for exact, several in zip(alone, together, strict=True) for found in several)
 
 
+@pytest.mark.slow
 @needs_native
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of loaded libraries")
 def test_torch_and_the_engine_share_one_openmp_runtime():
@@ -316,6 +260,15 @@ def test_auto_takes_it_where_it_can_run(frozen):
         make_engine(Settings(engine="native"), tiny_weights())
 
 
+@needs_native
+@pytest.mark.skipif(WIDTHS == [4] or sys.platform != "linux", reason="no list of x86-64's instructions")
+def test_the_widest_vectors_are_those_that_linux_lists():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = set(next(line for line in lines if line.startswith("flags")).split())
+    wide = {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= flags
+    assert library().impasto_width() == (16 if wide else 8 if {"avx2", "fma"} <= flags else 0)
+
+
 def test_without_the_library_torch_runs_and_doctor_says_why(monkeypatch):
     def missing():
         raise Unavailable("it wasn't built")
@@ -324,8 +277,33 @@ def test_without_the_library_torch_runs_and_doctor_says_why(monkeypatch):
     assert make_engine(Settings(), tiny_weights()).name is EngineName.TORCH
     assert not can_run("native")
     assert _engines()["why_not_native"] == "it wasn't built"
+    assert _engines()["kernels"] is None
     with pytest.raises(SettingsError, match="engine is 'native', but it wasn't built: use engine torch or auto"):
         make_engine(Settings(engine="native"), tiny_weights())
+
+
+@needs_native
+def test_doctor_names_the_instructions_of_the_kernels():
+    found = _engines()
+    assert found["native"]
+    assert found["kernels"] == INSTRUCTIONS[library().impasto_width()]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "reason"),
+    [
+        ("Linux", "x86_64", "it wasn't built when impasto was installed, which takes GCC or clang"),
+        ("Darwin", "arm64", "it wasn't built when impasto was installed, which takes GCC or clang"),
+        ("Windows", "AMD64", "it wasn't built when impasto was installed, which takes clang"),
+        ("Linux", "riscv64", "it has kernels for x86-64 and ARM64, and this is riscv64"),
+    ],
+)
+def test_where_no_library_was_built_the_reason_is_the_machines(system, machine, reason, monkeypatch, tmp_path):
+    monkeypatch.setattr(native_library, "__file__", str(tmp_path / "native_library.py"))
+    monkeypatch.setattr(native_library, "library", library.__wrapped__)
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert why_not() == reason
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -1,4 +1,4 @@
-"""The native engine's C under AddressSanitizer and UndefinedBehaviorSanitizer, over pictures of odd shapes."""
+"""The native engine's C under sanitizers: of addresses and undefined behaviour on odd shapes, of races in its pool."""
 
 import os
 import shutil
@@ -38,8 +38,8 @@ def both_ways(engine, image, layers, **below):
 
 for pooling in ("max", "average"):
     for padding in ("zero", "replicate"):
-        for avx512 in {False, native_library.library().impasto_instructions() == 2}:
-            pooled = dict(pooling=native.Pooling(pooling), padding=native.Padding(padding), avx512=avx512)
+        for width in {8, native_library.library().impasto_width()}:
+            pooled = dict(pooling=native.Pooling(pooling), padding=native.Padding(padding), width=width)
             engine = native.NativeEngine(narrow, **pooled)
             for threads in (1, 3):
                 torch.set_num_threads(threads)
@@ -80,3 +80,53 @@ def test_no_read_or_write_is_out_of_bounds_and_the_sanitizers_notice_one_that_is
     faulty = sanitized(library, FAULT)
     assert faulty.returncode != 0
     assert "AddressSanitizer: heap-buffer-overflow" in faulty.stderr
+
+
+CALLERS = """
+#include "threads.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+typedef struct { long done[1000], by[8]; } Work; /* iterations, and how many each worker did */
+
+static void square(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    Work *work = (Work *)context;
+    for (ptrdiff_t i = from; i < to; i++) work->done[i] = i * i;
+    work->by[worker] += to - from;
+}
+static void *caller(void *unused) {
+    for (int n = 0; n < 300; n++) {
+        Work *work = calloc(1, sizeof(Work));
+        int count = n * 7 % 1000, step = 1 + n % 13, threads = 1 + n % 8, sum = 0;
+        in_parallel(square, work, count, step, threads);
+        for (int i = 0; i < 1000; i++) if (work->done[i] != (i < count ? (long)i * i : 0)) exit(2);
+        for (int i = 0; i < 8; i++) sum += work->by[i];
+        if (sum != count) exit(3);
+        free(work);
+    }
+    return unused;
+}
+int main(void) {
+    pthread_t callers[4];
+    for (int i = 0; i < 4; i++) pthread_create(&callers[i], NULL, caller, NULL);
+    for (int i = 0; i < 4; i++) pthread_join(callers[i], NULL);
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="GCC IS NOT INSTALLED")
+@pytest.mark.parametrize("right", [True, False])
+def test_the_pool_has_no_race_and_the_sanitizer_notices_one(right, tmp_path):
+    pool = SOURCE.with_name("threads.h").read_text("utf-8")
+    wait = "while (loop.busy) wait_for"
+    assert pool.count(wait) == 1
+    if not right:
+        pool = pool.replace(wait, "while (0) wait_for")
+    (tmp_path / "threads.h").write_text(pool, "utf-8")
+    (tmp_path / "callers.c").write_text(CALLERS, "utf-8")
+    program = tmp_path / "callers"
+    flags = ("-std=gnu11", "-O1", "-g", "-pthread", "-fsanitize=thread")
+    subprocess.run(["gcc", *flags, str(tmp_path / "callers.c"), "-o", str(program)], check=True)
+    ended = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode == 0) == right, ended.stderr[-3000:]

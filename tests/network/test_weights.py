@@ -703,6 +703,7 @@ def test_two_downloads_at_once_make_one_good_file(server: Server) -> None:
     assert server.asked == [None]
 
 
+@pytest.mark.slow
 def test_two_processes_downloading_at_once_make_one_good_file(server: Server) -> None:
     code = (
         "import sys; from dataclasses import replace; from impasto.network import weights as w;"
@@ -733,6 +734,7 @@ w.download(progress=lambda done, _: print(done, flush=True))
 """
 
 
+@pytest.mark.slow
 def test_a_download_that_was_killed_is_resumed_and_leaves_no_lock_behind(server: Server) -> None:
     server.stall = 10_000  # so much is sent, then nothing more
     command = [sys.executable, "-c", DOWNLOADER, server.url, weights.NAMED["torchvision"].sha256]

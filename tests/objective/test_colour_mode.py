@@ -35,6 +35,7 @@ def contrast(image: torch.Tensor) -> float:
     return colour.oklab(image)[:, :1].std().item()
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @pytest.mark.parametrize("init", ["content", "noise", "style"])
 def test_keep_gives_every_picture_of_a_run_the_contents_chroma_and_paints_its_lightness(optimizer, init):

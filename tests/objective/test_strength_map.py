@@ -79,6 +79,7 @@ def test_the_details_given_back_are_those_of_the_strength_at_each_place():
     torch.testing.assert_close(grey, run(None, strength=0.4).problem.enlarged(coarse, SIZE))
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "change",
     [

@@ -34,3 +34,12 @@ def test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_cont
     small = F.interpolate(content, scale_factor=0.5, mode="area").repeat(1, 1, 2, 2)
     assert found(part) < 1 == found(content)
     assert found(part, small, shares=(1.0, 0.0)) < 1 < found(part, small, shares=(0.0, 3.0))
+
+
+def test_auto_does_not_blow_up_a_painting_that_has_few_pixels(monkeypatch):
+    monkeypatch.setattr(style_scale, "LONGEST", 64)
+    fog = F.interpolate(torch.rand((1, 3, 4, 4), generator=torch.Generator().manual_seed(0)), (64, 64), mode="bicubic")
+    small = load(swatches.paint("mosaic", (256, 256))).pixels[..., 100:116, 100:116]
+    blurred = F.interpolate(small, (256, 256), mode="bicubic").clamp(0, 1)  # the same, in a file with many pixels
+    assert style_scale.nearest_style_scale(engine(), fog.clamp(0, 1), [blurred]) > 0.5
+    assert style_scale.nearest_style_scale(engine(), fog.clamp(0, 1), [small]) == 0.5

@@ -11,7 +11,19 @@ import torch
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = (
     *("peers", "roofline", "memory", "startup", "time_to_loss", "losses", "growth", "checkpoints", "print_size"),
-    *("strength", "gallery", "critic", "quality", "preview", "patience", "busy", "inventors", "sheets"),
+    *(
+        "strength",
+        "gallery",
+        "critic",
+        "quality",
+        "preview",
+        "patience",
+        "busy",
+        "inventors",
+        "sheets",
+        "studio",
+        "scaling",
+    ),
 )
 
 
@@ -127,7 +139,7 @@ def test_every_table_of_the_page_has_a_script_and_every_result_a_table():
     import render
 
     named = render.MARKED.findall(render.PAGE.read_text(encoding="utf-8"))
-    assert all((FOLDER / f"{re.sub('_(avx2|[13]GB)$', '', name)}.py").is_file() for name in named)
+    assert all((FOLDER / f"{re.sub('_(avx2|[13]GB|320)$', '', name)}.py").is_file() for name in named)
     assert {file.stem for file in (FOLDER / "results").glob("*.json")} <= set(named)
 
 

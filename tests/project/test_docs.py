@@ -18,7 +18,7 @@ from impasto.report import figure
 from impasto.settings.settings import Settings
 
 HOUSE = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md")
+PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md", "docs/studio.md", "docs/batch.md")
 RECORDS = sorted(str(path.relative_to(HOUSE)) for path in HOUSE.glob("docs/decisions/*.md"))
 EVERY_PAGE = (
     *PAGES,
@@ -28,10 +28,12 @@ EVERY_PAGE = (
     "docs/mutations.md",
     "docs/benchmarks.md",
     "docs/gallery.md",
+    "docs/sheets.md",
+    "docs/scaling.md",
     *RECORDS,
 )
 TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}
-FOREIGN = {"--extra-index-url"}
+FOREIGN = {"--extra-index-url", "--data-binary"}
 """Flags of other programs."""
 
 
@@ -39,7 +41,9 @@ def commands(page: str) -> list[list[str]]:
     """What comes after 'impasto' in the indented blocks of a page, in their order."""
     lines = (HOUSE / page).read_text(encoding="utf-8").splitlines()
     parts = [part for line in lines if line.startswith("    ") for part in line.split("&&")]
-    return [shlex.split(part, comments=True)[1:] for part in parts if part.strip().startswith("impasto ")]
+    found = [shlex.split(part, comments=True)[1:] for part in parts if part.strip().startswith("impasto ")]
+    elsewhere = ("studio", "batch")  # which serve or make processes: see tests/studio and test_batch_command.py
+    return [words for words in found if words[0] not in elsewhere]
 
 
 def made_tiny(words: list[str]) -> list[str]:

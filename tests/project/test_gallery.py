@@ -169,6 +169,7 @@ def test_what_the_critic_lacks_is_named_with_its_cure(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_critic_finds_a_manner_again_in_another_part_of_the_picture():
     import critic
 

@@ -231,6 +231,7 @@ def test_normalized_weights_mean_the_same_on_every_network_and_the_papers_dont()
     assert first(bright, "gatys") == pytest.approx(paper, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_content_layer_that_is_named_is_kept_and_others_less():
     shallow, deep = (result(content_layers=(layer,), content_weight=1.0) for layer in (SHALLOW, DEEP))
     assert from_photo(shallow, SHALLOW) < 0.5 * from_photo(deep, SHALLOW)
@@ -259,6 +260,7 @@ def test_a_style_layer_of_more_weight_gets_nearer_to_the_painting():
     assert from_painting(deep, "relu4_1") < 0.9 * from_painting(shallow, "relu4_1")
 
 
+@pytest.mark.slow
 def test_each_content_loss_keeps_what_its_name_says():
     kept, similar = (
         result(content_loss=loss, content_weight=1.0, strength=1.0) for loss in ("features", "self-similarity")
@@ -288,6 +290,7 @@ def painted(*styles: str, **changes) -> Tensor:
     return last.picture()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("files")
 def test_rest_is_the_region_that_the_other_masks_leave():
     one = painted("dark.png", "light.png", mask=("left.png", "rest"))
@@ -296,6 +299,7 @@ def test_rest_is_the_region_that_the_other_masks_leave():
     assert one[..., 40:].mean() > other[..., 40:].mean() + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("files")
 def test_all_of_a_painting_may_count_beside_a_part():
     part = painted("both.png", "dark.png", style_mask=("left.png", "all"))
@@ -325,6 +329,7 @@ def test_eroded_regions_dont_reach_into_one_another():
     assert off[0] < 1e-3 < 1e-1 < off[1]
 
 
+@pytest.mark.slow
 def test_average_pooling_is_smoother_from_noise():
     """The real network: at its largest responses only, one position in four, max pooling corrects what it sees."""
     real, dots = weights.load(), torch.from_numpy(np.array(swatch("dots", (96, 96)))).permute(2, 0, 1)[None]
@@ -390,6 +395,7 @@ def test_auto_takes_the_best_device_there_is_and_one_that_is_missing_is_refused(
                     choose_device(name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
 def test_both_engines_paint_the_same_picture():
     chosen, real = settings(size=48, optimizer="gd", epochs=1), weights.load()

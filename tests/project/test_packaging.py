@@ -12,8 +12,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import setuptools
 
-from impasto.network.engines.native_library import why_not
+from impasto.network.engines.native_library import VERSION, why_not
 
 HOUSE = Path(__file__).parents[2]
 SETUP = HOUSE / "setup.py"
@@ -108,8 +109,14 @@ def test_a_wheel_from_a_tree_full_of_old_builds_holds_only_what_the_source_says(
     assert ctypes.CDLL(str(unpacked / native)).impasto_version() == 99
     assert found - {native} == source | {
         "impasto/py.typed",
-        *(f"impasto/settings/bundled/{path.name}" for path in (HOUSE / "src/impasto/settings/bundled").iterdir()),
+        *files_of("impasto/settings/bundled"),
+        *files_of("impasto/studio/static"),
     }
+
+
+def files_of(folder: str) -> set[str]:
+    """All files of a folder of the package's, whatever they hold."""
+    return {str(path.relative_to(HOUSE / "src")) for path in (HOUSE / "src" / folder).rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow
@@ -121,6 +128,42 @@ def test_an_editable_installation_that_cannot_build_the_library_leaves_no_old_on
     monkeypatch.setenv("CC", "false")  # a compiler that always fails
     built("editable", tree, wheels)
     assert not old.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("clang") is None, reason="CLANG IS NOT INSTALLED")
+def test_the_library_that_clang_builds_needs_no_openmp(tmp_path, monkeypatch):
+    tree, wheels, unpacked = copied(tmp_path), tmp_path / "wheels", tmp_path / "unpacked"
+    wheels.mkdir()
+    monkeypatch.setenv("CC", "clang")
+    with zipfile.ZipFile(built("wheel", tree, wheels)) as wheel:
+        wheel.extractall(unpacked)
+    (library,) = unpacked.rglob("_native.*.so")
+    code = f"import ctypes; print(ctypes.CDLL({str(library)!r}).impasto_version())"  # in a process without torch
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(told.stdout) == VERSION
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("x86_64-w64-mingw32-gcc") is None, reason="MINGW-W64 IS NOT INSTALLED")
+@pytest.mark.skipif(shutil.which("clang") is None, reason="CLANG IS NOT INSTALLED")
+def test_what_windows_is_told_to_run_makes_a_library_with_all_calls(tmp_path, monkeypatch):
+    monkeypatch.setattr(setuptools, "setup", lambda **_: None)
+    made = runpy.run_path(str(SETUP))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.chdir(HOUSE)
+    build = made["BuildExt"](setuptools.Distribution({"ext_modules": [made["NATIVE"]]}))
+    build.build_lib, commands = str(tmp_path), []
+    build.ensure_finalized()
+    build.spawn = commands.append
+    build.build_extension(made["NATIVE"])
+    ((*command, library),) = commands
+    gcc = subprocess.run(["x86_64-w64-mingw32-gcc", "-print-libgcc-file-name"], capture_output=True, text=True)
+    debians = ["--target=x86_64-w64-mingw32", f"-L{Path(gcc.stdout).parent}"]
+    subprocess.run([*command, library, *debians], check=True)
+    told = subprocess.run(["x86_64-w64-mingw32-objdump", "-p", library], capture_output=True, text=True, check=True)
+    calls = ["conv", "first", "first_back", "pool", "pool_back", "transform", "version", "width", "workspace"]
+    assert {word for word in told.stdout.split() if word.startswith("impasto_")} == {f"impasto_{c}" for c in calls}
 
 
 @pytest.mark.parametrize("version", [(3, 10, 13), (3, 9, 0)])

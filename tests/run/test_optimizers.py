@@ -179,6 +179,26 @@ def test_lbfgs_goes_back_towards_the_best_canvas_when_the_loss_rises():
     assert losses[-1] < optimizer.RETREAT * now.loss
 
 
+def test_lbfgs_learns_nothing_from_a_step_that_the_gradient_hardly_answered():
+    """Where the first step leads along a valley and the gradient turns across it, sᵀy says next to nothing."""
+    canvas = torch.full((1, 3, *SIZE), 0.5, dtype=torch.float64)
+    across = torch.zeros_like(canvas)
+    across[..., ::2] = 1.0
+    turned: list[float] = []
+
+    def valley(x: torch.Tensor) -> Evaluation:
+        gradient = torch.full_like(x, 1e-3)
+        if turned:
+            gradient = gradient * (1 - 1e-3) + across - across.mean()
+        turned.append(1.0)
+        return Evaluation(1 / len(turned), {}, gradient)
+
+    optimizer = LBFGS()
+    for _ in range(2):
+        before, (canvas, _) = canvas, optimizer.step(canvas, valley)
+    assert (canvas - before).square().mean().sqrt() < 0.05
+
+
 def test_resized_adam_keeps_interpolated_moments_and_goes_on():
     optimizer = Adam(0.02)
     run(optimizer, Bowl(5, smooth_image(*SIZE)), smooth_image(*SIZE, seed=1), 3)

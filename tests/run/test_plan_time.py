@@ -66,3 +66,14 @@ def test_the_time_planned_counts_all_that_goes_through_the_network_for_steps_con
     worked = network.both_ways + FORWARD * network.forward_only
     assert found.plan.seconds == pytest.approx(OVERHEAD * worked, rel=0.02)
     assert sum(found.plan.measuring_seconds) > 0.25 * sum(found.plan.step_seconds)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_finding_nearest_neighbours_counts_by_its_multiplications(size):
+    times = {}
+    for loss in ("w2", "nnst"):
+        found, _ = job([(size, size)], size=size, style_loss=loss, content_layers=("relu4_1",))
+        times[loss] = found.plan.measuring_seconds[0]
+    places, channels = (size // 4 * (size * 3 // 4) // 4) * (size // 4) ** 2, 64 + 256 + 512
+    work = places * channels / multiply_adds("relu4_1")
+    assert times["nnst"] - times["w2"] == pytest.approx(OVERHEAD * FORWARD * work, rel=0.02)

@@ -102,6 +102,7 @@ def unchanged(optimizer: str) -> torch.Tensor:
     return run(new_run(optimizer=optimizer, size=64), lambda event: None)[-1].picture
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("optimizer", "knobs", "step"),
     [
@@ -173,6 +174,7 @@ def test_nearest_neighbours_found_once_at_a_scale_are_found_again_by_a_run_that_
     assert (other == expected) is ("color" in knobs)  # then what the canvas was is matched anew
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("event_type", [Started, EpochDone, ScaleDone])
 @pytest.mark.parametrize("knobs", [CHANGES[0], CHANGES[2]], ids=str)
 def test_it_does_not_matter_at_which_event_after_a_step_the_knobs_change(event_type, knobs):

@@ -99,6 +99,7 @@ def test_the_reported_loss_is_that_of_the_picture_and_is_lower_than_at_the_start
     assert finished.loss < 0.7 * next(e.loss for e in events if isinstance(e, Stepped))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_the_same_seed_and_settings_give_the_same_picture_to_the_bit(optimizer, init):
@@ -184,6 +185,7 @@ def painted_with_masks(masks, *styles, style_masks=(), **changes) -> torch.Tenso
     return last.picture
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "change",
     [
@@ -307,6 +309,7 @@ def in_files(tmp_path, monkeypatch):
     return used
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     "change",
     [
@@ -454,6 +457,7 @@ def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_pic
     assert objective(settings(scales=1)).evaluate(picture).loss <= min(step.loss for step in steps) * 1.0001
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("where", ["image", "features", "gradient"])
 @pytest.mark.parametrize("optimizer", ["gd", "adam", "lbfgs"])
 @pytest.mark.parametrize("step", [0, 4])
@@ -505,6 +509,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_run_goes_on_from_any_saved_step_to_the_same_pixels_to_the_bit(way, tmp_path):
     whole = []

@@ -11,7 +11,7 @@ from helpers import smooth_image
 from impasto.network import weights
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
-from impasto.network.tiled_network import TiledNetwork, split_into_stages
+from impasto.network.tiled_network import run_stages, split_into_stages
 from impasto.storage import pool as allocation
 from impasto.storage.pool import LARGE, POOL, Pool
 from impasto.storage.scratch import Scratch
@@ -92,6 +92,7 @@ for whose in (contextlib.nullcontext(), process.owned()):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's C library")
 def test_what_is_freed_goes_back_at_once_in_a_process_of_impastos_own_and_in_no_other():
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
@@ -108,7 +109,7 @@ def test_where_canvases_are_in_files_one_stages_memory_is_not_kept_for_the_next(
     with POOL.kept():
         for folder in (None, tmp_path):
             engine = NativeEngine(weights.load())
-            for activations in TiledNetwork(engine, stages, image, Scratch(folder)).forward():
+            for activations in run_stages(engine, stages, image, Scratch(folder)):
                 if activations.stage is stages[1]:
                     free.append(POOL.nbytes)
                     break

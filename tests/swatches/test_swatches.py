@@ -58,6 +58,7 @@ def test_the_same_bytes_every_time(name):
     assert swatches.paint(name, (192, 192)).tobytes() == painted(name).tobytes()
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(("name", "size"), [("knife", (33, 47)), ("gold", (1, 5)), ("dots", (90, 16))])
 def test_odd_and_extreme_sizes(name, size):
     assert swatches.paint(name, size).shape == (size[1], size[0], 3)

@@ -25,6 +25,8 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 SUMMARIES = {
     "paint": "Paint a photo in the manner of one or more paintings.",
     "sweep": "Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.",
+    "batch": "Paint many photos in many styles, into a folder; run again, it paints only what is missing.",
+    "studio": "Open the studio: paint in the browser, with a queue that survives closing the page and the machine.",
     "resume": "Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened.",
     "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",
     "reconstruct": "Paint a picture from noise by what one layer knows of its content, or layers up to one of its "
@@ -88,6 +90,12 @@ app.command(
     usage="Usage: impasto sweep [OPTIONS] CONTENT STYLE… --vary KNOB=VALUES",
     help_epilogue=MORE,
 )
+app.command(
+    "impasto.cli.batch:batch",
+    usage="Usage: impasto batch [OPTIONS] CONTENT… --styles STYLE… -o DIR",
+    help_epilogue=MORE,
+)
+app.command("impasto.cli.studio:studio")
 app.command("impasto.cli.resume:resume")
 for path in ("texture:texture", "reconstruct:reconstruct", "plan:plan"):
     app.command(f"impasto.cli.{path}", help_epilogue=MORE)

@@ -90,10 +90,10 @@ def _waiting() -> str:
 
 
 def _engines() -> dict[str, Any]:
-    from impasto.network.engines.native_library import why_not
+    from impasto.network.engines.native_library import kernels, why_not
 
     fault = why_not()
-    return {"torch": True, "native": fault is None, "why_not_native": fault}
+    return {"torch": True, "native": fault is None, "kernels": kernels(), "why_not_native": fault}
 
 
 def _weights(source: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _tell(findings: dict[str, Any]) -> None:
         tell(f"{name:<12} {found or 'MISSING'}")
     sentences = {
         "compute": "{threads} threads on {processor}, {waiting}; devices: {devices}",
-        "engines": "native, torch",
+        "engines": "native ({kernels}), torch",
         "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
         "cache": "{path}",
         "self_test": "{steps} steps in {seconds} s, loss from {loss_before:.4g} to {loss_after:.4g}",

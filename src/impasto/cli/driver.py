@@ -68,8 +68,7 @@ class RunDriver:
 
     def finish(self) -> None:
         """Write the result and its report; the state isn't needed any more."""
-        recipe = self.stylization.recipe().without_folders().to_json() if self.outputs.with_recipe else None
-        self.save(self.so_far.picture(), self.outputs.picture, recipe)
+        self.save(self.so_far.picture(), self.outputs.picture, recipe=self.outputs.with_recipe)
         if (figure := self.outputs.figure) is not None:
             with self.resumable(figure):
                 report = self.recorder.report()
@@ -94,21 +93,12 @@ class RunDriver:
         if self.checkpointer is not None:
             self.checkpointer.discard()
 
-    def save(self, picture: Any, path: Path, recipe: str | None = None) -> None:
+    def save(self, picture: Any, path: Path, *, recipe: bool = False) -> None:
         """Write a picture of any scale at the size of the result."""
-        from impasto.images import writing
+        from impasto.jobs.saving import save_picture
 
-        full = self.so_far.at_full_size(picture, self.stylization.scratch)
         with self.resumable(path):
-            writing.save(
-                path,
-                full,
-                alpha=self.stylization.alpha(full),
-                note=recipe,
-                camera=self.stylization.camera(),
-                dpi=self.stylization.dpi,
-                overwrite=self.outputs.overwrite,
-            )
+            save_picture(self.stylization, picture, path, recipe=recipe, overwrite=self.outputs.overwrite)
 
     @contextlib.contextmanager
     def resumable(self, path: Path) -> Iterator[None]:

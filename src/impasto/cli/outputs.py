@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.settings import roles
 from impasto.settings.settings import Settings
-from impasto.storage.files import longest_name, quoted, reason, same_place
+from impasto.storage.files import longest_name, quoted, reason, same_place, stems
 
 if TYPE_CHECKING:
     from impasto.run.plan import RunPlan
     from impasto.settings.grid import Cell
 
 FIGURES = (".png", ".pdf", ".svg")
-
-STEM_BYTES = 100
-"""Of each of the two names that a picture's own is made of by default."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +221,6 @@ def default_sheet(content: str, styles: Sequence[str], what: str) -> Path:
 def _file_name(labels: Sequence[str]) -> str:
     """'content-weight-0.05_size-256': whatever a file's name may hold anywhere."""
     return "_".join(re.sub(r"[^A-Za-z0-9_.+-]+", "-", label).strip("-.")[:60] for label in labels)
-
-
-def stems(*paths: str | Path) -> str:
-    """The names of files without what they end in, joined with '+', cut so that a name of two such fits anywhere."""
-    return os.fsencode("+".join(Path(path).stem for path in paths))[:STEM_BYTES].decode(errors="ignore")
 
 
 def _check_file(path: Path, overwrite: bool) -> None:

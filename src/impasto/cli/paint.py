@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from impasto.cli import knobs, outputs
+from impasto.cli.cluster import Address, Executor, Tiles
 from impasto.cli.knobs import OUTPUT, SELDOM
 from impasto.cli.recipes import tell_differences
 from impasto.cli.resume import earlier, tell_finished
@@ -70,6 +71,8 @@ def paint(
     no_metadata: NoMetadata = False,
     resume: Resume = False,
     checkpoint: Checkpoint = "auto",
+    executor: Executor = "local",
+    address: Address = None,
     json: knobs.AsJson = False,
     quiet: knobs.Quiet = False,
     config: knobs.Config = None,
@@ -80,14 +83,17 @@ def paint(
 
     Flags beat the environment (IMPASTO_STYLE_WEIGHT), which beats --config, which beats --preset.
     """
-    settings = knobs.from_shell(flags or {}, os.environ, config, preset)
+    tiles = Tiles(executor, address)
+    settings = tiles.settle(knobs.from_shell(flags or {}, os.environ, config, preset))
     picture = outputs.placed(output, outputs.default_picture(Path(content), style))
     epochs, every = outputs.parse_epochs(snapshots, settings.epochs), outputs.parse_every(checkpoint)
     snapshot_paths = outputs.snapshot_paths(picture, epochs)
     files = outputs.Outputs(picture, snapshot_paths, report, overwrite, not no_metadata, every)
     files, began, done = earlier(files) if resume else (files, None, False)
     if began is not None:
-        settings = began.continued(settings)
+        asked, settings = settings, began.continued(settings)
+        if asked.style_scale == "auto" and not quiet:
+            note(f"`style_scale` auto goes on as {settings.style_factor:g}, as the run began.")
     if Path(content).exists():  # if not, that is the first thing to say, and Stylization says it
         files.check(settings, outputs.inputs([content, *style], settings, config))
     fetch_if_missing(settings.weights, quiet=quiet)
@@ -103,4 +109,5 @@ def paint(
         tell_differences(began, stylization.recipe())
     for sentence in () if quiet else silent_losses(stylization, files):
         note(sentence)
-    return run(stylization, files, as_json=json, quiet=quiet, resume=began is not None)
+    with tiles.computing(stylization):
+        return run(stylization, files, as_json=json, quiet=quiet, resume=began is not None)

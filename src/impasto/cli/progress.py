@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from impasto.cli.terminal import duration
 from impasto.run.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
+from impasto.run.remaining import most_steps, seconds_left, share_done
 from impasto.run.stop_rules import StopReason
 
 Show = Callable[[Event], None]
-
-
-def work(started: Started, step: Stepped) -> tuple[float, float]:
-    """What was done up to a step, and what is left at most, a step costing as much as it has pixels.
-
-    Steps that a scale before it skipped are neither.
-    """
-    done = left = 0
-    for number, ((height, width), planned) in enumerate(zip(started.plan.sizes, started.plan.steps, strict=True)):
-        taken = step.taken[number] if number < len(step.taken) else 0
-        done += height * width * taken
-        left += height * width * (planned - taken) * (number + 1 >= step.scale)
-    return done, left
-
-
-def share_done(started: Started, step: Stepped) -> float:
-    """The part of the run's work that is behind it."""
-    done, left = work(started, step)
-    return done / (done + left)
-
-
-def most_steps(started: Started, step: Stepped) -> int:
-    """How many steps the run will take at most: those taken, and all that are planned from here on."""
-    return step.step + started.plan.total_steps - started.plan.behind(step.scale, step.taken[-1])
-
-
-def time_left(started: Started, step: Stepped) -> str:
-    """How long the rest will take at the pace so far, at most until the run's time is over."""
-    done, left = work(started, step)
-    deadlines = started.plan.stops.deadlines
-    until = max(0.0, deadlines[-1] - step.seconds) if deadlines else math.inf
-    return duration(min(step.seconds * left / done, until))
 
 
 def early_end(started: Started, done: ScaleDone) -> str:
@@ -104,7 +72,9 @@ class Lines:
     def _write(self, epoch: int, loss: float, *, finished: bool = False) -> None:
         if (started := self.started) is None or (step := self.stepped) is None:
             return
-        most, left = (step.step, duration(0)) if finished else (most_steps(started, step), time_left(started, step))
+        most, left = (
+            (step.step, duration(0)) if finished else (most_steps(started, step), duration(seconds_left(started, step)))
+        )
         sys.stderr.write(
             f"epoch {epoch}/{self.epochs}  {scale_name(started, step)}  step {step.step}/{most}"
             f"  loss {loss:.4g}  {left} left\n"
@@ -137,7 +107,7 @@ def _bar() -> Iterator[Show]:
                     scale=scale_name(started, event),
                     step=f"{event.step}/{most_steps(started, event)}",
                     loss=f"{event.loss:.4g}",
-                    left=time_left(started, event),
+                    left=duration(seconds_left(started, event)),
                 )
             elif isinstance(event, ScaleDone) and started is not None and event.ended_by is not None:
                 progress.console.print(early_end(started, event), highlight=False)

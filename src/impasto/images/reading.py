@@ -152,6 +152,14 @@ def load(
     )
 
 
+def read_size(path: str | os.PathLike[str]) -> Size:
+    """Height and width as the file's header tells them, as it lies; decodes no pixels; raises `ImageError`."""
+    path = Path(path)
+    with _opened(path) as stream, errors_as_image_errors(quoted(path)):
+        width, height = _identify(stream, quoted(path)).size
+        return height, width
+
+
 def read_note(path: str | os.PathLike[str]) -> str | None:
     """The note that `writing.save` put in, or None; decodes no pixels; raises `ImageError`."""
     path = Path(path)

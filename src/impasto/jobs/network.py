@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from impasto.network import weights
 from impasto.network.engine import Engine
 from impasto.network.engines.choice import make_engine
+from impasto.run.plan import measure_speed
+from impasto.settings import roles
 from impasto.settings.settings import Settings
+
+NETWORK_KNOBS = roles.affecting(roles.Affects.NETWORK)
+"""What a network is made from."""
 
 
 class Network(NamedTuple):
@@ -22,3 +28,27 @@ def load_network(settings: Settings) -> Network:
     """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
     loaded = weights.load(settings.weights)
     return Network(make_engine(settings, loaded), loaded.source, loaded.sha256)
+
+
+class KeptNetwork:
+    """The network of the settings that asked last, for a process that does many jobs, with its speed by layers."""
+
+    def __init__(self) -> None:
+        self._made_from: tuple[object, ...] = ()
+        self._network: Network | None = None
+        self._speeds: dict[Sequence[str], float] = {}
+
+    def network(self, settings: Settings) -> Network:
+        """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
+        made_from = tuple(getattr(settings, knob) for knob in NETWORK_KNOBS)
+        if self._network is None or made_from != self._made_from:
+            self._network = None  # one at a time
+            self._network, self._made_from, self._speeds = load_network(settings), made_from, {}
+        return self._network
+
+    def speed(self, settings: Settings) -> float:
+        """See `measure_speed`."""
+        engine = self.network(settings).engine
+        if settings.layers not in self._speeds:
+            self._speeds[settings.layers] = measure_speed(engine, settings.layers)
+        return self._speeds[settings.layers]

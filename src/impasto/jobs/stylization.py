@@ -15,7 +15,13 @@ from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe, RunSteps
 from impasto.jobs.style_scale import for_style_scale, settled_style_scale, unsettled
 from impasto.jobs.surroundings import driven, usual_modes
-from impasto.objective.stylization import MeasuredTargets, StylizationProblem
+from impasto.objective.stylization import (
+    KnownStyles,
+    LocalPasses,
+    MakePasses,
+    MeasuredTargets,
+    StylizationProblem,
+)
 from impasto.run.events import Event
 from impasto.run.plan import plan_run, scales_of
 from impasto.run.state import RunState
@@ -33,6 +39,8 @@ class Stylization:
     `asked` are the settings as they were given, `settings` the same with what they leave open decided.
     `masks`, `style_masks`, `start` and `strengths` are images, for which the knobs `mask`, `style_mask`, `init` and
     `strength_map` name files.
+
+    `passes`, which may be set before its events, says who computes the tiles.
     """
 
     @usual_modes()
@@ -73,15 +81,24 @@ class Stylization:
         self.settings = self.plan.settled(settings, self.network.engine)
         self.scratch = self.plan.memory.scratch()
         self.stylizer = Stylizer(self.settings, schedule)
+        self.passes: MakePasses = LocalPasses
 
-    def events(self, resume: RunState | None = None, measured: MeasuredTargets | None = None) -> Iterator[Event]:
+    def events(
+        self,
+        resume: RunState | None = None,
+        measured: MeasuredTargets | None = None,
+        known: KnownStyles | None = None,
+    ) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError` too where memory runs out all the same.
 
-        Jobs that differ in nothing that targets depend on may share those that were `measured`.
+        Jobs that differ in nothing that targets depend on may share those that were `measured`, and jobs of one network
+        what is `known` of styles.
         """
-        return driven(self._events([resume], measured), self.plan, self.settings.threads)
+        return driven(self._events([resume], measured, known), self.plan, self.settings.threads)
 
-    def _events(self, resume: list[RunState | None], measured: MeasuredTargets | None) -> Iterator[Event]:
+    def _events(
+        self, resume: list[RunState | None], measured: MeasuredTargets | None, known: KnownStyles | None
+    ) -> Iterator[Event]:
         """The same in the modes of whoever asks; takes the state out of its list, so that nobody holds on to it."""
         problem = StylizationProblem(
             self.inputs.tensors(),
@@ -92,6 +109,8 @@ class Stylization:
             spare=self.plan.memory.spare,
             scratch=self.scratch,
             measured=measured,
+            known=known,
+            passes=self.passes,
         )
         events = self.stylizer.run(problem, self.plan, resume.pop())
         del problem  # or its tensors would take memory until the end

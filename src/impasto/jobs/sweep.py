@@ -7,19 +7,15 @@ from functools import partial
 
 from impasto.errors import DivergedError
 from impasto.jobs.inputs import Source
-from impasto.jobs.network import Network, load_network
+from impasto.jobs.network import NETWORK_KNOBS, Network, load_network
 from impasto.jobs.shared_images import TARGET_KNOBS, SharedImages
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
 from impasto.objective.stylization import MeasuredTargets
 from impasto.run.events import Event
 from impasto.run.plan import measure_speed
-from impasto.settings import roles
 from impasto.settings.grid import Cell
 from impasto.settings.settings import Settings
-
-NETWORK_KNOBS = roles.affecting(roles.Affects.NETWORK)
-"""What a network is made from."""
 
 Values = tuple[object, ...]
 """Those of some knobs, to tell settings apart that differ in them."""

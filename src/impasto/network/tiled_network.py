@@ -1,9 +1,9 @@
-"""The network cut into stages, so that tiles need small halos: their cost, and the pass over all tiles and back."""
+"""The network cut into stages, so that tiles need small halos: their cost, and the pass over all tiles."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -178,82 +178,56 @@ class TileActivations:
     statistics: Mapping[Any, Tensor] = field(default_factory=dict)
 
 
-class TiledNetwork:
-    """One forward pass of an image (1, 3, h, w) through the stages, tile by tile, and one backward pass.
+def run_tile(engine: Engine, stage: Stage, tile: Tile, image: Tensor, *, differentiable: bool) -> TileActivations:
+    """A stage's network on a padded tile's part (1, c, h, w) of what the stage starts from."""
+    image = image.detach().requires_grad_(differentiable)
+    with torch.set_grad_enabled(differentiable):
+        features = engine.features(image, stage.requested, below=stage.below)
+        return TileActivations(stage, tile, image, cropped(tile, features))
 
-    The activations of the last tiles of the forward pass are kept for the backward one as far as `spare` bytes last;
-    the others are computed again.
-    """
 
-    def __init__(
-        self,
-        engine: Engine,
-        stages: Sequence[Stage],
-        image: Tensor,
-        scratch: Scratch = MEMORY,
-        *,
-        spare: int = 0,
-    ) -> None:
-        self.engine = engine
-        self.scratch = scratch
-        self.stages = stages
-        self.size = size_of(image)
-        self.boundaries = [image]  # what each stage starts from
-        self.spare = spare
-        self._kept: list[TileActivations] = []
+def run_tiles(engine: Engine, stage: Stage, whole: Tensor, scratch: Scratch = MEMORY) -> Iterator[TileActivations]:
+    """A stage's tiles, one after another; `whole` (1, c, h, w) is what it starts from. Not differentiable."""
+    for tile in stage.tiles:
+        yield run_tile(engine, stage, tile, scratch.read(stage.input_of(tile, whole)), differentiable=False)
 
-    def forward(self, *, keep_for_backward: bool = False) -> Iterator[TileActivations]:
-        """Every tile of every stage; with `keep_for_backward`, the last ones are differentiable and kept."""
-        left = sum(len(stage.tiles) for stage in self.stages)
-        kept = number_kept(self.stages, self.spare, self.engine.cost) if keep_for_backward else 0
-        for stage in self.stages:
-            boundary: Tensor | None = None
-            for tile in stage.tiles:
-                keep, left = left <= kept, left - 1
-                activations = self._run(stage, tile, self.boundaries[-1], grad=keep)
-                if stage.above is not None:
-                    part = activations.features[stage.above]
-                    if boundary is None:
-                        boundary = allocate_features(stage.above, part, self.size, self.scratch)
-                    self.scratch.write(tile.interior_of(stage.above, boundary), part)
-                    del part
-                if keep:
-                    self._kept.append(activations)
-                yield activations
-                del activations  # the memory is needed for the next tile
-            if boundary is not None:
-                self.boundaries.append(boundary)
-                self._trim()
 
-    def backward(self, loss_of_tile: Callable[[TileActivations], Tensor]) -> Tensor:
-        """The gradient to the image of the sum over tiles of `loss_of_tile`, a tile's part of the loss, a scalar."""
-        from_above: Tensor | None = None
-        for stage, boundary in zip(reversed(self.stages), reversed(self.boundaries), strict=True):
-            gradient = zeros_like(boundary, self.scratch)
-            for tile in reversed(stage.tiles):
-                activations = self._kept.pop() if self._kept else self._run(stage, tile, boundary, grad=True)
-                loss = loss_of_tile(activations)
-                if stage.above is not None and from_above is not None:
-                    arrived = self.scratch.read(tile.interior_of(stage.above, from_above))
-                    loss = loss + (arrived * activations.features[stage.above]).sum()
-                (part,) = torch.autograd.grad(loss, activations.input)
-                self.scratch.write(stage.input_of(tile, gradient), part, add=True)
-                del activations, loss, part  # the memory is needed for the next tile
-            from_above = gradient
-            self._trim()
-        assert from_above is not None, "there is at least one stage"
-        return from_above
+class Boundary:
+    """A stage's boundary activations of a whole image of `size` (h, w), put together from those of its tiles."""
 
-    def _trim(self) -> None:
-        """Between stages, whose features have other sizes; canvases are in files because memory is short."""
-        if self.scratch.folder is not None:
-            POOL.trim()
+    def __init__(self, stage: Stage, size: tuple[int, int], scratch: Scratch) -> None:
+        self.stage, self.size, self.scratch = stage, size, scratch
+        self.whole: Tensor | None = None
 
-    def _run(self, stage: Stage, tile: Tile, boundary: Tensor, *, grad: bool) -> TileActivations:
-        image = self.scratch.read(stage.input_of(tile, boundary)).detach().requires_grad_(grad)
-        with torch.set_grad_enabled(grad):
-            features = self.engine.features(image, stage.requested, below=stage.below)
-            return TileActivations(stage, tile, image, cropped(tile, features))
+    def add(self, tile: Tile, part: Tensor | None) -> None:
+        """Put in a tile's part (1, c, h, w), which is there where the stage has a boundary above it."""
+        if self.stage.above is None or part is None:
+            return
+        if self.whole is None:
+            self.whole = allocate_features(self.stage.above, part, self.size, self.scratch)
+        self.scratch.write(tile.interior_of(self.stage.above, self.whole), part)
+
+
+def run_stages(
+    engine: Engine, stages: Sequence[Stage], image: Tensor, scratch: Scratch = MEMORY
+) -> Iterator[TileActivations]:
+    """Every tile of every stage for an image (1, 3, h, w): a forward pass, to measure it. Not differentiable."""
+    whole = image
+    for stage in stages:
+        boundary = Boundary(stage, size_of(image), scratch)
+        for activations in run_tiles(engine, stage, whole, scratch):
+            boundary.add(activations.tile, activations.features.get(stage.above or ""))
+            yield activations
+            del activations  # the memory is needed for the next tile
+        if boundary.whole is not None:
+            whole = boundary.whole
+            trim(scratch)
+
+
+def trim(scratch: Scratch) -> None:
+    """Between stages, whose features have other sizes; canvases are in files because memory is short."""
+    if scratch.folder is not None:
+        POOL.trim()
 
 
 def allocate_features(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:

@@ -85,9 +85,9 @@ class FeatureContent:
         for layer, weight in weights.items():
             p = target.features[layer]
             roots = None if self.weights is None else taken_down(self.weights, layer).sqrt()
-            measure = partial(_content_of_tile, layer, p, roots, scratch)
+            measure = partial(_content_of_tile, layer, roots)
             unit = self._unit(p, scratch) if normalized else 1.0
-            yield LocalTerm(Kind.CONTENT, f"content/{layer}", layer, measure, weight, unit)
+            yield LocalTerm(Kind.CONTENT, f"content/{layer}", layer, measure, weight, unit, target=p)
 
     def _unit(self, p: Tensor, scratch: Scratch) -> float:
         """½ Σ (P − mean)², above a thousandth of ½ Σ P²."""
@@ -162,11 +162,10 @@ def variance(features: Tensor, scratch: Scratch) -> tuple[float, float]:
     return added(lambda p: content_loss(p, mean)).item(), added(lambda p: content_loss(p, torch.zeros_like(p))).item()
 
 
-def _content_of_tile(
-    layer: str, p: Tensor, roots: Tensor | None, scratch: Scratch, activations: TileActivations
-) -> Tensor:
+def _content_of_tile(layer: str, roots: Tensor | None, activations: TileActivations, wanted: Tensor | None) -> Tensor:
     """A tile's part of ½ Σ (F − P)², each position's weighted by the square of its root in `roots` (1, 1, h, w)."""
-    features, wanted = activations.features[layer], scratch.read(activations.tile.interior_of(layer, p))
+    assert wanted is not None
+    features = activations.features[layer]
     if roots is None:
         return content_loss(features, wanted)
     root = activations.tile.interior_of(layer, roots).to(features)

@@ -19,8 +19,8 @@ from impasto.images.size import Size, size_of
 from impasto.losses.hypercolumns import means_in_squares
 from impasto.losses.matching import SMALLEST, cosine_distances, nearest_neighbours, shared_out, unit_vectors
 from impasto.network.engine import Engine
-from impasto.network.layers import CHANNELS, deepest, poolings_before
-from impasto.network.tiled_network import TileActivations, TiledNetwork, split_into_stages
+from impasto.network.layers import CHANNELS, deepest, multiply_adds, poolings_before
+from impasto.network.tiled_network import TileActivations, run_stages, split_into_stages
 from impasto.network.tiles import Window, halo
 from impasto.objective.regions import guide, resized_mask
 from impasto.objective.terms import TINY, Kind, LocalTerm
@@ -92,6 +92,16 @@ class Grid:
         return features[y, x]
 
 
+def matched_pixels(canvas: Size, styles: Sequence[Size], layers: Sequence[str]) -> float:
+    """Pixels whose way through the network, forward, takes as much work as finding all nearest neighbours once."""
+
+    def columns(size: Size) -> int:
+        return len(Grid(tuple(layers), size).places())
+
+    pairs = columns(canvas) * sum(min(MOST, columns(style)) for style in styles)
+    return pairs * sum(CHANNELS[layer] for layer in layers) / multiply_adds(deepest(layers))
+
+
 @torch.no_grad()
 def extract_columns(
     engine: Engine, image: Tensor, layers: Sequence[str], *, tile: int | None = None, scratch: Scratch = MEMORY
@@ -100,7 +110,7 @@ def extract_columns(
     grid = Grid(tuple(layers), size_of(image))
     stages = split_into_stages(grid.size, grid.layers, tile)
     found: dict[str, Tensor] = {}
-    for activations in TiledNetwork(engine, stages, image, scratch).forward():
+    for activations in run_stages(engine, stages, image, scratch):
         for layer in activations.stage.layers:
             part = means_in_squares(activations.features[layer], grid.side(layer))
             if layer not in found:
@@ -255,7 +265,7 @@ class LayerOfRegion:
         self.rows = unit_vectors(rows - mean, self.least)
         self.count = self.content[0, 0].numel() if self.guide is None else max(self.guide.sum().item(), TINY)
 
-    def of_tile(self, fraction: float, activations: TileActivations) -> Tensor:
+    def of_tile(self, fraction: float, activations: TileActivations, _: Tensor | None = None) -> Tensor:
         """A tile's part of it, with targets at a fraction of the way from the content to the styles."""
         features = means_in_squares(activations.features[self.layer], self.grid.side(self.layer))
         window = self.grid.window(self.layer, activations.tile.interior)

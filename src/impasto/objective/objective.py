@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from impasto.images.size import Size, size_of
-from impasto.losses.gatys import total_loss, total_variation, weighted_sum
+from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
-from impasto.network.tiled_network import TileActivations, TiledNetwork, split_into_stages
+from impasto.network.tiled_network import Boundary, Stage, TileActivations, split_into_stages, trim, zeros_like
 from impasto.network.tiles import Window
 from impasto.objective.evaluation import Evaluation
 from impasto.objective.statistics import Statistics, add, in_order, measure_tile
 from impasto.objective.targets import Targets
-from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm
+from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, Score, Weighting, added
+from impasto.objective.tile_passes import LocalPasses, MakePasses, Passes, TileWork
 from impasto.objective.weights import LossWeights
 from impasto.storage.scratch import MEMORY, Scratch
-
-
-@dataclass(frozen=True)
-class Score:
-    """The total loss and its weighted parts, scalars that sum to it: 'content/relu4_2', 'style/relu1_1', …, 'tv'."""
-
-    total: Tensor
-    parts: Mapping[str, Tensor]
 
 
 class Objective:
@@ -36,7 +28,7 @@ class Objective:
     With `tile`, no more than about a tile of that many pixels a side is in the network at a time, and loss and gradient
     are still those of the whole canvas: the style loss is a function of sums over positions, so a first pass adds the
     sums up, P = ∂L_style/∂sums, and a second pass back-propagates ⟨P, sums of a tile⟩ and the tile's own terms. What
-    fits into `spare` bytes needn't be computed again for the second pass.
+    fits into `spare` bytes needn't be computed again for the second pass. `passes` says who computes the tiles.
     """
 
     def __init__(
@@ -50,12 +42,15 @@ class Objective:
         tile: int | None = None,
         spare: int = 0,
         scratch: Scratch = MEMORY,
+        passes: MakePasses = LocalPasses,
     ) -> None:
         self.engine, self.alpha, self.beta = engine, alpha, beta
-        self.tile, self.spare, self.scratch = tile, spare, scratch
+        self.tile, self.spare, self.scratch, self.passes = tile, spare, scratch, passes
         self.terms, self.local_terms = tuple(terms), tuple(local_terms)
         self._everything = (*self.terms, *self.local_terms)
-        self._statistics = in_order(statistic for term in self.terms for statistic in term.statistics)
+        self._weighting = Weighting.of(self._everything, alpha, beta)
+        statistics = in_order(statistic for term in self.terms for statistic in term.statistics)
+        self._work = TileWork(engine, statistics, self.local_terms, self._weighting)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -79,84 +74,64 @@ class Objective:
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
+            passes=self.passes,
         )
 
     def score(self, canvas: Tensor) -> Score:
         """The loss of a canvas (1, 3, h, w) in [0, 1], in one pass and differentiable: for checks and experiments."""
         (stage,) = split_into_stages(size_of(canvas), self.layers)
         activations = TileActivations(stage, stage.tiles[0], canvas, self.engine.features(canvas, self.layers))
-        statistics = measure_tile(self._statistics, activations)
-        return self._weigh(self._losses(statistics) | self._local_losses(activations))
+        statistics = measure_tile(self._work.statistics, activations)
+        local = self._work.local_losses(activations, self._work.targets_of(stage, stage.tiles[0], self.scratch))
+        return self._weighting.weigh(self._losses(statistics) | local)
 
     def evaluate(self, canvas: Tensor) -> Evaluation:
         """The loss, its parts and its gradient at a canvas (1, 3, h, w)."""
         stages = split_into_stages(size_of(canvas), self.layers, self.tile)
-        network = TiledNetwork(self.engine, stages, canvas, self.scratch, spare=self.spare)
-        sums: Statistics = {}
-        for activations in network.forward(keep_for_backward=True):
-            activations.statistics = measure_tile(self._statistics, activations)
-            sums = add(sums, {s: value.detach() for s, value in activations.statistics.items()})
-            del activations  # the network needs the memory for the next tile
+        passes = self.passes(self._work, stages, self.scratch, self.spare)
+        sums, boundaries = self._forward(passes, stages, canvas)
         sums = {s: value.requires_grad_() for s, value in sums.items()}
-        whole = self._weigh(self._losses(sums))
+        whole = self._weighting.weigh(self._losses(sums))
         p = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}
         parts = {name: part.item() for name, part in whole.parts.items()}
+        gradient, local = self._backward(passes, stages, boundaries, p)
+        for name, loss in local:
+            parts[name] = parts.get(name, 0.0) + loss
+        return Evaluation(sum(parts.values()), {name: parts[name] for name in self._weighting.names}, gradient)
 
-        def loss_of_tile(activations: TileActivations) -> Tensor:
-            local = self._weigh(self._local_losses(activations))
-            for name, loss in local.parts.items():
-                parts[name] = parts.get(name, 0.0) + loss.item()
-            measured = activations.statistics or measure_tile(self._statistics, activations)
-            return sum(((p[s] * value).sum() for s, value in measured.items()), start=local.total)
+    def _forward(self, passes: Passes, stages: Sequence[Stage], canvas: Tensor) -> tuple[Statistics, list[Tensor]]:
+        """The statistics of a canvas, and what each stage starts from: the canvas itself and boundary activations."""
+        sums: Statistics = {}
+        starts = [canvas]
+        for stage in stages:
+            boundary = Boundary(stage, size_of(canvas), self.scratch)
+            for tile, found in zip(stage.tiles, passes.forward(stage, starts[-1]), strict=True):
+                sums = add(sums, found.statistics)
+                boundary.add(tile, found.boundary)
+            if boundary.whole is not None:
+                starts.append(boundary.whole)
+                trim(self.scratch)
+        return sums, starts
 
-        gradient = network.backward(loss_of_tile)
-        return Evaluation(sum(parts.values()), {name: parts[name] for name in self._names()}, gradient)
+    def _backward(
+        self, passes: Passes, stages: Sequence[Stage], starts: Sequence[Tensor], p: Statistics
+    ) -> tuple[Tensor, list[tuple[str, float]]]:
+        """The gradient to the canvas of ⟨P, sums⟩ and all terms of tiles, and those terms' losses, tile by tile."""
+        losses: list[tuple[str, float]] = []
+        from_above: Tensor | None = None
+        for stage, start in zip(reversed(stages), reversed(starts), strict=True):
+            gradient = zeros_like(start, self.scratch)
+            for tile, found in zip(reversed(stage.tiles), passes.backward(stage, start, p, from_above), strict=True):
+                self.scratch.write(stage.input_of(tile, gradient), found.gradient, add=True)
+                losses += found.losses.items()
+            from_above = gradient
+            trim(self.scratch)
+        assert from_above is not None, "there is at least one stage"
+        return from_above, losses
 
     def _losses(self, statistics: Statistics) -> dict[str, Tensor]:
         """The losses of a canvas's statistics in their units, regions added up, by name."""
-        found: dict[str, Tensor] = {}
-        for term in self.terms:
-            loss = term.loss(statistics)
-            found[term.name] = found[term.name] + loss if term.name in found else loss
-        return found
-
-    def _local_losses(self, activations: TileActivations) -> dict[str, Tensor]:
-        """A tile's part of the losses that are themselves sums over positions, by name, as `_losses` has them."""
-        # By layer, whatever order the settings name them in: so gradients are always added up in the same order.
-        mine = [term for term in self.local_terms if term.is_in(activations)]
-        order = {name: number for number, name in enumerate(activations.stage.layers)}
-        mine.sort(key=lambda term: len(order) if term.layer is None else order[term.layer])
-        found: dict[str, Tensor] = {}
-        for term in mine:
-            loss = term.loss(activations)
-            found[term.name] = found[term.name] + loss if term.name in found else loss
-        return found
-
-    def _names(self) -> list[str]:
-        """The parts in the order in which they are told: content, style, total variation."""
-        return [name for kind in Kind for name in self._weights(kind)]
-
-    def _weights(self, kind: Kind) -> dict[str, float]:
-        """The weight of each part; terms of several regions share a name, and their layer's weight."""
-        return {term.name: term.weight for term in self._everything if term.kind is kind}
-
-    def _weigh(self, losses: Mapping[str, Tensor]) -> Score:
-        """The total of these losses, which may be some of all, and each with its weight. Gatys et al. 2015, eq. 7."""
-        content, style, tv = (
-            {name: weight for name, weight in self._weights(kind).items() if name in losses} for kind in Kind
-        )
-        total = total_loss(
-            weighted_sum([losses[name] for name in content], list(content.values())),
-            weighted_sum([losses[name] for name in style], list(style.values())),
-            self.alpha,
-            self.beta,
-        )
-        factors = {name: self.alpha * weight for name, weight in content.items()}
-        factors |= {name: self.beta * weight for name, weight in style.items()}
-        for name, weight in tv.items():
-            factors[name] = weight
-            total = total + weight * losses[name]
-        return Score(total, {name: factor * losses[name] for name, factor in factors.items()})
+        return added((term.name, term.loss(statistics)) for term in self.terms)
 
 
 @torch.no_grad()
@@ -171,6 +146,7 @@ def make_objective(
     tile: int | None = None,
     spare: int = 0,
     scratch: Scratch = MEMORY,
+    passes: MakePasses = LocalPasses,
 ) -> Objective:
     """How far canvases of `size` are from their targets.
 
@@ -193,10 +169,14 @@ def make_objective(
         local_weights = None if targets.local is None else targets.local.fraction
         measure = partial(_variation_of_tile, size, local_weights)
         local.append(LocalTerm(Kind.VARIATION, "tv", None, measure, weights.tv, unit))
-    return Objective(engine, terms, local, weights.alpha, weights.beta, tile=tile, spare=spare, scratch=scratch)
+    return Objective(
+        engine, terms, local, weights.alpha, weights.beta, tile=tile, spare=spare, scratch=scratch, passes=passes
+    )
 
 
-def _variation_of_tile(size: Size, weights: Tensor | None, activations: TileActivations) -> Tensor:
+def _variation_of_tile(
+    size: Size, weights: Tensor | None, activations: TileActivations, _: Tensor | None = None
+) -> Tensor:
     """The differences that begin within a tile's interior, with the weights (1, 1, h, w) of the canvas's pixels."""
     interior, padded = activations.tile.interior, activations.tile.padded
     next_too = Window(interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1]))

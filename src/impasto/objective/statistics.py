@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.images.size import size_of
 from impasto.network.engine import Engine
 from impasto.network.layers import ORDER
-from impasto.network.tiled_network import TileActivations, TiledNetwork, allocate_features, split_into_stages
+from impasto.network.tiled_network import TileActivations, allocate_features, run_stages, split_into_stages
 from impasto.network.tiles import Tile
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -65,7 +65,7 @@ def extract_statistics(
     stages = split_into_stages(size, (*(s.layer for s in statistics), *wanted), tile)
     found: Statistics = {}
     whole: dict[str, Tensor] = {}
-    for activations in TiledNetwork(engine, stages, image, scratch).forward():
+    for activations in run_stages(engine, stages, image, scratch):
         found = add(found, measure_tile(statistics, activations))
         for name in (name for name in activations.stage.layers if name in wanted):
             if name not in whole:

@@ -24,6 +24,9 @@ LAYER = "relu4_1"
 LONGEST = 256
 """Pixels of the content's longest side where they are compared: a preview and a print have strokes of one size."""
 
+MOST_ENLARGED = 2.0
+"""How many times as large as it is a painting may be made to be compared: beyond, its blur is what is near to fog."""
+
 
 @torch.no_grad()
 def nearest_style_scale(
@@ -31,7 +34,8 @@ def nearest_style_scale(
 ) -> float:
     """Of `CANDIDATES` that at which the styles' features lie nearest to the content's, as Gaussians (`gaussian_w2`).
 
-    Images are (1, 3, h, w) in [0, 1], of any size; `shares` of the styles are equal by default.
+    Images are (1, 3, h, w) in [0, 1], of any size; `shares` of the styles are equal by default. Of a painting with few
+    pixels the smaller candidates alone count, whatever the output's size.
     """
     target = gaussian_target(_moments(engine, content, LONGEST))
     shares = shares or [1.0] * len(styles)
@@ -40,7 +44,9 @@ def nearest_style_scale(
         measured = [_moments(engine, style, round(scale * LONGEST)) for style in styles]
         return gaussian_w2(mixture(measured, shares), target).item()
 
-    return min(CANDIDATES, key=distance)
+    fewest = min(max(size_of(style)) for style in styles)
+    sharp = [scale for scale in CANDIDATES if scale * LONGEST <= MOST_ENLARGED * fewest]
+    return min(sharp or CANDIDATES[:1], key=distance)
 
 
 def _moments(engine: Engine, image: Tensor, longest: int) -> Tensor:

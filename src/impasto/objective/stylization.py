@@ -9,9 +9,9 @@ from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, measuring_tile, style_at
-from impasto.objective.objective import make_objective
+from impasto.objective.objective import LocalPasses, MakePasses, make_objective
 from impasto.objective.problem import ScaleProblem
-from impasto.objective.targets import Comparison, Targets, measure_targets
+from impasto.objective.targets import Comparison, KnownStyles, Targets, measure_targets
 from impasto.objective.transforms import StylizationTransform
 from impasto.objective.weights import loss_weights, target_fraction
 from impasto.settings.settings import Settings
@@ -28,7 +28,8 @@ class StylizationProblem:
     """Content and styles as a `Problem`, for a canvas whose final size is `size`.
 
     `tile` and `spare` are the plan's. Problems that differ in nothing that targets depend on may share those that were
-    `measured`. A problem goes by its settings as a run changes them.
+    `measured`, and any of one network what is `known` of styles. `passes` says who computes the tiles of an evaluation.
+    A problem goes by its settings as a run changes them.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class StylizationProblem:
         spare: int = 0,
         scratch: Scratch = MEMORY,
         measured: MeasuredTargets | None = None,
+        known: KnownStyles | None = None,
+        passes: MakePasses = LocalPasses,
     ) -> None:
         self.inputs, self.settings, self.engine, self.size = inputs, settings, engine, size
         self.tile, self.spare, self.scratch = tile, spare, scratch
         self.device = engine.device
-        self.measured = measured
+        self.measured, self.known, self.passes = measured, known, passes
         self.mode = colour_mode_of(settings, inputs)
         self._transform: StylizationTransform | None = None  # of the scale that is worked on
         self._targets: Targets | None = None
@@ -80,6 +83,7 @@ class StylizationProblem:
             tile=self.tile,
             spare=self.spare,
             scratch=self.scratch,
+            passes=self.passes,
         )
         return ScaleProblem(objective, transform)
 
@@ -149,6 +153,7 @@ class StylizationProblem:
             s.style_weights or [1.0] * len(self.mode.styles),
             tile=measuring_tile(size, s, self.tile),
             scratch=self.scratch,
+            known=self.known,
         )
 
     def _detail(self, coarse: Size, size: Size) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from impasto.images.size import Size, size_of
 from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.objective.content import ContentLoss, ContentTarget, make_content_loss
+from impasto.objective.known_styles import KnownStyles
 from impasto.objective.local_weights import LocalWeights
 from impasto.objective.neighbours import Grid, Neighbours, Region, extract_columns, guides, rows_of_style
 from impasto.objective.statistics import Statistic, Statistics, extract_statistics, in_order
@@ -89,12 +91,14 @@ def measure_targets(
     *,
     tile: int | None = None,
     scratch: Scratch = MEMORY,
+    known: KnownStyles | None = None,
 ) -> Targets:
     """The targets set by content and style images (1, 3, h, w) in [0, 1] of any sizes, in tiles if asked to.
 
     Several styles without masks are blended by their statistics. For Gram matrices that is to minimise the weighted sum
     of losses: for shares s_i that sum to 1, Σ s_i |G − A_i|² and |G − Σ s_i A_i|² differ by a constant. With masks,
-    every style has its region, and shares weight those. `scratch` is where the content's features are kept.
+    every style has its region, and shares weight those. `scratch` is where the content's features are kept. What is
+    `known` of the styles isn't measured again.
     """
     c, size = comparison, size_of(content)
     if c.style_loss.local and c.style_layers:  # none of its targets is a statistic
@@ -115,7 +119,7 @@ def measure_targets(
     of_content, features = extract_statistics(engine, content, everything, features_of, tile=tile, scratch=scratch)
     variations: list[float] = []
     noted = _noting(styles, variations, size, scratch)
-    measured = _measure_styles(engine, style, noted, c.style_masks, tile, scratch)
+    measured = _measure_styles(engine, c, style, noted, tile, scratch, known)
     shares = shares or [1.0] * len(measured)
     of_styles = [
         {layer: style.blend(layer, [values[layer] for values in group], weights) for layer in c.style_layers}
@@ -136,18 +140,27 @@ def measure_targets(
 
 def _measure_styles(
     engine: Engine,
+    comparison: Comparison,
     loss: StyleLoss,
     styles: Iterable[Tensor],
-    masks: Sequence[Tensor | None],
     tile: int | None,
     scratch: Scratch,
+    known: KnownStyles | None,
 ) -> list[dict[str, Tensor]]:
     """By style and layer, what the loss compares, within the style's mask."""
+    c = comparison
+    how = f"{c.style_loss} {c.style_layers} {c.erode} {c.seed} {tile} {engine.name} {engine.device}"
+
+    def measure(image: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+        theirs = loss.statistics(size_of(image), mask)
+        found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
+        return _by_layer(theirs, found)
+
     measured: list[dict[str, Tensor]] = []
     for number, image in enumerate(styles):
-        theirs = loss.statistics(size_of(image), masks[number] if masks else None)
-        found, _ = extract_statistics(engine, image, in_order(theirs.values()), tile=tile, scratch=scratch)
-        measured.append(_by_layer(theirs, found))
+        mask = c.style_masks[number] if c.style_masks else None
+        anew = partial(measure, image, mask)
+        measured.append(anew() if known is None else known.of(image, mask, how, anew))
     return measured
 
 

@@ -16,6 +16,7 @@ from impasto.images.size import Size, on_grid
 from impasto.network.engine import Engine
 from impasto.network.tiled_network import evaluation_pixels, forward_pixels
 from impasto.objective.inputs import measuring_tile
+from impasto.objective.neighbours import matched_pixels
 from impasto.run.memory_plan import Available, MemoryPlan, fit_into_memory, free_memory, resident_memory, scratch_folder
 from impasto.run.scales import Scale, check_styles, plan_scales, share_steps, with_steps
 from impasto.run.stop_rules import RunSteps, StopReason, StopRules, deadlines
@@ -211,6 +212,8 @@ def _measured_pixels(settings: Settings, shapes: Shapes, size: Size, tile: int |
     else:
         styles = shapes.style_sizes(size)
     content = forward_pixels(shapes.network_size(size), settings.layers, side, settings.layers)
+    if settings.style_loss.local:
+        content += matched_pixels(size, styles, settings.style_layers)
     return content + sum(forward_pixels(style, settings.style_layers, side, settings.layers) for style in styles)
 
 

@@ -45,10 +45,10 @@ class Roles:
     """What else there is to know of a knob besides its type and range.
 
     `scheduled`: it may change while a run goes on. `settled`: a run decides once what 'auto' is, and keeps it when it
-    goes on. `file_words`: it names files, unless it says one of these words. `objective`: the only objective that has
-    it. `usual`: it is one that people turn, which a short help shows. `carried`: it says what a picture carries beside
-    its pixels. `in_gatys`: its default where `objective` isn't normalized. `in_texture` and `in_reconstruction`: what
-    those set it to.
+    goes on. `file_words`: it names files, unless it says one of these words. `folder`: it names a folder.
+    `objective`: the only objective that has it. `usual`: it is one that people turn, which a short help shows.
+    `carried`: it says what a picture carries beside its pixels. `in_gatys`: its default where `objective` isn't
+    normalized. `in_texture` and `in_reconstruction`: what those set it to.
     """
 
     group: Group
@@ -56,6 +56,7 @@ class Roles:
     scheduled: bool = False
     settled: bool = False
     file_words: tuple[str, ...] | None = None
+    folder: bool = False
     objective: ObjectiveName | None = None
     usual: bool = False
     carried: bool = False

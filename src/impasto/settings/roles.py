@@ -62,6 +62,12 @@ def single_images() -> tuple[str, ...]:
     return tuple(knob for knob in images if isinstance(Settings.model_fields[knob].default, str))
 
 
+def image_lists() -> tuple[str, ...]:
+    """The knobs that name an image file for each style, or a word."""
+    images = _where(lambda roles: roles.file_words is not None and roles.affects is not Affects.NETWORK)
+    return tuple(knob for knob in images if not isinstance(Settings.model_fields[knob].default, str))
+
+
 def with_files(knob: str, value: Any, spell: Callable[[str], str]) -> Any:
     """A knob's value with the names of files in it as `spell` writes them."""
     if isinstance(value, list | tuple):

@@ -129,10 +129,12 @@ class Settings(BaseModel):
         Roles(Group.CONTENT_AND_STYLE, objective=NORMALIZED, in_texture="features"),
         "What is kept of the photo.",
     )
-    style_scale: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0.25, 4))] = knob(
+    style_scale: Annotated[
+        Annotated[float, Ge(0.25), Le(4)] | Literal["auto"], BeforeValidator(values.auto_or_between(0.25, 4))
+    ] = knob(
         1.0,
         Roles(Group.CONTENT_AND_STYLE, usual=True, settled=True),
-        "Size of the strokes: the painting's to the output's size (0.25 to 4), or 'auto', by the photo.",
+        "Size of the strokes: the painting's to the output's size, or 'auto', by the photo.",
         own_check=True,
     )
     mask: tuple[str, ...] = knob(
@@ -210,10 +212,10 @@ class Settings(BaseModel):
     steps_per_epoch: int = knob(
         20, Roles(Group.OPTIMISATION, Affects.DESCENT), "Optimisation steps in an epoch.", ge=1, le=100000
     )
-    scales: Annotated[int | Literal["auto"], BeforeValidator(Scales)] = knob(
+    scales: Annotated[Annotated[int, Ge(1), Le(12)] | Literal["auto"], BeforeValidator(Scales)] = knob(
         "auto",
         Roles(Group.OPTIMISATION, Affects.DESCENT),
-        "Number of sizes from coarse to fine (1 to 12), each twice the last; 1 switches it off.",
+        "Number of sizes from coarse to fine, each twice the last; 1 switches it off.",
     )
     step_ratio: float = knob(
         0.6,
@@ -222,7 +224,9 @@ class Settings(BaseModel):
         ge=0.05,
         le=20,
     )
-    detail: Annotated[float | Literal["auto"], BeforeValidator(values.auto_or_between(0, 1))] = knob(
+    detail: Annotated[
+        Annotated[float, Ge(0), Le(1)] | Literal["auto"], BeforeValidator(values.auto_or_between(0, 1))
+    ] = knob(
         "auto",
         Roles(Group.OPTIMISATION, Affects.DESCENT, in_texture="auto"),
         "How much of the photo's fine detail the canvas gets back where a scale enlarges it, from 0 to 1; 'auto' is "
@@ -274,11 +278,13 @@ class Settings(BaseModel):
         Roles(Group.NETWORK, Affects.NETWORK, settled=True),
         "What runs the network: torch, native (twice as fast, CPU only), or the faster one there is.",
     )
-    threads: Annotated[int | Literal["auto"], BeforeValidator(Threads)] = knob(
-        "auto",
-        Roles(Group.NETWORK, Affects.NETWORK, settled=True),
-        "Threads that compute (1 to 4096); 'auto' takes as many as torch, one for each core. A picture's last bits may "
-        "depend on it.",
+    threads: Annotated[Annotated[int, Ge(1), Le(values.MOST_THREADS)] | Literal["auto"], BeforeValidator(Threads)] = (
+        knob(
+            "auto",
+            Roles(Group.NETWORK, Affects.NETWORK, settled=True),
+            "Threads that compute; 'auto' takes as many as torch, one for each core. A picture's last "
+            "bits may depend on it.",
+        )
     )
     precision: Precision = knob(
         Precision.FLOAT32,
@@ -297,7 +303,7 @@ class Settings(BaseModel):
     )
     scratch: str = knob(
         "auto",
-        Roles(Group.MEMORY, Affects.RESOURCES),
+        Roles(Group.MEMORY, Affects.RESOURCES, folder=True),
         "Folder for files of canvases that don't fit into memory; 'auto' takes the system's temporary one.",
         min_length=1,
     )
@@ -306,10 +312,10 @@ class Settings(BaseModel):
         Roles(Group.MEMORY, settled=True),
         "Side of the tiles that the network sees, in pixels; 0 shows it all at once.",
     )
-    history: Annotated[int | Literal["auto"], BeforeValidator(History)] = knob(
+    history: Annotated[Annotated[int, Ge(1), Le(200)] | Literal["auto"], BeforeValidator(History)] = knob(
         "auto",
         Roles(Group.MEMORY, Affects.DESCENT, settled=True),
-        "Steps that L-BFGS remembers (1 to 200): each takes the memory of two canvases.",
+        "Steps that L-BFGS remembers: each takes the memory of two canvases.",
     )
     keep_exif: bool = knob(
         False,

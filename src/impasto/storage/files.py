@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+STEM_BYTES = 100
+"""Of each of the two names that a picture's own is made of by default."""
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
     """Let `write` fill a file beside `path`, then move it there: old or new, never torn; raises `OSError`.
@@ -100,6 +103,11 @@ def same_place(path: Path, other: Path) -> bool:
         folded = {unicodedata.normalize("NFC", each.name).casefold() for each in (one, two)}
         return len(folded) == 1 and one.parent.samefile(two.parent) and _folds_case(one.parent)
     return False
+
+
+def stems(*paths: str | Path) -> str:
+    """The names of files without what they end in, joined with '+', cut so that a name of two such fits anywhere."""
+    return os.fsencode("+".join(Path(path).stem for path in paths))[:STEM_BYTES].decode(errors="ignore")
 
 
 def longest_name(folder: Path) -> int:

@@ -163,6 +163,14 @@ class Interruption:
         self.signal = number
 
 
+def death(code: int | None) -> str:
+    """How a process ended, in words, by its exit code as `subprocess` has it."""
+    if code is None or code >= 0:
+        return f"with exit code {code}"
+    killed = " (the system may have run out of memory)" if -code == getattr(signal, "SIGKILL", None) else ""
+    return f"by signal {-code}{killed}"
+
+
 @cache
 def make_forks_safe() -> None:
     """Let every fork from now on leave OpenMP's threads behind; does nothing where there is no fork.

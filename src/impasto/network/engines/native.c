@@ -5,24 +5,45 @@
  * vector holds neighbouring channels of one pixel, the transforms need no shuffles, and (h*w, channels) can be
  * handed to BLAS for a Gram matrix as it is. Channels come in multiples of 32.
  *
- * The file includes itself once per instruction set, WIDTH floats to a vector; `avx512` picks one at each call, and
- * there is no other state: any number of threads may call at once, each with buffers of its own.
+ * Written in the vector types of GCC and clang. The file includes itself once per instruction set, WIDTH floats to a
+ * vector: AVX-512 and AVX2 on x86-64, of which `width` picks one at each call, and on ARM64 NEON, which all have. Any
+ * number of threads may call at once, each with buffers of its own.
  *
- * Outputs are shared out among the threads in pieces that don't depend on their number, and every sum runs in one fixed
- * order: the result is the same to the bit whatever the number of threads.
+ * Outputs are shared out among the threads in pieces that don't change a sum, and every sum runs in one fixed order:
+ * the result is the same to the bit whatever the number of threads.
  */
 #ifndef WIDTH
 
-#if !defined(__x86_64__) || !defined(__GNUC__) || defined(__clang__)
-#error "native.c is written for GCC on x86-64: without it, impasto computes with torch"
+#if !defined(__GNUC__) && !defined(__clang__) || !defined(__x86_64__) && !defined(__aarch64__)
+#error "native.c is written for GCC and clang on x86-64 and ARM64: without it, impasto computes with torch"
+#endif
+#if defined(_WIN32) && !defined(__clang__)
+#error "GCC misaligns AVX's vectors on the stack of Windows (its bug 54412): compile native.c by clang"
 #endif
 
 #include <string.h>
+#include "threads.h"
 
-#define VERSION 3 /* of the calls below: native.py refuses a library built from another */
+#define VERSION 4 /* of the calls below: native.py refuses a library built from another */
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed" /* a loop that may end early isn't always unrolled */
+#define UNROLL(n) PRAGMA(clang loop unroll(full))
+#define BEGIN_TARGET(names) PRAGMA(clang attribute push(__attribute__((target(names))), apply_to = function))
+#define END_TARGET PRAGMA(clang attribute pop)
+#else
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#define BEGIN_TARGET(names) PRAGMA(GCC push_options) PRAGMA(GCC target(names))
+#define END_TARGET PRAGMA(GCC pop_options)
+#endif
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
 
 /* One convolution; native.py fills this in, field by field (ctypes.Structure). Null pointers switch a step off. */
 typedef struct {
@@ -35,8 +56,41 @@ typedef struct {
     const float *add_before; /* (h, w, k): the gradient a loss sends to the layer before its ReLU, added last */
     float *before;           /* (h, w, k): forward only, also store conv + bias */
     float *work;             /* scratch, workspace() floats */
-    int h, w, c, k, block, deep, threads, avx512;
+    int h, w, c, k, block, deep, threads, width;
 } Conv;
+
+/* The arguments of the other functions, for the threads that share them. */
+typedef struct {
+    const float *g;
+    float *u;
+    int c, k;
+} Transform;
+typedef struct {
+    const float *image, *b, *bias;
+    float *y, *before;
+    unsigned char *mask;
+    float *work;
+    int h, w, k, replicate;
+} First;
+typedef struct {
+    const float *dy, *b;
+    float *dimage, *work;
+    int h, w, k, replicate;
+} FirstBack;
+typedef struct {
+    const float *x;
+    float *y;
+    unsigned char *mask;
+    int h, w, c;
+    float mean;
+} Pool;
+typedef struct {
+    const unsigned char *mask;
+    const float *dy, *add, *add_before;
+    float *dx;
+    int h, w, c;
+    float mean;
+} PoolBack;
 
 #define PASSES 1 /* a bit of a mask: the ReLU let the value through */
 #define TAKEN 2  /* a bit of a mask: the pooling behind it took the value, the first of equal ones, as in torch */
@@ -44,60 +98,107 @@ typedef struct {
 #define M 4
 #define N 6
 #define DEEP_OUTPUTS 32 /* output channels that one thread takes of a deep layer */
-extern int omp_get_thread_num(void);
 
 /* Space between the frequencies of one block: a line more than a power of two, or all 36 fall on one cache set. */
-INLINE long stride_of(int tiles, int channels) { return (long)tiles * channels + 16; }
+INLINE ptrdiff_t stride_of(int tiles, int channels) { return (ptrdiff_t)tiles * channels + 16; }
 
+INLINE int tiles_of(const Conv *a) { return ((a->h + M - 1) / M) * ((a->w + M - 1) / M); }
+
+/* A block of tiles of a deep layer, from `from` on, on which all threads work. */
+typedef struct {
+    const Conv *conv;
+    float *v, *o, *kernels;
+    int from, count;
+} DeepBlock;
+
+#ifdef __x86_64__
+#include <cpuid.h>
 #define WIDTH 16
 #define ROWS 14
 #define NAME(f) f##_avx512
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
+BEGIN_TARGET("avx512f,avx512dq,avx512vl,avx512bw,fma")
 #include "native.c"
-#pragma GCC pop_options
+END_TARGET
 #undef WIDTH
 #undef ROWS
 #undef NAME
 #define WIDTH 8
 #define ROWS 6
 #define NAME(f) f##_avx2
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
+BEGIN_TARGET("avx2,fma")
 #include "native.c"
-#pragma GCC pop_options
+END_TARGET
+#define KERNEL(f, width) ((width) == 16 ? f##_avx512 : f##_avx2)
 
-int impasto_version(void) { return VERSION; }
-/* What the processor has: 2 for AVX-512, 1 for AVX2 with FMA, 0 for neither. */
-int impasto_instructions(void) {
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
-    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                   __builtin_cpu_supports("avx512vl") ? 2 : 1;
+static int widest(void) {
+    const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    unsigned a, b, basic, c, d, kept; /* `kept`: which registers the system keeps for each process */
+    if (!__get_cpuid(1, &a, &b, &basic, &d) || ~basic & (bit_OSXSAVE | bit_FMA)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
+    __asm__ volatile("xgetbv" : "=a"(kept), "=d"(d) : "c"(0));
+    if ((kept & 0x06) != 0x06) return 0;
+    return (b & wide) == wide && (kept & 0xe6) == 0xe6 ? 16 : 8;
 }
-long impasto_workspace(const Conv *a) {
-    long block = N * N * (stride_of(a->block, a->c) + stride_of(a->block, a->k));
-    return MAX(a->c, a->k) + (a->deep ? block + (long)a->threads * N * a->c * DEEP_OUTPUTS : block * a->threads);
+#else
+#define WIDTH 4
+#define ROWS 10 /* with more, clang doesn't keep all in the 32 registers */
+#define NAME(f) f##_neon
+#include "native.c"
+#define KERNEL(f, width) ((void)(width), f##_neon)
+
+static int widest(void) { return 4; }
+#endif
+
+EXPORT int impasto_version(void) { return VERSION; }
+/* Floats to the widest vector of this processor, 0 if it has none of the kernels' instruction sets. */
+EXPORT int impasto_width(void) { return widest(); }
+EXPORT ptrdiff_t impasto_workspace(const Conv *a) {
+    ptrdiff_t block = N * N * (stride_of(a->block, a->c) + stride_of(a->block, a->k));
+    return MAX(a->c, a->k) + (a->deep ? block + (ptrdiff_t)a->threads * N * a->c * DEEP_OUTPUTS : block * a->threads);
 }
-void impasto_conv(const Conv *a) { a->avx512 ? conv_avx512(a) : conv_avx2(a); }
-void impasto_transform(const float *g, float *u, int c, int k, int threads, int avx512) {
-    (avx512 ? transform_avx512 : transform_avx2)(g, u, c, k, threads);
+EXPORT void impasto_conv(const Conv *a) {
+    memset(a->work, 0, a->c * sizeof(float)); /* the zeros around the image */
+    if (!a->deep) { /* few channels: each thread takes blocks of tiles that stay in its cache from end to end */
+        in_parallel(KERNEL(shallow, a->width), a, tiles_of(a), a->block, a->threads);
+        return;
+    }
+    /* Many channels: the kernels are the larger part, so all threads share one large block of tiles. Kept transformed,
+     * they would take four times the memory and longer to fetch than to compute: so each thread transforms what it
+     * multiplies next, one row of six frequencies for DEEP_OUTPUTS outputs, in its own cache. */
+    DeepBlock b = {a, a->work + MAX(a->c, a->k), NULL, NULL, 0, 0};
+    b.o = b.v + N * N * stride_of(a->block, a->c);
+    b.kernels = b.o + N * N * stride_of(a->block, a->k);
+    for (; b.from < tiles_of(a); b.from += a->block) {
+        b.count = MIN(a->block, tiles_of(a) - b.from);
+        in_parallel(KERNEL(deep_inputs, a->width), &b, b.count, 4, a->threads);
+        in_parallel(KERNEL(deep_products, a->width), &b, N * (a->k / DEEP_OUTPUTS), 1, a->threads);
+        in_parallel(KERNEL(deep_outputs, a->width), &b, b.count, 4, a->threads);
+    }
 }
-void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before,
-                   unsigned char *mask, float *work, int h, int w, int k, int replicate, int threads, int avx512) {
-    (avx512 ? first_avx512 : first_avx2)(image, b, bias, y, before, mask, work, h, w, k, replicate, threads);
+EXPORT void impasto_transform(const float *g, float *u, int c, int k, int threads, int width) {
+    Transform a = {g, u, c, k};
+    in_parallel(KERNEL(transform, width), &a, N * (k / (2 * width)), 1, threads);
 }
-void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
-                        int replicate, int threads, int avx512) {
-    (avx512 ? first_back_avx512 : first_back_avx2)(dy, b, dimage, work, h, w, k, replicate, threads);
+EXPORT void impasto_first(const float *image, const float *b, const float *bias, float *y, float *before,
+                          unsigned char *mask, float *work, int h, int w, int k, int replicate, int threads,
+                          int width) {
+    First a = {image, b, bias, y, before, mask, work, h, w, k, replicate};
+    in_parallel(KERNEL(first, width), &a, h, (h + threads - 1) / threads, threads);
 }
-void impasto_pool(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads,
-                  int avx512) {
-    (avx512 ? pool_avx512 : pool_avx2)(x, y, mask, h, w, c, mean, threads);
+EXPORT void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
+                               int replicate, int threads, int width) {
+    FirstBack a = {dy, b, dimage, work, h, w, k, replicate};
+    in_parallel(KERNEL(first_back, width), &a, h, (h + threads - 1) / threads, threads);
 }
-void impasto_pool_back(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
-                       float *dx, int h, int w, int c, float mean, int threads, int avx512) {
-    (avx512 ? pool_back_avx512 : pool_back_avx2)(mask, dy, add, add_before, dx, h, w, c, mean, threads);
+EXPORT void impasto_pool(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads,
+                         int width) {
+    Pool a = {x, y, mask, h, w, c, mean};
+    in_parallel(KERNEL(pool, width), &a, h / 2, 1, threads);
+}
+EXPORT void impasto_pool_back(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
+                              float *dx, int h, int w, int c, float mean, int threads, int width) {
+    PoolBack a = {mask, dy, add, add_before, dx, h, w, c, mean};
+    in_parallel(KERNEL(pool_back, width), &a, (h + 1) / 2, 1, threads);
 }
 
 #else /* ---- once per instruction set ---- */
@@ -124,33 +225,34 @@ INLINE vec NAME(rectified)(vec a) { return NAME(keep)(~(a <= (vec){0}), a); } /*
 
 /* Row `row` of G g G^T for one panel of kernels (9 taps `apart`, c, PANEL) -> (6, c, PANEL), `step` between the six.
  * The points are 0, +-sqrt(1/2), +-sqrt(2) and infinity: half the error of the usual 0, +-1, +-2. */
-INLINE void NAME(transform_panel)(const float *g, long apart, int row, int c, float *u, long step) {
+INLINE void NAME(transform_panel)(const float *g, ptrdiff_t apart, int row, int c, float *u, ptrdiff_t step) {
     const float r = 1.41421356237f;
     const float rows[N][3] = {{1, 0, 0}, {-2.f / 3, -r / 3, -1.f / 3}, {-2.f / 3, r / 3, -1.f / 3},
                               {1.f / 6, r / 6, 1.f / 3}, {1.f / 6, -r / 6, 1.f / 3}, {0, 0, 1}};
     const float *e = rows[row];
-    for (long i = 0; i < (long)c * PANEL; i += WIDTH, g += WIDTH, u += WIDTH) {
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)c * PANEL; i += WIDTH, g += WIDTH, u += WIDTH) {
         vec t[3];
-#pragma GCC unroll 3
+        UNROLL(3)
         for (int q = 0; q < 3; q++)
             t[q] = e[0] * LOAD(g + q * apart) + e[1] * LOAD(g + (3 + q) * apart) + e[2] * LOAD(g + (6 + q) * apart);
-        vec odd = r * t[1], near = -2.f / 3 * t[0] - 1.f / 3 * t[2], far = 1.f / 6 * t[0] + 1.f / 3 * t[2];
+        vec odd = r * t[1], inner = -2.f / 3 * t[0] - 1.f / 3 * t[2], outer = 1.f / 6 * t[0] + 1.f / 3 * t[2];
         STORE(u, t[0]);
-        STORE(u + step, near - 1.f / 3 * odd);
-        STORE(u + 2 * step, near + 1.f / 3 * odd);
-        STORE(u + 3 * step, far + 1.f / 6 * odd);
-        STORE(u + 4 * step, far - 1.f / 6 * odd);
+        STORE(u + step, inner - 1.f / 3 * odd);
+        STORE(u + 2 * step, inner + 1.f / 3 * odd);
+        STORE(u + 3 * step, outer + 1.f / 6 * odd);
+        STORE(u + 4 * step, outer - 1.f / 6 * odd);
         STORE(u + 5 * step, t[2]);
     }
 }
 
 /* Kernels (9, k / PANEL, c, PANEL) -> (36, k / PANEL, c, PANEL). */
-static void NAME(transform)(const float *g, float *u, int c, int k, int threads) {
-    const long all = (long)c * k, panel = (long)c * PANEL;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int j = 0; j < N * (k / PANEL); j++) {
+static void NAME(transform)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const Transform a = *(const Transform *)context;
+    const ptrdiff_t all = (ptrdiff_t)a.c * a.k, panel = (ptrdiff_t)a.c * PANEL;
+    (void)worker;
+    for (ptrdiff_t j = from; j < to; j++) {
         int row = j % N, p = j / N;
-        NAME(transform_panel)(g + p * panel, all, row, c, u + row * N * all + p * panel, all);
+        NAME(transform_panel)(a.g + p * panel, all, row, a.c, a.u + row * N * all + p * panel, all);
     }
 }
 
@@ -178,60 +280,60 @@ INLINE void NAME(from_frequencies)(const vec *o, vec *y) {
 }
 
 /* Input transform of one tile: (6, 6, c) pixels, outside the image zeros, to v[frequency][tile][c]. */
-INLINE void NAME(input_transform)(const Conv *a, int tile, const float *zeros, float *v, long stride) {
+INLINE void NAME(input_transform)(const Conv *a, int tile, const float *zeros, float *v, ptrdiff_t stride) {
     const int c = a->c, across = (a->w + M - 1) / M;
     const float *pixel[N * N];
     int top = tile / across * M - 1, left = tile % across * M - 1;
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++) {
             int y = top + i, x = left + j;
-            pixel[i * N + j] = y >= 0 && y < a->h && x >= 0 && x < a->w ? a->x + ((long)y * a->w + x) * c : zeros;
+            pixel[i * N + j] = y >= 0 && y < a->h && x >= 0 && x < a->w ? a->x + ((ptrdiff_t)y * a->w + x) * c : zeros;
         }
     for (int ch = 0; ch < c; ch += WIDTH) {
         vec half[N][N], in[N], out[N];
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int j = 0; j < N; j++) {
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int i = 0; i < N; i++) {
                 in[i] = LOAD(pixel[i * N + j] + ch);
                 if (j >= 2) __builtin_prefetch(pixel[i * N + j] + M * c + ch);
             }
             NAME(to_frequencies)(in, out);
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int i = 0; i < N; i++) half[i][j] = out[i];
         }
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < N; i++) {
             NAME(to_frequencies)(half[i], out);
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int j = 0; j < N; j++) STORE(v + (i * N + j) * stride + ch, out[j]);
         }
     }
 }
 
 /* Output transform of one tile and whatever follows the convolution. */
-INLINE void NAME(output_transform)(const Conv *a, int tile, const float *v, long stride) {
+INLINE void NAME(output_transform)(const Conv *a, int tile, const float *v, ptrdiff_t stride) {
     const int k = a->k, across = (a->w + M - 1) / M;
     int top = tile / across * M, left = tile % across * M;
     int high = MIN(M, a->h - top), broad = MIN(M, a->w - left);
     for (int ch = 0; ch < k; ch += WIDTH) {
         vec half[M][N], in[N], out[N];
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int j = 0; j < N; j++) {
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int i = 0; i < N; i++) in[i] = LOAD(v + (i * N + j) * stride + ch);
             NAME(from_frequencies)(in, out);
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int i = 0; i < M; i++) half[i][j] = out[i];
         }
         vec bias = {0}, zero = {0};
         if (a->bias) bias = LOAD(a->bias + ch);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < M; i++) {
             if (i >= high) break;
             NAME(from_frequencies)(half[i], out);
-            long at = ((long)(top + i) * a->w + left) * k + ch;
-#pragma GCC unroll 8
+            ptrdiff_t at = ((ptrdiff_t)(top + i) * a->w + left) * k + ch;
+            UNROLL(8)
             for (int j = 0; j < M; j++, at += k) {
                 if (j >= broad) break;
                 vec y = out[j];
@@ -252,20 +354,20 @@ INLINE void NAME(output_transform)(const Conv *a, int tile, const float *v, long
 }
 
 /* rows x PANEL of a product: all accumulators stay in registers. b: (c, PANEL) contiguous. */
-INLINE void NAME(product_rows)(const int rows, const float *a, long lda, const float *b, int c, float *o, long ldo) {
-    vec left[rows], right[rows];
-#pragma GCC unroll 16
+INLINE void NAME(product_rows)(const int rows, const float *a, ptrdiff_t lda, const float *b, int c, float *o, ptrdiff_t ldo) {
+    vec left[ROWS], right[ROWS];
+    UNROLL(16)
     for (int r = 0; r < rows; r++) left[r] = right[r] = (vec){0};
     for (int i = 0; i < c; i++, b += PANEL) {
         vec b0 = LOAD(b), b1 = LOAD(b + WIDTH);
-#pragma GCC unroll 16
+        UNROLL(16)
         for (int r = 0; r < rows; r++) {
             float s = a[r * lda + i];
             left[r] += s * b0;
             right[r] += s * b1;
         }
     }
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int r = 0; r < rows; r++) {
         STORE(o + r * ldo, left[r]);
         STORE(o + r * ldo + WIDTH, right[r]);
@@ -273,153 +375,157 @@ INLINE void NAME(product_rows)(const int rows, const float *a, long lda, const f
 }
 
 /* (rows, c) @ panels (outs / PANEL, c, PANEL) -> (rows, outs) */
-static void NAME(product)(const float *a, long lda, const float *b, int rows, int c, float *o, long ldo, int outs) {
+static void NAME(product)(const float *a, ptrdiff_t lda, const float *b, int rows, int c, float *o, ptrdiff_t ldo, int outs) {
     int blocks = (rows + ROWS - 1) / ROWS;
-    for (int p = 0; p < outs; p += PANEL, b += (long)c * PANEL)
+    for (int p = 0; p < outs; p += PANEL, b += (ptrdiff_t)c * PANEL)
         for (int i = 0; i < blocks; i++) {
-            int from = (long)rows * i / blocks, count = (long)rows * (i + 1) / blocks - from; /* even blocks */
+            int from = (ptrdiff_t)rows * i / blocks, count = (ptrdiff_t)rows * (i + 1) / blocks - from; /* even blocks */
             const float *x = a + from * lda;
             float *y = o + from * ldo + p;
             switch (count) {
 #define CASE(r) case r: NAME(product_rows)(r, x, lda, b, c, y, ldo); break;
                 CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if ROWS > 6
-                CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+                CASE(7) CASE(8) CASE(9) CASE(10)
+#endif
+#if ROWS > 10
+                CASE(11) CASE(12) CASE(13) CASE(14)
 #endif
 #undef CASE
             }
         }
 }
 
-static void NAME(conv)(const Conv *a) {
-    const int n2 = N * N, block = a->block, c = a->c, k = a->k, threads = a->threads;
-    const int tiles = ((a->h + M - 1) / M) * ((a->w + M - 1) / M);
-    const long vs = stride_of(block, c), os = stride_of(block, k);
-    float *zeros = a->work;
-    memset(zeros, 0, c * sizeof(float));
-    if (!a->deep) { /* few channels: each thread takes blocks of tiles that stay in its cache from end to end */
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-        for (int from = 0; from < tiles; from += block) {
-            int count = MIN(block, tiles - from);
-            float *v = a->work + MAX(c, k) + omp_get_thread_num() * n2 * (vs + os), *o = v + n2 * vs;
-            for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, zeros, v + (long)t * c, vs);
-            for (int f = 0; f < n2; f++)
-                NAME(product)(v + f * vs, c, a->kernels + (long)f * c * k, count, c, o + f * os, k, k);
-            for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (long)t * k, os);
-        }
-        return;
+/* One block of tiles, end to end. */
+static void NAME(shallow)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const Conv *a = context;
+    const int c = a->c, k = a->k, count = to - from;
+    const ptrdiff_t vs = stride_of(a->block, c), os = stride_of(a->block, k);
+    float *v = a->work + MAX(c, k) + worker * N * N * (vs + os), *o = v + N * N * vs;
+    for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, a->work, v + (ptrdiff_t)t * c, vs);
+    for (int f = 0; f < N * N; f++)
+        NAME(product)(v + f * vs, c, a->kernels + (ptrdiff_t)f * c * k, count, c, o + f * os, k, k);
+    for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (ptrdiff_t)t * k, os);
+}
+
+static void NAME(deep_inputs)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const DeepBlock *b = context;
+    const Conv *a = b->conv;
+    (void)worker;
+    for (ptrdiff_t t = from; t < to; t++)
+        NAME(input_transform)(a, b->from + t, a->work, b->v + t * a->c, stride_of(a->block, a->c));
+}
+
+/* One row of frequencies for DEEP_OUTPUTS outputs. */
+static void NAME(deep_products)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const DeepBlock *b = context;
+    const Conv *a = b->conv;
+    const int c = a->c, k = a->k, count = b->count;
+    const ptrdiff_t vs = stride_of(a->block, c), os = stride_of(a->block, k), step = (ptrdiff_t)c * DEEP_OUTPUTS;
+    for (ptrdiff_t j = from; j < to; j++) {
+        const ptrdiff_t row = j % N, first = j / N * DEEP_OUTPUTS;
+        float *u = b->kernels + worker * N * step;
+        for (int p = 0; p < DEEP_OUTPUTS; p += PANEL)
+            NAME(transform_panel)(a->kernels + (first + p) * c, (ptrdiff_t)c * k, row, c, u + (ptrdiff_t)p * c, step);
+        for (int f = row * N; f < (row + 1) * N; f++, u += step)
+            NAME(product)(b->v + f * vs, c, u, count, c, b->o + f * os + first, k, DEEP_OUTPUTS);
     }
-    /* Many channels: the kernels are the larger part, so all threads share one large block of tiles. Kept transformed,
-     * they would take four times the memory and longer to fetch than to compute: so each thread transforms what it
-     * multiplies next, one row of six frequencies for DEEP_OUTPUTS outputs, in its own cache. */
-    float *v = a->work + MAX(c, k), *o = v + n2 * vs, *kernels = o + n2 * os;
-    for (int from = 0; from < tiles; from += block) {
-        int count = MIN(block, tiles - from);
-#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-        for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, zeros, v + (long)t * c, vs);
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-        for (int j = 0; j < N * (k / DEEP_OUTPUTS); j++) {
-            const long row = j % N, first = j / N * DEEP_OUTPUTS, step = (long)c * DEEP_OUTPUTS;
-            float *u = kernels + omp_get_thread_num() * N * step;
-            for (int p = 0; p < DEEP_OUTPUTS; p += PANEL)
-                NAME(transform_panel)(a->kernels + (first + p) * c, (long)c * k, row, c, u + (long)p * c, step);
-            for (int f = row * N; f < (row + 1) * N; f++, u += step)
-                NAME(product)(v + f * vs, c, u, count, c, o + f * os + first, k, DEEP_OUTPUTS);
-        }
-#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-        for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (long)t * k, os);
-    }
+}
+
+static void NAME(deep_outputs)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const DeepBlock *b = context;
+    const Conv *a = b->conv;
+    (void)worker;
+    for (ptrdiff_t t = from; t < to; t++)
+        NAME(output_transform)(a, b->from + t, b->o + t * a->k, stride_of(a->block, a->k));
 }
 
 /* First layer, 3 channels: a product with the 27 neighbours of each pixel. The 9 values of a column (3 colours, 3 rows)
  * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the
  * image are zeros, or with `replicate` the nearest pixels.
  * image (3, h, w); b (k / PANEL, 27, PANEL), in the order column, colour, row; work: 9 (w + 2) floats a thread. */
-static void NAME(first)(const float *image, const float *b, const float *bias, float *y, float *before,
-                        unsigned char *mask, float *work, int h, int w, int k, int replicate, int threads) {
+static void NAME(first)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const First a = *(const First *)context;
+    const int h = a.h, w = a.w, k = a.k;
     const vec zero = {0};
-#pragma omp parallel num_threads(threads)
-    {
-        float *columns = work + omp_get_thread_num() * (w + 2L) * 9;
-        memset(columns, 0, (w + 2L) * 9 * sizeof(float)); /* left and right of the image */
-#pragma omp for schedule(static)
-        for (int row = 0; row < h; row++) {
-            for (int q = 0; q < 9; q++) {
-                int yy = row + q % 3 - 1;
-                if (replicate) yy = MIN(MAX(yy, 0), h - 1);
-                const float *s = image + ((long)(q / 3) * h + yy) * w;
-                for (int x = 0; x < w; x++) columns[(x + 1) * 9 + q] = yy >= 0 && yy < h ? s[x] : 0;
-            }
-            if (replicate) {
-                memcpy(columns, columns + 9, 9 * sizeof(float));
-                memcpy(columns + (w + 1L) * 9, columns + w * 9L, 9 * sizeof(float));
-            }
-            long at = (long)row * w * k;
-            NAME(product)(columns, 9, b, w, 27, y + at, k, k);
-            for (int x = 0; x < w; x++)
-                for (int ch = 0; ch < k; ch += WIDTH, at += WIDTH) {
-                    vec v = LOAD(y + at) + LOAD(bias + ch);
-                    if (before) STORE(before + at, v);
-                    if (mask) NAME(store_mask)(mask + at, v > zero, PASSES);
-                    STORE(y + at, NAME(rectified)(v));
-                }
+    float *columns = a.work + worker * (ptrdiff_t)(w + 2) * 9;
+    memset(columns, 0, (w + 2) * 9 * sizeof(float)); /* left and right of the image */
+    for (int row = from; row < to; row++) {
+        for (int q = 0; q < 9; q++) {
+            int yy = row + q % 3 - 1;
+            if (a.replicate) yy = MIN(MAX(yy, 0), h - 1);
+            const float *s = a.image + ((ptrdiff_t)(q / 3) * h + yy) * w;
+            for (int x = 0; x < w; x++) columns[(x + 1) * 9 + q] = yy >= 0 && yy < h ? s[x] : 0;
         }
+        if (a.replicate) {
+            memcpy(columns, columns + 9, 9 * sizeof(float));
+            memcpy(columns + (w + 1) * 9, columns + w * 9, 9 * sizeof(float));
+        }
+        ptrdiff_t at = (ptrdiff_t)row * w * k;
+        NAME(product)(columns, 9, a.b, w, 27, a.y + at, k, k);
+        for (int x = 0; x < w; x++)
+            for (int ch = 0; ch < k; ch += WIDTH, at += WIDTH) {
+                vec v = LOAD(a.y + at) + LOAD(a.bias + ch);
+                if (a.before) STORE(a.before + at, v);
+                if (a.mask) NAME(store_mask)(a.mask + at, v > zero, PASSES);
+                STORE(a.y + at, NAME(rectified)(v));
+            }
     }
 }
 
 /* Back through the first layer: each pixel's 27 parts, then added up by the neighbours. b (32 / PANEL, k, PANEL), of
  * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread. With `replicate` a pixel of the
  * border also gets what went to its copies outside the image. */
-static void NAME(first_back)(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
-                             int replicate, int threads) {
-#pragma omp parallel num_threads(threads)
-    {
-        float *parts = work + omp_get_thread_num() * 96L * w; /* three rows, by row number modulo 3 */
-        int last = -2;                                         /* the last row in there */
-#pragma omp for schedule(static)
-        for (int row = 0; row < h; row++) {
-            for (int r = MAX(row - 1, last + 1); r <= MIN(row + 1, h - 1); last = r++)
-                if (r >= 0) NAME(product)(dy + (long)r * w * k, k, b, w, k, parts + (long)(r % 3) * w * 32, 32, 32);
-            for (int x = 0; x < w; x++) {
-                float sum[3] = {0, 0, 0};
-                int above = replicate && row == 0, below = replicate && row == h - 1;
-                int left = replicate && x == 0, right = replicate && x == w - 1;
-                for (int from = row - above; from <= row + below; from++)
-                    for (int at = x - left; at <= x + right; at++)
-                        for (int i = 0; i < 3; i++)
-                            for (int j = 0; j < 3; j++) {
-                                int yy = from + 1 - i, xx = at + 1 - j;
-                                if (yy < 0 || yy >= h || xx < 0 || xx >= w) continue;
-                                const float *p = parts + ((long)(yy % 3) * w + xx) * 32 + (i * 3 + j) * 3;
-                                for (int ch = 0; ch < 3; ch++) sum[ch] += p[ch];
-                            }
-                for (int ch = 0; ch < 3; ch++) dimage[((long)ch * h + row) * w + x] = sum[ch];
-            }
+static void NAME(first_back)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const FirstBack a = *(const FirstBack *)context;
+    const int h = a.h, w = a.w, k = a.k;
+    float *parts = a.work + worker * (ptrdiff_t)96 * w; /* three rows, by row number modulo 3 */
+    int last = -2;                                       /* the last row in there */
+    for (int row = from; row < to; row++) {
+        for (int r = MAX(row - 1, last + 1); r <= MIN(row + 1, h - 1); last = r++)
+            if (r >= 0)
+                NAME(product)(a.dy + (ptrdiff_t)r * w * k, k, a.b, w, k, parts + (ptrdiff_t)(r % 3) * w * 32, 32, 32);
+        for (int x = 0; x < w; x++) {
+            float sum[3] = {0, 0, 0};
+            int above = a.replicate && row == 0, below = a.replicate && row == h - 1;
+            int left = a.replicate && x == 0, right = a.replicate && x == w - 1;
+            for (int y = row - above; y <= row + below; y++)
+                for (int at = x - left; at <= x + right; at++)
+                    for (int i = 0; i < 3; i++)
+                        for (int j = 0; j < 3; j++) {
+                            int yy = y + 1 - i, xx = at + 1 - j;
+                            if (yy < 0 || yy >= h || xx < 0 || xx >= w) continue;
+                            const float *p = parts + ((ptrdiff_t)(yy % 3) * w + xx) * 32 + (i * 3 + j) * 3;
+                            for (int ch = 0; ch < 3; ch++) sum[ch] += p[ch];
+                        }
+            for (int ch = 0; ch < 3; ch++) a.dimage[((ptrdiff_t)ch * h + row) * w + x] = sum[ch];
         }
     }
 }
 
 /* 2x2 pooling; mean: 0 takes the largest and notes it in the mask, else the mean times this. An odd last row or column
  * is left out. */
-static void NAME(pool)(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int i = 0; i < h / 2; i++)
+static void NAME(pool)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const Pool a = *(const Pool *)context;
+    const int w = a.w, c = a.c;
+    (void)worker;
+    for (ptrdiff_t i = from; i < to; i++)
         for (int j = 0; j < w / 2; j++) {
-            const long from = ((long)2 * i * w + 2 * j) * c, next[4] = {0, c, (long)w * c, (long)w * c + c};
-            float *d = y + ((long)i * (w / 2) + j) * c;
+            const ptrdiff_t corner = (2 * i * w + 2 * j) * c, next[4] = {0, c, (ptrdiff_t)w * c, (ptrdiff_t)w * c + c};
+            float *d = a.y + (i * (w / 2) + j) * c;
             for (int ch = 0; ch < c; ch += WIDTH) {
                 vec v[4];
-                for (int q = 0; q < 4; q++) v[q] = LOAD(x + from + next[q] + ch);
-                if (mean) {
-                    STORE(d + ch, mean * 0.25f * (v[0] + v[1] + v[2] + v[3]));
+                for (int q = 0; q < 4; q++) v[q] = LOAD(a.x + corner + next[q] + ch);
+                if (a.mean) {
+                    STORE(d + ch, a.mean * 0.25f * (v[0] + v[1] + v[2] + v[3]));
                     continue;
                 }
                 vec top = NAME(largest)(NAME(largest)(v[0], v[1]), NAME(largest)(v[2], v[3]));
                 STORE(d + ch, top);
-                if (!mask) continue;
+                if (!a.mask) continue;
                 NAME(lanes) open = top == top;
                 for (int q = 0; q < 4; q++) {
-                    mask_bytes *m = (mask_bytes *)(mask + from + next[q] + ch);
+                    mask_bytes *m = (mask_bytes *)(a.mask + corner + next[q] + ch);
                     NAME(lanes) taken = open & (v[q] == top);
                     *m |= __builtin_convertvector(taken & TAKEN, mask_bytes);
                     open &= ~taken;
@@ -429,25 +535,26 @@ static void NAME(pool)(const float *x, float *y, unsigned char *mask, int h, int
 }
 
 /* Back through pooling and the ReLU before it, or without `dy` through the ReLU alone. */
-static void NAME(pool_back)(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
-                            float *dx, int h, int w, int c, float mean, int threads) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int i = 0; i < (h + 1) / 2; i++)
+static void NAME(pool_back)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
+    const PoolBack a = *(const PoolBack *)context;
+    const int h = a.h, w = a.w, c = a.c;
+    (void)worker;
+    for (ptrdiff_t i = from; i < to; i++)
         for (int j = 0; j < (w + 1) / 2; j++) {
-            int whole = dy && 2 * i + 1 < h && 2 * j + 1 < w;
+            int whole = a.dy && 2 * i + 1 < h && 2 * j + 1 < w;
             for (int ch = 0; ch < c; ch += WIDTH) {
                 vec g = {0};
-                if (whole) g = LOAD(dy + ((long)i * (w / 2) + j) * c + ch);
-                if (mean) g *= mean * 0.25f;
+                if (whole) g = LOAD(a.dy + (i * (w / 2) + j) * c + ch);
+                if (a.mean) g *= a.mean * 0.25f;
                 for (int q = 0; q < 4; q++) {
                     int yy = 2 * i + q / 2, xx = 2 * j + q % 2;
                     if (yy >= h || xx >= w) continue;
-                    long at = ((long)yy * w + xx) * c + ch;
-                    vec d = mean ? g : NAME(keep)(NAME(in_mask)(mask + at, TAKEN), g);
-                    if (add) d += LOAD(add + at);
-                    d = NAME(keep)(NAME(in_mask)(mask + at, PASSES), d);
-                    if (add_before) d += LOAD(add_before + at);
-                    STORE(dx + at, d);
+                    ptrdiff_t at = ((ptrdiff_t)yy * w + xx) * c + ch;
+                    vec d = a.mean ? g : NAME(keep)(NAME(in_mask)(a.mask + at, TAKEN), g);
+                    if (a.add) d += LOAD(a.add + at);
+                    d = NAME(keep)(NAME(in_mask)(a.mask + at, PASSES), d);
+                    if (a.add_before) d += LOAD(a.add_before + at);
+                    STORE(a.dx + at, d);
                 }
             }
         }

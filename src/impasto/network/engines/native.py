@@ -1,4 +1,4 @@
-"""VGG19 forward and backward in our own C (native.c): Winograd convolutions in float32, on x86-64.
+"""VGG19 forward and backward in our own C (native.c): Winograd convolutions in float32, on x86-64 and ARM64.
 
 Some 2 to 2.7 times as fast as torch: docs/decisions/0004-native-engine.md.
 """
@@ -49,7 +49,8 @@ class NativeEngine:
     """Implements `Engine`: images (1, 3, h, w) in float32 on the CPU, one thread at a time.
 
     The features it hands out are never overwritten; what it needs between the passes is kept for the next ones.
-    Raises `Unavailable`. `avx512=False` does without AVX-512.
+    `width` is how many floats a vector of the kernels has, by itself as many as the processor has: 8 does without
+    AVX-512. Raises `Unavailable`.
     """
 
     name = EngineName.NATIVE
@@ -62,19 +63,19 @@ class NativeEngine:
         *,
         pooling: Pooling = Pooling.MAX,
         padding: Padding = Padding.ZERO,
-        avx512: bool | None = None,
+        width: int | None = None,
     ) -> None:
         if fault := why_not(weights):
             raise Unavailable(fault)
         self.library = library()
-        self.avx512 = self.library.impasto_instructions() == 2 if avx512 is None else avx512
+        self.width = self.library.impasto_width() if width is None else width
         self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self._buffers = FreeList()  # kept from pass to pass: fresh memory costs a page fault every 4 KB
         self.mean, self.std = (
             torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
             for values in (weights.convention.mean, weights.convention.std)
         )
-        panel = 32 if self.avx512 else 16
+        panel = 2 * self.width
         self.convolutions = {
             name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
             for name in CONVOLUTIONS
@@ -115,7 +116,7 @@ class NativeEngine:
         h, w, c = x.shape
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
-        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "avx512": self.avx512}
+        sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "width": self.width}
         sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
         addresses = {field: address(tensor) for field, tensor in pointers.items()}
         call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
@@ -141,7 +142,7 @@ class NativeEngine:
     def call(self, function: str, *arguments: Tensor | float | None) -> None:
         """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
         plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
-        getattr(self.library, function)(*plain, torch.get_num_threads(), self.avx512)
+        getattr(self.library, function)(*plain, torch.get_num_threads(), self.width)
 
     def gain(self, pool: str) -> float:
         """What a mean is multiplied by, 0 for max pooling."""
@@ -168,7 +169,7 @@ class Convolution:
                 taps, arranged = arranged, torch.empty(36, self.c, self.k, dtype=torch.float32)
                 ins, outs = (self.k, self.c) if back else (self.c, self.k)
                 self.library.impasto_transform(
-                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel == 32
+                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel // 2
                 )
             self._arranged[back] = arranged
             if len(self._arranged) == 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from torch import Tensor
 from impasto.network.layers import CONVOLUTIONS
 from impasto.network.weights import Weights
 
-VERSION = 3
+VERSION = 4
 """Of the calls in native.c."""
+
+INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}
+"""What the kernels are written for, by the floats to a vector."""
+
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+"""x86-64 and ARM64, in the words of Linux, Windows and macOS."""
 
 CHANNEL_MULTIPLE = 32
 """Channels come in multiples of this: two vectors of AVX-512."""
@@ -27,29 +34,35 @@ class Conv(ctypes.Structure):
     """The struct of native.c, field by field."""
 
     _pointers = ("x", "kernels", "y", "bias", "add", "mask", "add_before", "before", "work")
-    _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "avx512")
+    _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "width")
     _fields_ = [(name, ctypes.c_void_p) for name in _pointers] + [(name, ctypes.c_int) for name in _sizes]
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """The library that setup.py built, loaded; raises `Unavailable`.
-
-    It isn't linked to an OpenMP runtime but finds the one that `import torch` has made global, so that both share its
-    threads: two runtimes would each keep their own spinning. Where torch brings none, loading fails, and that is that.
-    """
-    paths = sorted(Path(__file__).parent.glob("_native*.so"))
+    """The library that setup.py built, loaded; raises `Unavailable`."""
+    paths = sorted(path for path in Path(__file__).parent.glob("_native.*") if path.suffix in (".so", ".pyd"))
     if not paths:
-        raise Unavailable("it wasn't built when impasto was installed, which takes GCC on an x86-64 Linux")
+        raise Unavailable(_why_not_built())
+    return load(paths[0])
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """A library made of native.c, described to ctypes; raises `Unavailable`.
+
+    Built with GCC on Linux, it isn't linked to an OpenMP runtime but finds the one that `import torch` has made global,
+    so that both share its threads: two runtimes would each keep their own spinning. Where torch brings none, loading
+    fails, and that is that. Elsewhere it has a thread pool of its own.
+    """
     try:
-        found = ctypes.CDLL(str(paths[0]))
+        found = ctypes.CDLL(str(path))
         version = found.impasto_version()
     except (OSError, AttributeError) as error:
-        raise Unavailable(f"{paths[0]} can't be loaded ({error})") from None
+        raise Unavailable(f"{path} can't be loaded ({error})") from None
     if version != VERSION:
-        raise Unavailable(f"{paths[0]} was built from another version: install impasto again")
+        raise Unavailable(f"{path} was built from another version: install impasto again")
     p, i, f = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
-    found.impasto_workspace.restype = ctypes.c_long
+    found.impasto_workspace.restype = ctypes.c_ssize_t
     found.impasto_transform.argtypes = [p, p, i, i, i, i]
     found.impasto_first.argtypes = [p] * 7 + [i] * 6
     found.impasto_first_back.argtypes = [p] * 4 + [i] * 6
@@ -58,16 +71,28 @@ def library() -> ctypes.CDLL:
     return found
 
 
+def kernels() -> str | None:
+    """Which instructions the native engine's kernels use on this machine, None where it can't run."""
+    return None if why_not() else INSTRUCTIONS[library().impasto_width()]
+
+
 def why_not(weights: Weights | None = None) -> str | None:
     """Why the native engine can't run here (or not with these weights), as a clause; None if it can."""
     try:
-        if not library().impasto_instructions():
+        if not library().impasto_width():
             return "it needs a processor with AVX2 and FMA"
     except Unavailable as reason:
         return str(reason)
     if weights is None or all(weights.tensors[f"{name}.bias"].numel() % CHANNEL_MULTIPLE == 0 for name in CONVOLUTIONS):
         return None
     return f"it needs layers with a multiple of {CHANNEL_MULTIPLE} channels"
+
+
+def _why_not_built() -> str:
+    if (machine := platform.machine()).lower() not in MACHINES:
+        return f"it has kernels for x86-64 and ARM64, and this is {machine}"
+    compiler = "clang" if platform.system() == "Windows" else "GCC or clang"
+    return f"it wasn't built when impasto was installed, which takes {compiler}"
 
 
 def address(tensor: Tensor | None) -> int | None:

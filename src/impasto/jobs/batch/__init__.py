@@ -1,0 +1,1 @@
+"""Many pictures: which ones, what became of each on disk, and painting them by an executor."""
