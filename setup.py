@@ -1,14 +1,19 @@
 """Builds the native engine, a plain shared library that ctypes loads; where it can't be built, impasto does without."""
 
+import gzip
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import time
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to say that versions conflict
     sys.exit(
@@ -51,6 +56,11 @@ class BuildExt(build_ext):
                 old.unlink()
         super().run()
 
+    def get_ext_filename(self, fullname):
+        """The library's name without a Python's: ctypes loads it into any."""
+        plain, suffix = super().get_ext_filename(fullname).split(".")[0], "pyd" if sys.platform == "win32" else "so"
+        return f"{plain}.{suffix}"
+
     def build_extension(self, ext):
         """Compile with the flags that suit the compiler; on Windows by clang, as MSVC has no vector types."""
         if sys.platform == "win32":
@@ -75,7 +85,37 @@ class BuildExt(build_ext):
         return "__clang__" in told.stdout
 
 
+class BdistWheel(bdist_wheel):
+    """One wheel a platform for all Pythons: the library is plain C, without Python in it."""
+
+    def get_tag(self):
+        """Any Python 3, no Python's binary interface, this platform."""
+        return "py3", "none", super().get_tag()[2]
+
+
+class Sdist(sdist):
+    """A source distribution that is the same to the byte wherever it is built, given SOURCE_DATE_EPOCH."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):  # noqa: A002 - setuptools' name
+        """Pack the folder sorted, as root's, with one date."""
+        date = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def plain(entry):
+            entry.uid, entry.gid, entry.uname, entry.gname, entry.mtime = 0, 0, "root", "root", date
+            entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+            return entry
+
+        with (
+            open(f"{base_name}.tar.gz", "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=date) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for path in sorted(Path(base_dir).rglob("*")):
+                archive.add(path, recursive=False, filter=plain)
+        return f"{base_name}.tar.gz"
+
+
 setup(
     ext_modules=[NATIVE],
-    cmdclass={"build": Build, "build_ext": BuildExt},
+    cmdclass={"build": Build, "build_ext": BuildExt, "bdist_wheel": BdistWheel, "sdist": Sdist},
 )

@@ -56,6 +56,8 @@ def copied(tree: Path) -> Path:
     """A copy of what a build reads, in a new folder."""
     for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(HOUSE / name, tree / name)
+    (tree / "docs").mkdir()
+    shutil.copy(HOUSE / "docs/impasto.1", tree / "docs")
     shutil.copytree(HOUSE / "src", tree / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so"))
     return tree
 

@@ -41,6 +41,7 @@ SUMMARIES = {
     "doctor": "Check versions, devices, weights and the cache, and paint something tiny; exit code 1 if something is "
     "broken.",
     "bench": "Measure the speed of this machine: a matrix product, and a step of each engine; in under a minute.",
+    "--install-completion": "Let the shell complete commands and flags; run again after an update.",
 }
 """The first sentence of each command's own help, for the list of all commands, which loads none of them."""
 
@@ -105,6 +106,7 @@ for path in (
     *("demo:demo", "doctor:doctor", "bench:bench"),
 ):
     app.command(f"impasto.cli.{path}")
+app.command("impasto.cli.completion:install_completion", name="--install-completion")
 
 
 def _run(arguments: list[str]) -> object:

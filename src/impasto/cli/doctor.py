@@ -76,8 +76,19 @@ def _compute() -> dict[str, Any]:
         "devices": devices,
         "threads": torch.get_num_threads(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "torch": _build(torch),
         "waiting": _waiting(),
     }
+
+
+def _build(torch: Any) -> str:
+    """What torch was built for: a build for a GPU takes gigabytes, and is wasted where there is none."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "for the CPU"
+    build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else f"for ROCm {torch.version.hip}"
+    if torch.cuda.is_available():
+        return build
+    return f"{build}, of which none is here: the README's small installation would do"
 
 
 def _waiting() -> str:
@@ -145,7 +156,7 @@ def _tell(findings: dict[str, Any]) -> None:
     for name, found in findings["versions"].items():
         tell(f"{name:<12} {found or 'MISSING'}")
     sentences = {
-        "compute": "{threads} threads on {processor}, {waiting}; devices: {devices}",
+        "compute": "{threads} threads on {processor}, {waiting}; torch is built {torch}; devices: {devices}",
         "engines": "native ({kernels}), torch",
         "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
         "cache": "{path}",
