@@ -96,7 +96,7 @@ class BdistWheel(bdist_wheel):
 class Sdist(sdist):
     """A source distribution that is the same to the byte wherever it is built, given SOURCE_DATE_EPOCH."""
 
-    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):  # noqa: A002 - setuptools' name
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
         """Pack the folder sorted, as root's, with one date."""
         date = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
 
@@ -106,7 +106,7 @@ class Sdist(sdist):
             return entry
 
         with (
-            open(f"{base_name}.tar.gz", "wb") as file,
+            Path(f"{base_name}.tar.gz").open("wb") as file,
             gzip.GzipFile("", "wb", fileobj=file, mtime=date) as packed,
             tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):

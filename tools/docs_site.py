@@ -1,4 +1,4 @@
-"""What the documentation's site has beside docs/: the repository's own pages, and every command's help. A hook of mkdocs."""
+"""A hook of mkdocs: what the site has beside docs/, the repository's own pages and every command's help."""
 
 import posixpath
 import re

@@ -26,8 +26,8 @@ impasto
 DESCRIPTION
 ===========
 
-Paints a photo in the manner of a painting, by neural style transfer. The page in the browser is ``impasto studio``; on the
-command line begin with ``impasto paint photo.jpg watercolour``. Settings come from flags, from the environment
+Paints a photo in the manner of a painting, by neural style transfer. The page in the browser is ``impasto studio``; on
+the command line begin with ``impasto paint photo.jpg watercolour``. Settings come from flags, from the environment
 (IMPASTO_STRENGTH), from a TOML file (\\-\\-config) and from a preset (\\-\\-preset), in this order.
 
 COMMANDS

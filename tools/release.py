@@ -29,6 +29,7 @@ HOUSE = Path(__file__).parents[1]
 
 
 def main() -> None:
+    """Build, compare, check and try; stop with a sentence where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--try-with", nargs="+", default=[sys.executable], metavar="PYTHON")
     parser.add_argument("--output", type=Path, default=HOUSE / "dist")

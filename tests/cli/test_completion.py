@@ -1,6 +1,5 @@
 """`impasto --install-completion`: what a shell completes then, and what is said where it can't be written."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,7 +47,7 @@ def test_the_script_goes_where_the_shell_looks_and_is_loaded_by_it_once(shell, s
     if startup is not None:
         lines = (tmp_path / startup).read_text("utf-8").splitlines()
         assert len([line for line in lines if not line.startswith("#") and line.strip()]) == 1
-        assert [line for line in lines if os.path.dirname(path) in line]
+        assert [line for line in lines if str(Path(path).parent) in line]
     if program := shutil.which(shell):
         assert subprocess.run([program, "-n", path], check=False).returncode == 0
 
