@@ -619,6 +619,12 @@ def test_weights_are_downloaded_where_a_run_needs_them(photo, brush, capsys, tmp
     assert capsys.readouterr().err.startswith("impasto: Downloading the weights 'torchvision'.\n")
 
 
+@pytest.mark.parametrize("variable", ["IMPASTO_PRESETS", "IMPASTO_CACHE", "IMPASTO_STUDIO", "IMPASTO_TOKEN"])
+def test_a_variable_that_sets_no_knob_is_none_to_any_command(variable, photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(variable, str(tmp_path / "anything"))
+    assert main(["plan", str(photo), "--size", "64"]) == 0, capsys.readouterr().err
+
+
 def test_doctor_tells_all_in_json_and_knows_what_is_broken(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "load", REAL_LOAD)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PREFIX = "IMPASTO_"
 
-OTHER_VARIABLES = {"IMPASTO_PRESETS", "IMPASTO_CACHE"}
-"""Of the environment, which say where things are and set no knob."""
+OTHER_VARIABLES = {"IMPASTO_PRESETS", "IMPASTO_CACHE", "IMPASTO_STUDIO", "IMPASTO_TOKEN"}
+"""Of the environment, which say where things are, or who may enter the studio, and set no knob."""
 
 
 class Layer(NamedTuple):
