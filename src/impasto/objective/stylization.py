@@ -28,9 +28,9 @@ Where no map shares the strength out, targets don't depend on it: it is None.
 class StylizationProblem:
     """Content and styles as a `Problem`, for a canvas whose final size is `size`.
 
-    `tile`, `spare` and `canvas_device` (None: the engine's) are the plan's. Problems that differ in nothing that targets depend on may share those that were
-    `measured`, and any of one network what is `known` of styles. `passes` says who computes the tiles of an evaluation.
-    A problem goes by its settings as a run changes them.
+    `tile`, `spare` and `canvas_device` (None: the engine's) are the plan's. Problems that differ in nothing that
+    targets depend on may share those that were `measured`, and any of one network what is `known` of styles. `passes`
+    says who computes the tiles of an evaluation. A problem goes by its settings as a run changes them.
     """
 
     def __init__(

@@ -97,7 +97,8 @@ class QueuedBest(BestIterate):
             now = evaluate(canvas)
             assert isinstance(now, QueuedEvaluation), "whoever makes the descent knows that the device queues"
             least = self._least(now)
-            better = now.total <= least[0]  # NaN isn't
+            unfit = self._scratch.total(lambda g: g.isfinite().logical_not().any(), now.gradient)
+            better = (now.total <= least[0]) & (unfit == 0)  # NaN isn't less
             self._noted = QueuedEvaluation(
                 torch.where(better, now.numbers, least), now.names, now.gradient.new_empty(0)
             )

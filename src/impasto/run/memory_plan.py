@@ -92,7 +92,7 @@ class Available(NamedTuple):
 
 
 class Option(NamedTuple):
-    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files, or beside a device in the host's memory."""
+    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files, or with a device's host."""
 
     tile: int | None
     history: int

@@ -14,7 +14,6 @@ from impasto.settings.choices import EngineName, Precision
 from impasto.settings.settings import Settings
 from impasto.storage import process
 
-
 FIRST_WITH_BFLOAT16 = (8, 0)
 """NVIDIA's first compute capability whose tensor cores multiply in bfloat16."""
 
@@ -39,6 +38,11 @@ def choose_device(name: str) -> torch.device:
             value=name,
         )
     return device
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether a GPU multiplies in bfloat16 by way of float32, which is slower than float32 itself."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) < FIRST_WITH_BFLOAT16
 
 
 def can_run(name: str) -> bool:
@@ -69,14 +73,13 @@ def make_engine(settings: Settings, weights: Weights) -> Engine:
             knob="precision",
             value=str(settings.precision),
         )
-    if settings.precision is Precision.BFLOAT16 and device.type == "cuda":
-        if torch.cuda.get_device_capability(device) < FIRST_WITH_BFLOAT16:
-            raise SettingsError(
-                f"`precision` is 'bfloat16', which {torch.cuda.get_device_name(device)} only emulates",
-                "use float32",
-                knob="precision",
-                value=str(settings.precision),
-            )
+    if settings.precision is Precision.BFLOAT16 and emulates_bfloat16(device):
+        raise SettingsError(
+            f"`precision` is 'bfloat16', which {torch.cuda.get_device_name(device)} only emulates",
+            "use float32",
+            knob="precision",
+            value=str(settings.precision),
+        )
     network = VGG19(
         weights,
         pooling=settings.pooling,
