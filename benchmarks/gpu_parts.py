@@ -178,7 +178,8 @@ def memory(device: str, folder: str, *, quick: bool, **knobs: Any) -> dict[str, 
     taken = min(b - a for a, b in pairwise(stamps))
     peak = torch.cuda.max_memory_allocated() if cuda else 0
     held = torch.cuda.max_memory_reserved() if cuda else 0
-    resident = available(painting.settings, painting.network.engine).resident - held if cuda else 0
+    free, total = torch.cuda.mem_get_info() if cuda else (0, 0)
+    resident = total - free - torch.cuda.memory_reserved() if cuda else 0
     told = f"{taken:.3g} s a step; {peak / 1e6:,.0f} MB, {(held + resident) / 1e6:,.0f} MB with all that is reserved"
     where = f"tile {plan.tile}" + (f", {plan.host / 1e6:,.0f} MB of canvases with the host" if plan.host else "")
     asked, fits = f"≤ {plan.peak / 1e6:,.0f} MB planned", held + resident <= plan.peak

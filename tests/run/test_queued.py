@@ -17,7 +17,7 @@ from helpers import PlannedRun, smooth_image, tiny_weights
 from impasto.errors import DivergedError
 from impasto.losses.gaussian import gaussian_target, gaussian_w2
 from impasto.losses.linalg import eigen, root_and_inverse
-from impasto.losses.moments import moments
+from impasto.losses.moments import channel_moments, moments
 from impasto.network.vgg import VGG19
 from impasto.objective import captured
 from impasto.objective.captured import NotCaptured
@@ -272,6 +272,19 @@ def test_a_pair_that_is_refused_changes_no_direction(queued):
     assert len(device.pairs) == 3 > len(host.pairs)
     products = [pair[2] for pair in device.state()["pairs"]]
     assert 0.0 in products
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("measure", [moments, channel_moments], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("positions", [(30, 40), (64, 64), (80, 900), (400, 512)], ids=str)
+def test_a_device_adds_up_the_same_pieces_at_once(monkeypatch, positions, measure, weighted):
+    features = torch.randn(1, 5, *positions, generator=torch.Generator().manual_seed(0))
+    features = features.contiguous(memory_format=torch.channels_last) if weighted else features
+    weight = smooth_image(*positions, dtype=torch.float32)[:, :1] if weighted else None
+    usual = measure(features, weight)
+    monkeypatch.setattr(devices, "QUEUED", {"cpu"})
+    found = measure(features, weight)
+    assert torch.allclose(found, usual, rtol=1e-5, atol=1e-6 * usual.abs().max().item())
 
 
 @pytest.mark.parametrize("spread", [2, 6, 10])

@@ -35,7 +35,7 @@ def symmetric_powers(
 
 def _decomposable(matrix: Tensor) -> Tensor:
     """A matrix where it can be decomposed: MPS has no decompositions, and no double precision to make them in."""
-    return matrix.to("cpu", torch.float64) if matrix.device.type == "mps" else matrix
+    return matrix.cpu().double() if matrix.device.type == "mps" else matrix
 
 
 def root_and_inverse(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -126,11 +126,11 @@ def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available:
     """The fastest way to paint when the network is given (h, w) pixels, within the budget.
 
     Files may take most of the room that a folder has, if there is one; beside a device with memory of its own the
-    host's takes their place, where each style is measured tile by tile. Raises `SettingsError` where not even the
+    host's takes their place, unless the style loss keeps columns there. Raises `SettingsError` where not even the
     smallest tiles fit, or what doesn't fit into memory is too much for the disk.
     """
     resident, free, folder, room, host = available
-    streams = host > 0 and settings.style_loss.additive
+    streams = host > 0 and settings.style_loss.additive and not settings.style_loss.local
     if streams:
         room = int(SHARE_OF_FREE * host)
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
