@@ -202,7 +202,7 @@ def test_a_state_of_a_device_goes_on_on_the_host(monkeypatch):
     assert resumed.loss == pytest.approx(last.loss, rel=0.05)
 
 
-@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("what", ["loss", "gradient", "both"])
 def test_a_run_that_stops_being_finite_is_noticed_within_ten_steps_and_goes_on_from_the_best(queued, what):
     run = planned(network(), steps=30)
     evaluate, seen = LossyObjective.of(run, what), []
@@ -211,7 +211,7 @@ def test_a_run_that_stops_being_finite_is_noticed_within_ten_steps_and_goes_on_f
             seen.append(event.step)
         last = event
     assert evaluate.broken
-    assert seen == ([] if what == "loss" else [11])  # a loss of NaN is worse than any: the next step goes back
+    assert seen == ([11] if what == "gradient" else [])  # a loss of NaN is worse than any: the next step goes back
     assert math.isfinite(last.loss)
     assert bool(last.picture.isfinite().all())
 
@@ -249,8 +249,9 @@ class LossyObjective:
         if not self.first <= self.count <= self.last:
             return now
         self.broken += 1
-        if self.what == "loss":
-            return QueuedEvaluation(now.numbers * math.nan, now.names, now.gradient)
+        if self.what != "gradient":
+            gradient = now.gradient * (math.nan if self.what == "both" else 1)
+            return QueuedEvaluation(now.numbers * math.nan, now.names, gradient)
         return now.with_gradient(now.gradient * math.nan)
 
 

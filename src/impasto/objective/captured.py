@@ -114,10 +114,17 @@ class _Replay:
 
     def __init__(self, evaluate: Evaluate, canvas: Tensor, record: Callable[[Work], Work]) -> None:
         self._canvas = canvas.clone()
-        self._left: Evaluation | None = None
+        self._left: QueuedEvaluation | None = None
 
         def work() -> None:
-            self._left = evaluate(self._canvas)
+            now, left = evaluate(self._canvas), self._left
+            if not isinstance(now, QueuedEvaluation):
+                raise RuntimeError("it looked at its numbers")
+            if left is None:
+                self._left = now
+            else:
+                left.numbers.copy_(now.numbers)
+                left.gradient.copy_(now.gradient)
 
         self._again = record(work)
 
@@ -126,8 +133,7 @@ class _Replay:
         self._canvas.copy_(canvas)
         self._again()
         left = self._left
-        if not isinstance(left, QueuedEvaluation):
-            raise RuntimeError("it looked at its numbers")
+        assert left is not None, "the first of its warm-ups left something"
         return QueuedEvaluation(left.numbers.clone(), left.names, left.gradient.clone())
 
     def difference(self, canvas: Tensor, computed: Evaluation) -> str:
