@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_a_part_that_fails_is_recorded_with_its_error_and_the_others_go_on(monke
     monkeypatch.setattr(gpu, "found_device", lambda: "cpu")
     broken = {
         "waits": "raise RuntimeError('no waits here')",
-        "memory": "print('{\"rows\": []}')",
+        "memory": """print('{"rows": [{"part": "memory", "found": "1 MB"}]}')""",
         "about": "print('{}')",
     }
 
@@ -161,12 +162,12 @@ def test_a_part_that_fails_is_recorded_with_its_error_and_the_others_go_on(monke
         return usual([sys.executable, "-c", broken[command[4]]], capture_output=True, text=True, check=False)
 
     usual = subprocess.run
-    monkeypatch.setattr(gpu.subprocess, "run", ran)
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=ran, TimeoutExpired=subprocess.TimeoutExpired))
     gpu.main()
     found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
     assert found["rehearsal"]
     assert "no waits here" in found["parts"]["waits"]["error"]
-    assert "error" not in found["parts"]["memory"]
+    assert found["parts"]["memory"] == {"rows": [{"part": "memory", "found": "1 MB"}]}
     (row,) = (row for row in found["table"] if row["part"] == "waits")
     assert row["holds"] == "NO"
     assert "no waits here" in row["found"]
