@@ -26,13 +26,17 @@ def main() -> None:
 
 
 def rendered(page: str, folder: Path) -> str:
-    """The page with the text between `<!-- NAME -->` and `<!-- end -->` taken from folder/NAME.json, if it's there."""
+    """The page with the text between `<!-- NAME -->` and `<!-- end -->` taken from folder/NAME.json, if it's there.
+
+    Figures of a rehearsal are left out.
+    """
 
     def fill(match: re.Match[str]) -> str:
         file = folder / f"{match[1]}.json"
-        if not file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if not found or found.get("rehearsal"):  # of a script that only ran to be tested
             return match[0]
-        return f"<!-- {match[1]} -->\n{_section(json.loads(file.read_text(encoding='utf-8')))}\n<!-- end -->"
+        return f"<!-- {match[1]} -->\n{_section(found)}\n<!-- end -->"
 
     return MARKED.sub(fill, page)
 
@@ -41,8 +45,9 @@ def _section(found: dict[str, Any]) -> str:
     rows, machine = found["table"], found["machine"]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     torch = machine["versions"]["torch"]
+    gpu = f" and {found['gpu'].get('name', found['gpu'])}" if "gpu" in found else ""
     made = (
-        f"`{found['command']}` on {machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"`{found['command']}` on {machine['cpu']}{gpu}, {machine['cores']} cores, {machine['threads']} threads, "
         f"{', '.join(machine['isa'])}; torch {torch}; commit {machine['commit']}, {machine['date'][:16]}; "
         f"load before and after: {machine['load']['before']}, {machine['load']['after']}."
     )

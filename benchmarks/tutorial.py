@@ -36,15 +36,22 @@ class Loop:
     """α mean((F − P)²) + Σ β/N² mean((G/M − A/M)²), by torch.optim.LBFGS from the photo, without bounds."""
 
     def __init__(
-        self, network: dict[str, Any], content: str, style: str, *, alpha: float = 0.01, beta: float = 10
+        self,
+        network: dict[str, Any],
+        content: str,
+        style: str,
+        *,
+        alpha: float = 0.01,
+        beta: float = 10,
+        device: str = "cpu",
     ) -> None:
         import torch
 
-        self.layers = dict(network)
+        self.layers = {name: layer.to(device) for name, layer in network.items()} if device != "cpu" else dict(network)
         self.alpha, self.beta = alpha, beta
-        photo = _caffe(content)
+        photo = _caffe(content).to(device)
         with torch.no_grad():
-            self.wanted = {name: _gram(found) for name, found in self._features(_caffe(style)).items()}
+            self.wanted = {name: _gram(found) for name, found in self._features(_caffe(style).to(device)).items()}
             self.wanted[CONTENT] = self._features(photo)[CONTENT].clone()
         self.canvas = photo.clone().requires_grad_()
         self.optimizer = torch.optim.LBFGS([self.canvas], lr=1.0, max_iter=1)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ SCRIPTS = (
         "sheets",
         "studio",
         "scaling",
+        "gpu",
     ),
 )
 
@@ -133,6 +135,51 @@ def test_the_page_is_filled_between_its_markers_and_nowhere_else(tmp_path):
     assert once.startswith("before\n")
     assert once.endswith("after\n<!-- memory -->\nkept\n<!-- end -->\n")
     assert render.rendered(once, tmp_path) == once
+
+
+def test_a_rehearsal_fills_no_page_and_a_gpu_without_figures_is_told_as_not_measured(tmp_path):
+    import render
+
+    page = render.PAGE.read_text(encoding="utf-8")
+    (tmp_path / "gpu.json").write_text(json.dumps({"rehearsal": True, "table": [{"what": "a"}]}), encoding="utf-8")
+    assert render.rendered(page, tmp_path) == page
+    if not (FOLDER / "results" / "gpu.json").is_file():
+        assert "<!-- gpu -->\nNot measured" in page
+
+
+def test_a_part_that_fails_is_recorded_with_its_error_and_the_others_go_on(monkeypatch, tmp_path):
+    import gpu
+
+    monkeypatch.setattr("sys.argv", ["gpu.py", "--quick", "--only", "waits", "memory", "--results", str(tmp_path)])
+    monkeypatch.setattr(gpu, "found_device", lambda: "cpu")
+    broken = {
+        "waits": "raise RuntimeError('no waits here')",
+        "memory": """print('{"rows": [{"part": "memory", "found": "1 MB"}]}')""",
+        "about": "print('{}')",
+    }
+
+    def ran(command, **_):
+        return usual([sys.executable, "-c", broken[command[4]]], capture_output=True, text=True, check=False)
+
+    usual = subprocess.run
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=ran, TimeoutExpired=subprocess.TimeoutExpired))
+    gpu.main()
+    found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert found["rehearsal"]
+    assert "no waits here" in found["parts"]["waits"]["error"]
+    assert found["parts"]["memory"] == {"rows": [{"part": "memory", "found": "1 MB"}]}
+    (row,) = (row for row in found["table"] if row["part"] == "waits")
+    assert row["holds"] == "NO"
+    assert "no waits here" in row["found"]
+
+
+def test_without_a_gpu_nothing_is_measured(monkeypatch):
+    import gpu
+
+    monkeypatch.setattr("sys.argv", ["gpu.py"])
+    monkeypatch.setattr(gpu, "found_device", lambda: "cpu")
+    with pytest.raises(SystemExit, match="no GPU to be measured"):
+        gpu.main()
 
 
 def test_every_table_of_the_page_has_a_script_and_every_result_a_table():

@@ -51,6 +51,7 @@ def _tell_as_json(planned: PlannedJob) -> None:
             "peak_bytes": memory.peak,
             "budget_bytes": memory.budget,
             "disk_bytes": memory.disk,
+            "host_bytes": memory.host,
             "scratch": None if memory.folder is None else str(memory.folder),
             "seconds": round(plan.seconds, 1),
         }
@@ -71,6 +72,8 @@ def _tell(planned: PlannedJob) -> None:
     if memory.history:
         tell(f"history  {memory.history} steps of L-BFGS")
     tell(f"memory   about {memory.peak / MEGABYTE:,.0f} MB at the peak, of {memory.budget / MEGABYTE:,.0f} MB allowed")
+    if memory.host:
+        tell(f"host     about {memory.host / MEGABYTE:,.0f} MB of its memory for canvases, beside the device's")
     if memory.folder is not None:
         tell(f"disk     about {memory.disk / MEGABYTE:,.0f} MB of files in {memory.folder} while it lasts")
     tell(f"time     about {duration(plan.seconds)}")

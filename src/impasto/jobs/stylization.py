@@ -108,6 +108,7 @@ class Stylization:
             tile=self.plan.memory.tile,
             spare=self.plan.memory.spare,
             scratch=self.scratch,
+            canvas_device=self.plan.memory.canvas_device,
             measured=measured,
             known=known,
             passes=self.passes,

@@ -59,6 +59,7 @@ class Texture:
             tile=self.plan.memory.tile,
             spare=self.plan.memory.spare,
             scratch=self.scratch,
+            canvas_device=self.plan.memory.canvas_device,
         )
         yield from Stylizer(self.settings).run(problem, self.plan)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.losses.linalg import eigen, orthogonal_factor, symmetric_powers
+from impasto.losses.linalg import eigen, orthogonal_factor, root_and_inverse, symmetric_powers
 from impasto.losses.moments import (
     TINY,
     averaged,
@@ -18,6 +18,7 @@ from impasto.losses.moments import (
     mean_and_covariance,
     mean_and_variance,
 )
+from impasto.storage.devices import queued
 
 BLUR = 1e-4
 """ε as a share of the target's mean variance: both sides are compared as if blurred by noise of a hundredth of it in σ.
@@ -177,16 +178,23 @@ def _cross_covariance(first: Tensor, second: Tensor) -> Tensor:
 class _TraceOfRoot(torch.autograd.Function):
     """Σ tr A^½ of symmetric positive matrices (n, c, c), whose gradient ½ A^−½ has no difference of eigenvalues.
 
-    Autograd through an eigendecomposition divides by such differences, which vanish where eigenvalues repeat.
+    Autograd through an eigendecomposition divides by such differences, which vanish where eigenvalues repeat. Where
+    work is queued there is no decomposition: a GPU's makes the host wait, to see whether it was found.
     """
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if queued(a.device):
+            root, inverse = root_and_inverse(a)
+            ctx.save_for_backward(inverse)
+            return root.diagonal(dim1=1, dim2=2).sum()
         values, vectors = eigen(a, least=TINY**2, relative=torch.finfo(a.dtype).eps)
         ctx.save_for_backward(values, vectors)
         return values.sqrt().sum()
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if len(ctx.saved_tensors) == 1:
+            return d / 2 * ctx.saved_tensors[0]
         values, vectors = ctx.saved_tensors
         return d / 2 * (vectors * values.rsqrt()[:, None]) @ vectors.mT

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.losses.gatys import gram
+from impasto.storage.devices import queued
 
 TINY = 1e-12
 """Least count that statistics are divided by, for regions that no position lies in: their moments are 0."""
@@ -103,6 +104,28 @@ def _pieces(f: Tensor, w: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         yield piece, piece if w is None else piece * w[:, :, start : start + PIECE]
 
 
+GROUP = 64 * PIECE
+"""Positions that a device is given at a time: pieces of their own still, but one launch for all of them."""
+
+
+def _groups(f: Tensor, w: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same pieces of f (1, c, m) in groups (k, c, positions), views, and these weighted."""
+    whole = f.shape[2] // PIECE * PIECE
+    for start, end, size in [
+        *((start, min(start + GROUP, whole), PIECE) for start in range(0, whole, GROUP)),
+        *([(whole, f.shape[2], f.shape[2] - whole)] if whole < f.shape[2] else []),
+    ]:
+        pieces, weights = (
+            None if x is None else x[0, :, start:end].unflatten(1, (-1, size)).transpose(0, 1) for x in (f, w)
+        )
+        assert pieces is not None
+        yield pieces, pieces if weights is None else pieces * weights
+
+
+def _in_groups(f: Tensor) -> bool:
+    return queued(f.device) and f.shape[0] == 1
+
+
 def _precise(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64  # MPS has no double precision
 
@@ -115,7 +138,10 @@ class _Moments(torch.autograd.Function):
         ctx.save_for_backward(f, w)
         n, c, _ = f.shape
         statistics = f.new_zeros((n, c + 1, c + 1), dtype=_precise(f))
-        for piece, weighted in _pieces(f, w):
+        for pieces, weighted in _groups(f, w) if _in_groups(f) else ():
+            statistics[0, :c, :c] += (weighted @ pieces.mT).sum(dim=0, dtype=statistics.dtype)
+            statistics[0, :c, c] += weighted.sum(dim=2).sum(dim=0, dtype=statistics.dtype)
+        for piece, weighted in () if _in_groups(f) else _pieces(f, w):
             statistics[:, :c, :c] += weighted @ piece.mT
             statistics[:, :c, c] += weighted.sum(dim=2)
         statistics[:, c, :c] = statistics[:, :c, c]
@@ -139,7 +165,10 @@ class _ChannelMoments(torch.autograd.Function):
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
         statistics = f.new_zeros((f.shape[0], 3, f.shape[1]), dtype=_precise(f))
-        for piece, weighted in _pieces(f, w):
+        for pieces, weighted in _groups(f, w) if _in_groups(f) else ():
+            statistics[0, 0] += (weighted * pieces).sum(dim=2).sum(dim=0, dtype=statistics.dtype)
+            statistics[0, 1] += weighted.sum(dim=2).sum(dim=0, dtype=statistics.dtype)
+        for piece, weighted in () if _in_groups(f) else _pieces(f, w):
             statistics[:, 0] += (weighted * piece).sum(dim=2)
             statistics[:, 1] += weighted.sum(dim=2)
         statistics[:, 2] = f.shape[2] if w is None else w.sum(dim=2)

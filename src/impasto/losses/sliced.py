@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.storage.devices import resident
 
 
 def directions(channels: int, generator: torch.Generator, count: int | None = None) -> Tensor:
@@ -33,7 +34,7 @@ def projected_quantiles(features: Tensor, along: Tensor, weight: Tensor | None =
     f = features[0].flatten(1)
     if weight is not None:
         f = f[:, _dithered(weight)]
-    return _sorted(along.to(f) @ f)[None]
+    return _sorted(resident(along, f) @ f)[None]
 
 
 def sliced_wasserstein(quantiles: Tensor, target: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from impasto.network.layers import (
     poolings_before,
 )
 from impasto.network.tiles import Tile, TileGrid, cropped, split_into_tiles
+from impasto.storage.devices import moved
 from impasto.storage.pool import POOL
 from impasto.storage.scratch import MEMORY, Scratch
 
@@ -189,14 +190,15 @@ def run_tile(engine: Engine, stage: Stage, tile: Tile, image: Tensor, *, differe
 def run_tiles(engine: Engine, stage: Stage, whole: Tensor, scratch: Scratch = MEMORY) -> Iterator[TileActivations]:
     """A stage's tiles, one after another; `whole` (1, c, h, w) is what it starts from. Not differentiable."""
     for tile in stage.tiles:
-        yield run_tile(engine, stage, tile, scratch.read(stage.input_of(tile, whole)), differentiable=False)
+        image = moved(scratch.read(stage.input_of(tile, whole)), engine.device)
+        yield run_tile(engine, stage, tile, image, differentiable=False)
 
 
 class Boundary:
-    """A stage's boundary activations of a whole image of `size` (h, w), put together from those of its tiles."""
+    """A stage's boundary activations of a whole image of `size` (h, w) on `device`, put together from its tiles'."""
 
-    def __init__(self, stage: Stage, size: tuple[int, int], scratch: Scratch) -> None:
-        self.stage, self.size, self.scratch = stage, size, scratch
+    def __init__(self, stage: Stage, size: tuple[int, int], scratch: Scratch, device: torch.device) -> None:
+        self.stage, self.size, self.scratch, self.device = stage, size, scratch, device
         self.whole: Tensor | None = None
 
     def add(self, tile: Tile, part: Tensor | None) -> None:
@@ -204,7 +206,7 @@ class Boundary:
         if self.stage.above is None or part is None:
             return
         if self.whole is None:
-            self.whole = allocate_features(self.stage.above, part, self.size, self.scratch)
+            self.whole = allocate_features(self.stage.above, part, self.size, self.scratch, self.device)
         self.scratch.write(tile.interior_of(self.stage.above, self.whole), part)
 
 
@@ -214,7 +216,7 @@ def run_stages(
     """Every tile of every stage for an image (1, 3, h, w): a forward pass, to measure it. Not differentiable."""
     whole = image
     for stage in stages:
-        boundary = Boundary(stage, size_of(image), scratch)
+        boundary = Boundary(stage, size_of(image), scratch, image.device)
         for activations in run_tiles(engine, stage, whole, scratch):
             boundary.add(activations.tile, activations.features.get(stage.above or ""))
             yield activations
@@ -230,13 +232,16 @@ def trim(scratch: Scratch) -> None:
         POOL.trim()
 
 
-def allocate_features(layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch) -> Tensor:
-    """An empty tensor for a layer's features of a whole image (h, w), for parts like `features` (1, c, h', w').
+def allocate_features(
+    layer: str, features: Tensor, size: tuple[int, int], scratch: Scratch, device: torch.device
+) -> Tensor:
+    """An empty tensor on `device` for a layer's features of a whole image (h, w), for parts like `features`.
 
     A position's channels lie side by side: a tile is then few pieces of a file.
     """
     n, c = features.shape[:2]
-    return scratch.empty((n, *feature_size(layer, size), c), features).permute(0, 3, 1, 2)
+    like = features.new_empty(0, device=device)
+    return scratch.empty((n, *feature_size(layer, size), c), like).permute(0, 3, 1, 2)
 
 
 def zeros_like(whole: Tensor, scratch: Scratch) -> Tensor:

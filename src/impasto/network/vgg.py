@@ -33,6 +33,18 @@ TORCH_COST = EngineCost(
 )
 """Measured at 512 to 1024 px."""
 
+CUDA_COST = EngineCost(
+    base=1_000_000_000,  # cuDNN's and cuBLAS's workspaces, as they may grow to
+    kept_of_relu=4,
+    kept_of_pool=8,
+    whole=PassCost(activations=2.4),  # the gradients', and what an allocator leaves between blocks
+    tile=PassCost(activations=3.2),
+)
+"""Estimated by `TORCH_COST` and by what libraries are known to take, not measured: docs/decisions/0029-gpu.md.
+
+In bfloat16 half of it would do; float32 is reckoned there too.
+"""
+
 
 class VGG19(nn.Module):
     """The frozen network in plain torch; no weight ever asks for a gradient.
@@ -53,9 +65,10 @@ class VGG19(nn.Module):
         classifier: bool = False,
         precision: Precision = Precision.FLOAT32,
         compiled: bool = False,
+        cost: EngineCost = TORCH_COST,
     ) -> None:
         super().__init__()
-        self.precision = precision
+        self.precision, self.cost = precision, cost
         self._run = torch.compile(self._compute_all) if compiled else self._compute_all
         self.pooling, self.padding = Pooling(pooling), Padding(padding)
         self.layers = (*LAYERS, *CLASSIFIER_LAYERS) if classifier else LAYERS

@@ -55,7 +55,7 @@ class ColourMode:
 
         def evaluate_grey(canvas: Tensor) -> Evaluation:
             now = evaluate(grey_image(canvas))
-            return replace(now, gradient=scratch.map_rows(lambda g: g.sum(dim=1, keepdim=True), 1, now.gradient))
+            return now.with_gradient(scratch.map_rows(lambda g: g.sum(dim=1, keepdim=True), 1, now.gradient))
 
         return evaluate_grey
 

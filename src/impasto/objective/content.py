@@ -18,6 +18,7 @@ from impasto.objective.regions import SAMPLES, places_in, samples_at, taken_down
 from impasto.objective.statistics import Statistic
 from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, compare_with
 from impasto.settings.choices import ContentLossName
+from impasto.storage.devices import resident
 from impasto.storage.scratch import Scratch
 
 
@@ -168,5 +169,5 @@ def _content_of_tile(layer: str, roots: Tensor | None, activations: TileActivati
     features = activations.features[layer]
     if roots is None:
         return content_loss(features, wanted)
-    root = activations.tile.interior_of(layer, roots).to(features)
+    root = activations.tile.interior_of(layer, resident(roots, features))
     return content_loss(root * features, root * wanted)

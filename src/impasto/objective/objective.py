@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import Size, size_of
-from impasto.losses.gatys import total_variation
 from impasto.network.engine import Engine
 from impasto.network.tiled_network import Boundary, Stage, TileActivations, split_into_stages, trim, zeros_like
-from impasto.network.tiles import Window
-from impasto.objective.evaluation import Evaluation
+from impasto.objective.evaluation import Evaluation, evaluation_of_parts
 from impasto.objective.statistics import Statistics, add, in_order, measure_tile
 from impasto.objective.targets import Targets
 from impasto.objective.terms import TINY, Kind, LocalTerm, LossTerm, Score, Weighting, added
 from impasto.objective.tile_passes import LocalPasses, MakePasses, Passes, TileWork
+from impasto.objective.variation import variation_of_tile
 from impasto.objective.weights import LossWeights
+from impasto.storage.devices import number
 from impasto.storage.scratch import MEMORY, Scratch
 
 
@@ -93,18 +93,18 @@ class Objective:
         sums = {s: value.requires_grad_() for s, value in sums.items()}
         whole = self._weighting.weigh(self._losses(sums))
         p = dict(zip(sums, torch.autograd.grad(whole.total, list(sums.values())), strict=True)) if sums else {}
-        parts = {name: part.item() for name, part in whole.parts.items()}
+        parts = {name: number(part) for name, part in whole.parts.items()}
         gradient, local = self._backward(passes, stages, boundaries, p)
         for name, loss in local:
             parts[name] = parts.get(name, 0.0) + loss
-        return Evaluation(sum(parts.values()), {name: parts[name] for name in self._weighting.names}, gradient)
+        return evaluation_of_parts(parts, self._weighting.names, gradient)
 
     def _forward(self, passes: Passes, stages: Sequence[Stage], canvas: Tensor) -> tuple[Statistics, list[Tensor]]:
         """The statistics of a canvas, and what each stage starts from: the canvas itself and boundary activations."""
         sums: Statistics = {}
         starts = [canvas]
         for stage in stages:
-            boundary = Boundary(stage, size_of(canvas), self.scratch)
+            boundary = Boundary(stage, size_of(canvas), self.scratch, canvas.device)
             for tile, found in zip(stage.tiles, passes.forward(stage, starts[-1]), strict=True):
                 sums = add(sums, found.statistics)
                 boundary.add(tile, found.boundary)
@@ -115,9 +115,9 @@ class Objective:
 
     def _backward(
         self, passes: Passes, stages: Sequence[Stage], starts: Sequence[Tensor], p: Statistics
-    ) -> tuple[Tensor, list[tuple[str, float]]]:
+    ) -> tuple[Tensor, list[tuple[str, float | Tensor]]]:
         """The gradient to the canvas of ⟨P, sums⟩ and all terms of tiles, and those terms' losses, tile by tile."""
-        losses: list[tuple[str, float]] = []
+        losses: list[tuple[str, float | Tensor]] = []
         from_above: Tensor | None = None
         for stage, start in zip(reversed(stages), reversed(starts), strict=True):
             gradient = zeros_like(start, self.scratch)
@@ -167,19 +167,8 @@ def make_objective(
         variation = targets.variation_unit(weights.fraction) if counts else targets.variation
         unit = max(variation, TINY) if normalized else 1.0
         local_weights = None if targets.local is None else targets.local.fraction
-        measure = partial(_variation_of_tile, size, local_weights)
+        measure = partial(variation_of_tile, size, local_weights)
         local.append(LocalTerm(Kind.VARIATION, "tv", None, measure, weights.tv, unit))
     return Objective(
         engine, terms, local, weights.alpha, weights.beta, tile=tile, spare=spare, scratch=scratch, passes=passes
     )
-
-
-def _variation_of_tile(
-    size: Size, weights: Tensor | None, activations: TileActivations, _: Tensor | None = None
-) -> Tensor:
-    """The differences that begin within a tile's interior, with the weights (1, 1, h, w) of the canvas's pixels."""
-    interior, padded = activations.tile.interior, activations.tile.padded
-    next_too = Window(interior.top, interior.left, min(interior.bottom + 1, size[0]), min(interior.right + 1, size[1]))
-    begin = (interior.bottom - interior.top, interior.right - interior.left)
-    image = next_too.relative_to(padded).crop(activations.input)
-    return total_variation(image, begin, None if weights is None else interior.crop(weights).to(image))

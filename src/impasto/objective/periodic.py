@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd
 
 import torch
@@ -63,7 +63,7 @@ class PeriodicCanvas:
 
         def evaluate_canvas(canvas: Tensor) -> Evaluation:
             now = evaluate(self.surrounded(canvas, scratch))
-            return replace(now, gradient=self.folded(now.gradient, scratch))
+            return now.with_gradient(self.folded(now.gradient, scratch))
 
         return evaluate_canvas
 

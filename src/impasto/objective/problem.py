@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.size import Size
+from impasto.objective.captured import evaluation_of
 from impasto.objective.evaluation import Evaluate
 from impasto.objective.objective import Objective
 from impasto.settings.settings import Settings
@@ -37,6 +38,10 @@ class ScaleProblem:
 
     objective: Objective
     transform: CanvasTransform
+
+    def evaluation(self) -> Evaluate:
+        """The objective's evaluation, captured where its device can do that."""
+        return evaluation_of(self.objective)
 
 
 class Problem(Protocol):

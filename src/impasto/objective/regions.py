@@ -11,6 +11,7 @@ from impasto.losses.hypercolumns import cells, jittered_grid, places_within, sam
 from impasto.network.layers import feature_size, poolings_before
 from impasto.network.tiles import Tile, halo, stride
 from impasto.objective.statistics import Statistic
+from impasto.storage.devices import resident
 
 SAMPLES = 1024
 """Places at which losses of hypercolumns sample: as many as in STROTSS (Kolkin et al. 2019)."""
@@ -62,6 +63,8 @@ def samples_at(layer: str, places: Tensor, size: Size) -> Statistic:
 
     def measure(features: Tensor, tile: Tile) -> Tensor:
         corner = tile.interior.pooled(poolings)
-        return sample(features, at.to(features) - features.new_tensor([corner.top, corner.left]))
+        here = resident(at, features)
+        within = (corner.top, corner.left) == (0, 0)  # of the first tile: a device needn't be told that
+        return sample(features, here if within else here - features.new_tensor([corner.top, corner.left]))
 
     return Statistic(layer, measure)

@@ -69,6 +69,6 @@ def extract_statistics(
         found = add(found, measure_tile(statistics, activations))
         for name in (name for name in activations.stage.layers if name in wanted):
             if name not in whole:
-                whole[name] = allocate_features(name, activations.features[name], size, scratch)
+                whole[name] = allocate_features(name, activations.features[name], size, scratch, image.device)
             scratch.write(activations.tile.interior_of(name, whole[name]), activations.features[name])
     return found, whole

@@ -17,6 +17,7 @@ from impasto.objective.regions import guide, places_in, samples_at, taken_down
 from impasto.objective.statistics import Statistic
 from impasto.objective.terms import TINY, Kind, LossTerm, compare_with
 from impasto.settings.choices import StyleLossName
+from impasto.storage.devices import resident
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class LayerwiseStyle:
             guides = guide(mask, layer, size, erode=self.erode, weights=weights)
 
         def measure(features: Tensor, tile: Tile) -> Tensor:
-            weight = None if guides is None else tile.interior_of(layer, guides).to(features)
+            weight = None if guides is None else tile.interior_of(layer, resident(guides, features))
             return self._loss(layer, features.shape[1]).measure(features, weight)
 
         return Statistic(layer, measure)

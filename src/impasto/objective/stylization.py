@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from impasto.images.size import Size, enlarge, resize, size_of
@@ -27,9 +28,9 @@ Where no map shares the strength out, targets don't depend on it: it is None.
 class StylizationProblem:
     """Content and styles as a `Problem`, for a canvas whose final size is `size`.
 
-    `tile` and `spare` are the plan's. Problems that differ in nothing that targets depend on may share those that were
-    `measured`, and any of one network what is `known` of styles. `passes` says who computes the tiles of an evaluation.
-    A problem goes by its settings as a run changes them.
+    `tile`, `spare` and `canvas_device` (None: the engine's) are the plan's. Problems that differ in nothing that
+    targets depend on may share those that were `measured`, and any of one network what is `known` of styles. `passes`
+    says who computes the tiles of an evaluation. A problem goes by its settings as a run changes them.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class StylizationProblem:
         tile: int | None = None,
         spare: int = 0,
         scratch: Scratch = MEMORY,
+        canvas_device: torch.device | None = None,
         measured: MeasuredTargets | None = None,
         known: KnownStyles | None = None,
         passes: MakePasses = LocalPasses,
     ) -> None:
         self.inputs, self.settings, self.engine, self.size = inputs, settings, engine, size
         self.tile, self.spare, self.scratch = tile, spare, scratch
-        self.device = engine.device
+        self.device = engine.device if canvas_device is None else canvas_device
         self.measured, self.known, self.passes = measured, known, passes
         self.mode = colour_mode_of(settings, inputs)
         self._transform: StylizationTransform | None = None  # of the scale that is worked on

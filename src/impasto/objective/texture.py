@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from impasto.images.size import Size, enlarge, fit, resize, size_of
@@ -39,10 +40,11 @@ class TextureProblem:
         tile: int | None = None,
         spare: int = 0,
         scratch: Scratch = MEMORY,
+        canvas_device: torch.device | None = None,
     ) -> None:
         self.style, self.settings, self.engine, self.size, self.seamless = style, settings, engine, size, seamless
         self.tile, self.spare, self.scratch = tile, spare, scratch
-        self.device = engine.device
+        self.device = engine.device if canvas_device is None else canvas_device
         self._measured: tuple[Size, Targets] | None = None  # of the scale that is worked on
 
     def first_canvas(self, size: Size) -> Tensor:

@@ -14,6 +14,7 @@ from impasto.network.tiled_network import Stage, TileActivations, number_kept, r
 from impasto.network.tiles import Tile
 from impasto.objective.statistics import Statistic, Statistics, measure_tile
 from impasto.objective.terms import LocalTerm, Weighting, added
+from impasto.storage.devices import brought, moved, number
 from impasto.storage.scratch import Scratch
 
 
@@ -27,10 +28,13 @@ class TileSums:
 
 @dataclass(frozen=True)
 class TileGradient:
-    """What a tile's backward pass gives: the gradient to its input (1, c, h, w), and its part of the losses by name."""
+    """What a tile's backward pass gives: the gradient to its input (1, c, h, w), and its part of the losses by name.
+
+    The losses of a tile on a device whose work is queued stay there as scalars.
+    """
 
     gradient: Tensor
-    losses: Mapping[str, float]
+    losses: Mapping[str, float | Tensor]
 
 
 class Passes(Protocol):
@@ -93,7 +97,7 @@ class TileWork:
         if activations.stage.above is not None and arrived is not None:
             loss = loss + (arrived * activations.features[activations.stage.above]).sum()
         (gradient,) = torch.autograd.grad(loss, activations.input)
-        return TileGradient(gradient, {name: loss.item() for name, loss in local.parts.items()})
+        return TileGradient(gradient, {name: number(loss) for name, loss in local.parts.items()})
 
     def local_losses(self, activations: TileActivations, targets: Sequence[Tensor | None]) -> dict[str, Tensor]:
         """A tile's part of the losses that are themselves sums over positions, in their units, by name."""
@@ -108,6 +112,8 @@ MakePasses = Callable[[TileWork, Sequence[Stage], Scratch, int], Passes]
 class LocalPasses:
     """Both passes in this process, tile by tile.
 
+    Where the canvas is in the host's memory and the network on a device, tiles are copied there and their gradients
+    back while others are computed.
     The activations of the last tiles of the forward pass are kept for the backward one as far as `spare` bytes last;
     the others are computed again.
     """
@@ -120,6 +126,21 @@ class LocalPasses:
 
     def forward(self, stage: Stage, whole: Tensor) -> Iterator[TileSums]:
         """See `Passes`."""
+        found = self._forward(stage, whole)
+        if stage.above is None or whole.device == self.work.engine.device:
+            return found
+        pairs = ((sums.statistics, sums.boundary) for sums in found if sums.boundary is not None)
+        return (TileSums(statistics, boundary) for statistics, boundary in brought(pairs, whole.device))
+
+    def backward(self, stage: Stage, whole: Tensor, p: Statistics, from_above: Tensor | None) -> Iterator[TileGradient]:
+        """See `Passes`."""
+        found = self._backward(stage, whole, p, from_above)
+        if whole.device == self.work.engine.device:
+            return found
+        pairs = ((of_tile.losses, of_tile.gradient) for of_tile in found)
+        return (TileGradient(gradient, losses) for losses, gradient in brought(pairs, whole.device))
+
+    def _forward(self, stage: Stage, whole: Tensor) -> Iterator[TileSums]:
         for tile in stage.tiles:
             keep, self._left = self._left <= self._last, self._left - 1
             activations = self._run(stage, tile, whole, differentiable=keep)
@@ -130,18 +151,25 @@ class LocalPasses:
             yield sums
             del sums  # the memory is needed for the next tile
 
-    def backward(self, stage: Stage, whole: Tensor, p: Statistics, from_above: Tensor | None) -> Iterator[TileGradient]:
-        """See `Passes`."""
+    def _backward(
+        self, stage: Stage, whole: Tensor, p: Statistics, from_above: Tensor | None
+    ) -> Iterator[TileGradient]:
+        device = self.work.engine.device
         for tile in reversed(stage.tiles):
             activations = self._kept.pop() if self._kept else self._run(stage, tile, whole, differentiable=True)
             arrived = None
             if stage.above is not None and from_above is not None:
-                arrived = self.scratch.read(tile.interior_of(stage.above, from_above))
-            found = self.work.backward(activations, self.work.targets_of(stage, tile, self.scratch), p, arrived)
-            del activations, arrived
+                arrived = self._on_device(tile.interior_of(stage.above, from_above))
+            targets = [None if t is None else moved(t, device) for t in self.work.targets_of(stage, tile, self.scratch)]
+            found = self.work.backward(activations, targets, p, arrived)
+            del activations, targets, arrived
             yield found
             del found  # the memory is needed for the next tile
 
     def _run(self, stage: Stage, tile: Tile, whole: Tensor, *, differentiable: bool) -> TileActivations:
-        image = self.scratch.read(stage.input_of(tile, whole))
+        image = self._on_device(stage.input_of(tile, whole))
         return self.work.forward(stage, tile, image, differentiable=differentiable)
+
+    def _on_device(self, part: Tensor) -> Tensor:
+        """A part of a whole canvas or of whole features, where the network is."""
+        return moved(self.scratch.read(part), self.work.engine.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -17,6 +17,7 @@ from impasto.objective.periodic import PeriodicCanvas
 from impasto.objective.regions import resized_mask
 from impasto.objective.weights import target_fraction
 from impasto.settings.settings import Settings
+from impasto.storage.devices import resident
 from impasto.storage.scratch import Scratch
 
 
@@ -92,8 +93,8 @@ class StylizationTransform:
 
         def evaluate_composite(canvas: Tensor) -> Evaluation:
             now = evaluate(self._composite(canvas, covered))
-            gradient = self.scratch.map_rows(torch.mul, canvas.shape[1], now.gradient, covered.to(canvas))
-            return replace(now, gradient=gradient)
+            gradient = self.scratch.map_rows(torch.mul, canvas.shape[1], now.gradient, resident(covered, canvas))
+            return now.with_gradient(gradient)
 
         return evaluate_composite
 
@@ -130,8 +131,8 @@ class StylizationTransform:
         return target_fraction(self.settings.strength * self.strength_map)
 
     def _composite(self, canvas: Tensor, covered: Tensor) -> Tensor:
-        background = self._background.to(canvas)
-        return self.scratch.map_rows(torch.lerp, canvas.shape[1], background, canvas, covered.to(canvas))
+        background, covered = resident(self._background, canvas), resident(covered, canvas)
+        return self.scratch.map_rows(torch.lerp, canvas.shape[1], background, canvas, covered)
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto.errors import DivergedError, SettingsError
 from impasto.images.size import size_of
-from impasto.objective.evaluation import Evaluate, Evaluation
+from impasto.objective.evaluation import Evaluate, Evaluation, QueuedEvaluation
 from impasto.objective.layer_pruning import LayerPruning
 from impasto.run.optimizers.base import Optimizer, State
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
 from impasto.run.stop_rules import recent
+from impasto.storage.devices import finish, read
 from impasto.storage.scratch import MEMORY, Scratch
 
 MakePicture = Callable[[Tensor], Tensor]
 """What makes a copy of a canvas that an event may own, (1, 3, h, w) in [0, 1]."""
+
+
+WATCHED = 10
+"""Steps of a scale after which a device is waited for, to see whether the canvas is still finite."""
 
 
 class BestIterate:
@@ -74,34 +80,94 @@ class BestIterate:
             self.canvas, self.loss, self.parts = state["canvas"], state["loss"], state["parts"]
 
 
+class QueuedBest(BestIterate):
+    """The same on a device whose work is queued: it is noted there which canvas is best, and nobody waits.
+
+    `loss` and `parts` are waited for. What isn't finite is no best iterate; it is found by `Descent.watch`.
+    """
+
+    def __init__(self, canvas: Tensor, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
+        super().__init__(canvas, picture, scratch)
+        self._noted: QueuedEvaluation | None = None
+
+    def wrap(self, evaluate: Evaluate) -> Evaluate:
+        """The same objective, which notes each canvas."""
+
+        def evaluate_and_note(canvas: Tensor) -> Evaluation:
+            now = evaluate(canvas)
+            assert isinstance(now, QueuedEvaluation), "whoever makes the descent knows that the device queues"
+            least = self._least(now)
+            unfit = self._scratch.total(lambda g: g.isfinite().logical_not().any(), now.gradient)
+            better = (now.total <= least[0]) & (unfit == 0)  # NaN isn't less
+            self._noted = QueuedEvaluation(
+                torch.where(better, now.numbers, least), now.names, now.gradient.new_empty(0)
+            )
+            self.canvas = self._scratch.map(lambda x, y: torch.where(better, x, y), canvas, self.canvas)
+            return now
+
+        return evaluate_and_note
+
+    def _least(self, now: QueuedEvaluation) -> Tensor:
+        """The numbers of the best iterate, of a loss of ∞ before there is one."""
+        if self._noted is not None and self._noted.names == now.names:
+            return self._noted.numbers
+        values = [self.loss, *(self.parts.get(name, math.inf) for name in now.names)]
+        return torch.tensor(values, dtype=now.numbers.dtype).to(now.numbers.device)
+
+    def read(self) -> None:
+        """Wait for the numbers, and have them in `loss` and `parts`."""
+        if self._noted is not None:
+            self.loss, self.parts = self._noted.loss, self._noted.parts
+
+    def state(self) -> State | None:
+        """See `BestIterate`; waits for the device."""
+        self.read()
+        return super().state()
+
+
 class Descent:
     """A canvas on its way down an objective; `scale` and `step` count from 1 and are 0 before the first.
 
     `pruning` is the objective with its negligible layers left out, None between two scales. `start` is the canvas that
     the scale began with, if it is kept, `taken` are the steps of the scales before, `losses` those of the last steps
-    at this one.
+    at this one. `queued`, no step waits for its device, and whether all is finite is looked at every `WATCHED` steps.
     """
 
-    def __init__(self, canvas: Tensor, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY) -> None:
-        self.canvas, self.optimizer, self.picture = canvas, optimizer, picture
+    def __init__(
+        self,
+        canvas: Tensor,
+        optimizer: Optimizer,
+        picture: MakePicture,
+        scratch: Scratch = MEMORY,
+        *,
+        queued: bool = False,
+    ) -> None:
+        self.canvas, self.optimizer, self.picture, self.queued = canvas, optimizer, picture, queued
         self._scratch = scratch
-        self.best = BestIterate(canvas, picture, scratch)
+        self._make_best = QueuedBest if queued else BestIterate
+        self.best = self._make_best(canvas, picture, scratch)
         self.pruning: LayerPruning | None = None
         self.scale = self.step = self.restarts = 0
         self.start: Tensor | None = None
         self.taken: tuple[int, ...] = ()
-        self.losses: tuple[float, ...] = ()
+        self._losses: tuple[float | Tensor, ...] = ()
 
     @classmethod
     def from_state(
-        cls, state: RunState, optimizer: Optimizer, picture: MakePicture, scratch: Scratch = MEMORY
+        cls,
+        state: RunState,
+        optimizer: Optimizer,
+        picture: MakePicture,
+        scratch: Scratch = MEMORY,
+        *,
+        queued: bool = False,
     ) -> Descent:
         """A descent that is where `state` was taken, by an optimiser of the same kind."""
-        found = cls(state.canvas, optimizer.load_state(state.optimizer), picture, scratch)
+        found = cls(state.canvas, optimizer.load_state(state.optimizer), picture, scratch, queued=queued)
         found.best.load_state(state.best)
         found.scale, found.step, found.restarts = state.scale, state.step, state.restarts
         found.start = state.start
-        found.taken, found.losses = tuple(state.taken or ()), tuple(state.losses)
+        found.taken, found._losses = tuple(state.taken or ()), tuple(state.losses)
         return found
 
     @property
@@ -116,18 +182,37 @@ class Descent:
 
     def advance(self, evaluate: Evaluate) -> Evaluation:
         """Take a step; the objective where it started. Raises `DivergedError`, and nothing has moved."""
+        if self.queued and self.steps_of_scale % WATCHED == 0:
+            self.watch()
         canvas, now = self.optimizer.step(self.canvas, evaluate)
-        if not self.best.is_finite(canvas):
-            raise self.best.diverged("canvas")
+        if not self.queued:
+            self._check(canvas)
         self.canvas = canvas
         self.step += 1
-        self.losses = recent(self.losses, now.loss)
+        self._losses = recent(self._losses, now.total if isinstance(now, QueuedEvaluation) else now.loss)
         return now
+
+    def watch(self) -> None:
+        """Wait for the canvas; raises `DivergedError` where it isn't finite."""
+        self._check(self.canvas)
+
+    def _check(self, canvas: Tensor) -> None:
+        if not self.best.is_finite(canvas):
+            raise self.best.diverged("canvas")
+
+    def wait(self) -> None:
+        """Wait for the device, so that a step has taken the time it takes."""
+        finish(self.canvas.device)
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Those of the last steps at this scale, waited for."""
+        return tuple(read(self._losses))
 
     def roll_back(self) -> None:
         """Back to the best iterate, with shorter steps from there."""
         self.restarts += 1
-        self.canvas, self.losses = self.best.canvas, ()
+        self.canvas, self._losses = self.best.canvas, ()
         self.optimizer = self.optimizer.with_shorter_steps()
 
     def begin_scale(self, scale: int, canvas: Tensor, picture: MakePicture) -> None:
@@ -144,22 +229,26 @@ class Descent:
     def change_objective(self) -> None:
         """Go on towards another objective: nothing is known of it yet."""
         self.optimizer = self.optimizer.at_scale(size_of(self.canvas))
-        self.best, self.losses = BestIterate(self.canvas, self.picture, self._scratch), ()
+        self.best, self._losses = self._make_best(self.canvas, self.picture, self._scratch), ()
 
     def change_canvas(self, canvas: Tensor, picture: MakePicture) -> None:
         """Go on with another kind of canvas, and another way to make pictures of it."""
         self.canvas, self.picture = canvas, picture
         self.start = None if self.start is None else canvas
         self.optimizer = self.optimizer.reset()
-        self.best, self.losses = BestIterate(canvas, picture, self._scratch), ()
+        self.best, self._losses = self._make_best(canvas, picture, self._scratch), ()
 
     def measure_again(self, evaluate: Evaluate) -> None:
         """Forget what was noted of the best iterate, and note what another objective says of the canvas."""
-        self.best = BestIterate(self.canvas, self.picture, self._scratch)
+        self.best = self._make_best(self.canvas, self.picture, self._scratch)
         self.best.wrap(evaluate)(self.canvas)
 
     def end_scale(self) -> None:
-        """Go on from the best iterate."""
+        """Go on from the best iterate; raises `DivergedError` where there is none."""
+        if isinstance(self.best, QueuedBest):
+            self.best.read()
+            if not math.isfinite(self.best.loss):
+                raise self.best.diverged("loss")
         self.canvas = self.best.canvas
 
     def forget_optimizer(self) -> None:
@@ -168,6 +257,7 @@ class Descent:
 
     def state(self, seconds: float, schedule: list[dict[str, Any]]) -> RunState:
         """All of it, `seconds` after the run began, with the schedule of changed knobs."""
+        losses = self.losses
         return RunState(
             self.step,
             self.scale,
@@ -180,7 +270,7 @@ class Descent:
             schedule,
             self.start,
             self.taken,
-            self.losses,
+            losses if all(map(math.isfinite, losses)) else (),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impasto.run.stop_rules import StopReason
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from impasto.images.size import Size
+    from impasto.objective.evaluation import Evaluation
     from impasto.run.plan import RunPlan
     from impasto.run.state import RunState
 
@@ -44,6 +45,25 @@ class Stepped:
     picture: Callable[[], Tensor] = field(repr=False)
     state: Callable[[], RunState] | None = field(default=None, repr=False)
     taken: tuple[int, ...] = ()
+
+
+class QueuedStepped(Stepped):
+    """A step whose numbers are still on a device: whoever asks for `loss` or `parts` waits for it."""
+
+    _now: Evaluation
+
+    def __init__(self, now: Evaluation, **known: Any) -> None:
+        self.__dict__.update(known, _now=now)
+
+    @property
+    def loss(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The total at the canvas that the step started from."""
+        return self._now.loss
+
+    @property
+    def parts(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Its weighted terms by name."""
+        return self._now.parts
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import torch
 
 from impasto.errors import SettingsError
 from impasto.images.size import Size
@@ -54,7 +55,8 @@ class MemoryPlan:
 
     `tile` is the side of a tile in pixels, None where the network is given the canvas whole; `spare` the bytes in which
     tiles' activations are kept that needn't be computed twice; `history` the number of L-BFGS pairs; `folder` where
-    canvases are in files of `disk` bytes together, None where they are in memory.
+    canvases are in files of `disk` bytes together, None where they are in memory. `host` are the bytes of canvases in
+    the host's memory beside the device that the network is on, 0 where they are where it is; the rest is the device's.
     """
 
     tile: int | None
@@ -64,6 +66,12 @@ class MemoryPlan:
     disk: int = 0
     folder: Path | None = None
     spare: int = 0
+    host: int = 0
+
+    @property
+    def canvas_device(self) -> torch.device | None:
+        """Where canvases are: the host, or None for the engine's device."""
+        return torch.device("cpu") if self.host else None
 
     def scratch(self) -> Scratch:
         """Where the run's large arrays lie: in files of the folder, or in memory."""
@@ -71,16 +79,20 @@ class MemoryPlan:
 
 
 class Available(NamedTuple):
-    """What there is: bytes that are `resident` already and still `free`, and `room` on the disk of a `folder`."""
+    """What there is: bytes that are `resident` already and still `free`, and `room` on the disk of a `folder`.
+
+    Of a device with memory of its own `host` is what is free in its host's.
+    """
 
     resident: int
     free: int
     folder: Path | None = None
     room: int = 0
+    host: int = 0
 
 
 class Option(NamedTuple):
-    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files."""
+    """A tile's side, a number of L-BFGS pairs, and whether canvases are in files, or with a device's host."""
 
     tile: int | None
     history: int
@@ -113,10 +125,14 @@ def resident_memory() -> int:
 def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available: Available) -> MemoryPlan:
     """The fastest way to paint when the network is given (h, w) pixels, within the budget.
 
-    Files may take most of the room that a folder has, if there is one. Raises `SettingsError` where not even the
+    Files may take most of the room that a folder has, if there is one; beside a device with memory of its own the
+    host's takes their place, unless the style loss keeps columns there. Raises `SettingsError` where not even the
     smallest tiles fit, or what doesn't fit into memory is too much for the disk.
     """
-    resident, free, folder, room = available
+    resident, free, folder, room, host = available
+    streams = host > 0 and settings.style_loss.additive and not settings.style_loss.local
+    if streams:
+        room = int(SHARE_OF_FREE * host)
     budget = settings.max_memory_bytes or resident + int(SHARE_OF_FREE * free)
     layers = settings.layers
 
@@ -124,25 +140,36 @@ def fit_into_memory(settings: Settings, size: Size, cost: EngineCost, available:
         peak = resident + estimate(settings, size, option.tile, option.history, cost, in_files=option.in_files)
         spare = min(max(0, budget - peak), all_kept(size, layers, option.tile, cost))
         more = network_bytes(size, layers, option.tile, cost, spare) - network_bytes(size, layers, option.tile, cost)
-        disk = file_bytes(settings, size, option.tile, option.history) if option.in_files else 0
+        outside = file_bytes(settings, size, option.tile, option.history) if option.in_files else 0
+        if streams:
+            return MemoryPlan(option.tile, option.history, peak + more, budget, spare=spare, host=outside)
         place = folder if option.in_files else None
-        return MemoryPlan(option.tile, option.history, peak + more, budget, disk, place, spare)
+        return MemoryPlan(option.tile, option.history, peak + more, budget, outside, place, spare)
 
     def time_of(plan: MemoryPlan) -> float:
         work = evaluation_pixels(size, layers, plan.tile, plan.spare, cost)
-        return work if plan.folder is None else FILES_COST * work
+        return FILES_COST * work if plan.folder is not None or plan.host else work
 
     choices = [
-        [planned(option) for option in options if folder is not None or not option.in_files]
+        [planned(option) for option in options if streams or folder is not None or not option.in_files]
         for options in _options(settings, size)
     ]
     plans = [plan for several in choices for plan in several]
     frugal = [plan for plan in plans if plan.peak <= budget]
     for several in choices:
-        fitting = [plan for plan in several if plan.peak <= budget and plan.disk <= ROOM_TO_TAKE * room]
+        fitting = [plan for plan in several if plan.peak <= budget and plan.disk + plan.host <= ROOM_TO_TAKE * room]
         if fitting:  # the first of those that take the least time
             return min(fitting, key=time_of)
     cheaper = "" if settings.optimizer is OptimizerName.ADAM else " or `optimizer` adam"
+    if frugal and streams:
+        least = min(plan.host for plan in frugal)
+        raise SettingsError(
+            f"`size` is {settings.size}, which takes {least / MEGABYTE:,.0f} MB of the host's memory beside the "
+            f"device's, but {room / MEGABYTE:,.0f} MB of it can be had",
+            "close other programs or use a smaller size" + cheaper,
+            knob="size",
+            value=settings.size,
+        )
     if frugal:
         least = min(plan.disk for plan in frugal)
         raise SettingsError(

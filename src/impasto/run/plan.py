@@ -21,6 +21,7 @@ from impasto.run.memory_plan import Available, MemoryPlan, fit_into_memory, free
 from impasto.run.scales import Scale, check_styles, plan_scales, share_steps, with_steps
 from impasto.run.stop_rules import RunSteps, StopReason, StopRules, deadlines
 from impasto.settings.settings import Settings
+from impasto.storage.devices import finish
 
 PROBE = 128
 """Side in pixels of the image on which the network's speed is measured."""
@@ -221,7 +222,12 @@ def available(settings: Settings, engine: Engine) -> Available:
     """The memory and the room on a disk that there are for a run; raises `SettingsError` for an unfit folder."""
     if engine.device.type == "cuda":
         free, total = torch.cuda.mem_get_info(engine.device)
-        return Available(total - free, free)
+        free += torch.cuda.memory_reserved(engine.device) - torch.cuda.memory_allocated(engine.device)  # torch's cache
+        return Available(total - free, free, host=free_memory())
+    if engine.device.type == "mps":  # its memory is the host's
+        held = torch.mps.driver_allocated_memory()
+        free = max(0, min(torch.mps.recommended_max_memory() - held, free_memory()))
+        return Available(resident_memory() + held, free)
     folder = scratch_folder(settings) if engine.device.type == "cpu" else None
     room = 0 if folder is None else shutil.disk_usage(folder).free
     return Available(resident_memory(), free_memory(), folder, room)
@@ -235,5 +241,6 @@ def measure_speed(engine: Engine, layers: Sequence[str]) -> float:
     for _ in range(2):  # the first pass prepares the network
         began = time.perf_counter()
         sum(f.sum() for f in engine.features(pixels, layers).values()).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        finish(engine.device)
         taken = min(taken, time.perf_counter() - began)
     return taken / PROBE**2

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import ConfigDict, Field
 
 from impasto.settings.values import STOP_WINDOW
+
+Number = TypeVar("Number")
+"""A loss: a float, or a scalar on a device."""
 
 Steps = Annotated[int, Field(strict=True, ge=1)]
 
@@ -54,6 +57,11 @@ class StopRules:
     gain: float = 0.0
     deadlines: tuple[float, ...] = ()
 
+    @property
+    def watching(self) -> bool:
+        """Whether losses and times matter at all."""
+        return bool(self.gain or self.deadlines)
+
     def reason(self, scale: int, losses: Sequence[float], seconds: float, step_seconds: float) -> StopReason | None:
         """Why a scale, counted from 1, takes no step more, None where it does.
 
@@ -79,7 +87,7 @@ def gains_less(losses: Sequence[float], share: float) -> bool:
     return not before - now > share * STOP_WINDOW * before
 
 
-def recent(losses: Sequence[float], loss: float) -> tuple[float, ...]:
+def recent(losses: Sequence[Number], loss: Number) -> tuple[Number, ...]:
     """The losses of the last steps and of one more, as many as `gains_less` looks at."""
     return (*losses, loss)[-1 - 2 * STOP_WINDOW :]
 

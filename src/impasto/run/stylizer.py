@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Unpack
 
-from impasto.errors import DivergedError, SettingsError
+from impasto.errors import DivergedError
 from impasto.images.size import size_of
-from impasto.objective.evaluation import Evaluate
+from impasto.objective.evaluation import Evaluate, QueuedEvaluation
 from impasto.objective.layer_pruning import LayerPruning
 from impasto.objective.problem import Problem, ScaleProblem
-from impasto.run.descent import Descent, checked
-from impasto.run.events import EpochDone, Event, Finished, Restarted, ScaleDone, Started, Stepped
-from impasto.run.optimizers.choice import make_optimizer
+from impasto.run.beginning import begin_descent
+from impasto.run.descent import Descent
+from impasto.run.events import EpochDone, Event, Finished, QueuedStepped, Restarted, ScaleDone, Started, Stepped
 from impasto.run.plan import RunPlan
 from impasto.run.state import RunState
 from impasto.settings.schedule import Schedule, ScheduledChange, ScheduledKnobs, difference
@@ -57,7 +57,7 @@ class Stylizer:
         pruning = None if resume is None else resume.pruning
         self._begin_schedule(resume)
         problem.change(self.schedule.settings)
-        descent = self._begin(problem, plan, resume)
+        descent = begin_descent(self.settings, problem, plan, resume)
         del resume  # or its tensors would take memory until the end
         yield Started(plan, str(problem.device))
 
@@ -91,18 +91,6 @@ class Stylizer:
         if requested:
             self.schedule.request(requested)
 
-    def _begin(self, problem: Problem, plan: RunPlan, resume: RunState | None) -> Descent:
-        """Where the run begins, or goes on."""
-        s, history = self.settings, plan.memory.history
-        optimizer = make_optimizer(s.optimizer, learning_rate=s.learning_rate, history=history, scratch=problem.scratch)
-        if resume is None:
-            first = plan.scales[0].size
-            return Descent(problem.first_canvas(first), optimizer, problem.transform(first).picture, problem.scratch)
-        state = checked(resume, plan).to(problem.device)
-        with _fitting():
-            picture = problem.transform(size_of(state.canvas)).picture
-            return Descent.from_state(state, optimizer, picture, problem.scratch)
-
     def _descend(
         self, descent: Descent, problem: Problem, plan: RunPlan, pruning: dict[str, Any] | None, began: float
     ) -> Iterator[Event]:
@@ -117,11 +105,14 @@ class Stylizer:
                 current = problem.at(size, descent.start)
                 evaluate = _stack(descent, current, LayerPruning(current.objective, negligible))
             now_began = time.perf_counter()
-            if ended := plan.stops.reason(scale, descent.losses, now_began - began, step_seconds):
+            losses = descent.losses if plan.stops.watching else ()
+            if ended := plan.stops.reason(scale, losses, now_began - began, step_seconds):
                 ended_by = ended
                 break
             try:
                 now = descent.advance(evaluate)
+                if plan.stops.deadlines:
+                    descent.wait()
                 step_seconds = time.perf_counter() - now_began
             except DivergedError:
                 if descent.restarts == MOST_RESTARTS:
@@ -132,7 +123,20 @@ class Stylizer:
             epoch, seconds = plan.epoch_of(plan.behind(scale, descent.steps_of_scale)), time.perf_counter() - began
             shot, state = partial(descent.picture, descent.canvas), partial(self._state, descent, seconds)
             taken = (*descent.taken, descent.steps_of_scale)
-            yield Stepped(descent.step, epoch, scale, size, now.loss, now.parts, seconds, shot, state, taken)
+            if isinstance(now, QueuedEvaluation):
+                yield QueuedStepped(
+                    now.with_gradient(now.gradient.new_empty(0)),
+                    step=descent.step,
+                    epoch=epoch,
+                    scale=scale,
+                    size=size,
+                    seconds=seconds,
+                    picture=shot,
+                    state=state,
+                    taken=taken,
+                )
+            else:
+                yield Stepped(descent.step, epoch, scale, size, now.loss, now.parts, seconds, shot, state, taken)
             del now, shot  # a gradient and a canvas: whole ones needn't be kept through the next step
             yield from _epochs_of_step(descent, plan)
         with suppress(DivergedError):  # then the last step wasn't the best
@@ -173,18 +177,8 @@ def _epochs_done(descent: Descent, epochs: Iterable[int]) -> Iterator[Event]:
         yield EpochDone(epoch, descent.picture(descent.canvas))
 
 
-@contextmanager
-def _fitting() -> Iterator[None]:
-    """Raises `SettingsError` for a state of another kind of run, such as one with another optimiser."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise SettingsError(
-            "The state isn't one of a run with these settings", "go on with the settings that it began with"
-        ) from error
-
-
 def _stack(descent: Descent, current: ScaleProblem, pruning: LayerPruning) -> Evaluate:
     """What the optimiser is given: best iterate ∘ canvas transform (regions, colours, period) ∘ pruned objective."""
     descent.descend_by(pruning)
-    return descent.best.wrap(current.transform.wrap(pruning.evaluate))
+    whole = pruning.evaluate if pruning.threshold else current.evaluation()
+    return descent.best.wrap(current.transform.wrap(whole))

@@ -197,8 +197,12 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Let cuDNN round to TF32 or not: torch has one such switch for the process; set where `precision` says which."""
+def repeat_on_cuda(*, tf32: bool) -> None:
+    """Let cuDNN take only kernels that repeat to the bit, and round to TF32 or not, as `precision` says.
+
+    Torch has one such switch each for the process.
+    """
     import torch
 
-    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.deterministic = True

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.storage.devices import precise
 from impasto.storage.files import quoted, reason
 
 MEGABYTE = 1_000_000
@@ -112,6 +113,11 @@ class Scratch:
     def sum(self, function: Callable[..., Tensor], *tensors: Tensor) -> float:
         """The sum over pieces of `function`, a scalar that adds up over the elements of tensors of one shape."""
         return sum((function(*parts).item() for parts in self.pieces(*tensors)), 0.0)
+
+    def total(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        """The same as a scalar on the tensors' device, in the most precise numbers it has: nobody waits for it."""
+        dtype = precise(tensors[0].device)
+        return torch.stack([function(*parts).to(dtype) for parts in self.pieces(*tensors)]).sum()
 
     def all(self, test: Callable[..., Tensor], *tensors: Tensor) -> bool:
         """Whether `test` is true of every piece of tensors of one shape."""

@@ -78,7 +78,7 @@ class TileActor:
             of_statistics = dict(zip(activations.statistics, map(unpacked, p), strict=True))
             above = None if arrived is None else unpacked(arrived)
             found = self._work.backward(activations, self._targets[where], of_statistics, above)
-            return packed(found.gradient), dict(found.losses)
+            return packed(found.gradient), {name: float(loss) for name, loss in found.losses.items()}
 
     def _run(self, where: tuple[int, int], *, keep: bool) -> TileActivations:
         assert self._work is not None

@@ -8,6 +8,7 @@ from torch import Tensor
 from impasto.images.size import Size
 from impasto.objective.evaluation import Evaluate, Evaluation
 from impasto.run.optimizers.base import SHORTER, State
+from impasto.storage.devices import queued
 from impasto.storage.scratch import MEMORY, Scratch, resample
 
 
@@ -36,7 +37,8 @@ class Adam:
             first.lerp_(g, 1 - self.BETA1)
             second.lerp_(g.square(), 1 - self.BETA2)
         shrunk, spread_of = 1 - self.BETA1**self.steps, 1 - self.BETA2**self.steps
-        mean_spread = self.scratch.sum(lambda v: (v / spread_of).sqrt().sum(), self.second) / canvas.numel()
+        total = self.scratch.total if queued(canvas.device) else self.scratch.sum
+        mean_spread = total(lambda v: (v / spread_of).sqrt().sum(), self.second) / canvas.numel()
         # The gradient's scale is arbitrary here (α and β are), so ε is relative to it.
         epsilon = self.EPSILON + 1e-3 * mean_spread
 

@@ -73,7 +73,7 @@ class LBFGS:
     def load_state(self, state: State) -> LBFGS:
         """L-BFGS with those pairs."""
         new = LBFGS(self.pairs.maxlen or 1, state["reach"], self.scratch)
-        new.pairs.extend((s, y, sy) for s, y, sy in state["pairs"])
+        new.pairs.extend((s, y, sy) for s, y, sy in state["pairs"] if sy > 0)  # 0 is of a pair that counts for nothing
         new.best = None if state["best"] is None else (state["best"][0], state["best"][1])
         new.last = None if state["last"] is None else (state["last"][0], state["last"][1])
         return new
