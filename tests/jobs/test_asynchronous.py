@@ -1,4 +1,4 @@
-"""`async for event in async_events(job)`: the loop goes on meanwhile, nothing is computed ahead, a cancelled task ends it."""
+"""`async for event in async_events(job)`: the loop goes on, nothing is computed ahead, a cancelled task ends it."""
 
 from __future__ import annotations
 
