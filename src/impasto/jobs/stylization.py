@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 
 from impasto.jobs.inputs import InMemory, Opener, Source, StylizationInputs, input_file
-from impasto.jobs.logged import LOGGER
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.recipe import Recipe, RunSteps
 from impasto.jobs.style_scale import for_style_scale, settled_style_scale, unsettled
@@ -120,7 +120,7 @@ class Stylization:
     def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs of the run between two events, or before it begins; raises `SettingsError`."""
         self.stylizer.change(**knobs)
-        LOGGER.info("from the next step on: %s", knobs)
+        logging.getLogger("impasto").info("from the next step on: %s", knobs)
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""
