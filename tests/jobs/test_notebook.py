@@ -158,6 +158,28 @@ def test_a_stopped_widget_keeps_the_picture_so_far_and_may_begin_again():
     assert painted(widget).tobytes() == stylize(PHOTO, BRUSH, **TINY).tobytes()
 
 
+def test_a_widget_that_is_stopped_at_once_paints_nothing():
+    async def main() -> Any:
+        widget.start()
+        widget.stop()
+        return await widget.done()
+
+    widget = StylizationWidget(PHOTO, {"brush": BRUSH}, **TINY)
+    assert asyncio.run(main()) is None
+
+
+def test_the_buttons_start_and_stop():
+    async def main() -> Any:
+        widget.start_button.click()
+        await asyncio.sleep(0)
+        widget.stop_button.click()
+        await widget.done()
+
+    widget = StylizationWidget(PHOTO, {"brush": BRUSH}, **TINY)
+    asyncio.run(main())
+    assert (widget.start_button.disabled, widget.stop_button.disabled) == (False, True)
+
+
 def test_a_widget_has_a_control_for_what_people_turn_and_may_be_turned_meanwhile():
     widget = StylizationWidget(PHOTO, ["mosaic", "woodcut"], strength=0.3, color="keep", **TINY)
     assert {knob: control.value for knob, control in widget.controls.items()} == {"strength": 0.3, "color": "keep"}

@@ -25,7 +25,8 @@ class LivePreview:
     """
 
     def __init__(self, *, side: int = 512, seconds: float = 0.5) -> None:
-        self.side, self.seconds = side, seconds
+        self.side: int = side
+        self.seconds: float = seconds
         self._show = cell()
         self._started: Started | None = None
         self._shown_at = float("-inf")
@@ -97,9 +98,10 @@ class _JupyterCell:
         self._handle: Any = None
 
     def __call__(self, html: str) -> None:
-        from IPython.display import HTML, display
+        import IPython.display
 
+        ipython: Any = IPython.display  # which is typed in part alone
         if self._handle is None:
-            self._handle = display(HTML(html), display_id=True)
+            self._handle = ipython.display(ipython.HTML(html), display_id=True)
         else:
-            self._handle.update(HTML(html))
+            self._handle.update(ipython.HTML(html))

@@ -44,8 +44,9 @@ class StylizationWidget:
         side: int = 512,
         **knobs: Unpack[Knobs],
     ) -> None:
-        self.settings = Settings(**knobs)
-        self.content, self.side = content, side
+        self.settings: Settings = Settings(**knobs)
+        self.content: Source = content
+        self.side: int = side
         self.styles: dict[str, Source] = (
             dict(styles) if isinstance(styles, Mapping) else {name: name for name in styles}
         )
@@ -61,21 +62,21 @@ class StylizationWidget:
 
     def _make_controls(self, widgets: Any) -> None:
         """What is shown, from the settings' own declarations."""
-        self.style = widgets.Dropdown(options=list(self.styles), description="Style")
+        self.style: Any = widgets.Dropdown(options=list(self.styles), description="Style")
         self.style.observe(self._on_style, "value")
         self.controls: dict[str, Any] = {knob: _control(widgets, knob, self.settings) for knob in STEERED}
         for knob, control in self.controls.items():
-            control.observe(lambda change, knob=knob: self._change(knob, change["new"]), "value")
+            control.observe(partial(self._on_knob, knob), "value")
             # The paper's own objective knows no strength.
             control.disabled = roles.of(knob).objective not in (None, self.settings.objective)
-        self.start_button = widgets.Button(description="Paint", icon="play")
-        self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
-        self.start_button.on_click(lambda _: self.start())
-        self.stop_button.on_click(lambda _: self.stop())
-        self.bar = widgets.FloatProgress(min=0.0, max=1.0)
-        self.text = widgets.Label()
-        self.image = widgets.Image(format="jpeg", layout=widgets.Layout(max_width="100%"))
-        self.box = widgets.VBox(
+        self.start_button: Any = widgets.Button(description="Paint", icon="play")
+        self.stop_button: Any = widgets.Button(description="Stop", icon="stop", disabled=True)
+        self.start_button.on_click(self._on_start)
+        self.stop_button.on_click(self._on_stop)
+        self.bar: Any = widgets.FloatProgress(min=0.0, max=1.0)
+        self.text: Any = widgets.Label()
+        self.image: Any = widgets.Image(format="jpeg", layout=widgets.Layout(max_width="100%"))
+        self.box: Any = widgets.VBox(
             [
                 widgets.HBox([self.style, *self.controls.values()]),
                 widgets.HBox([self.start_button, self.stop_button, self.bar, self.text]),
@@ -90,6 +91,7 @@ class StylizationWidget:
         """Begin to paint, with the style and the values that the controls have; raises `ImpastoError` while it does."""
         if self._task is not None and not self._task.done():
             raise ImpastoError("It is being painted already", "stop it first")
+        self._stopped, self.error, self.result = False, None, None
         self.start_button.disabled, self.stop_button.disabled = True, False
         self._task = asyncio.get_running_loop().create_task(self._paint())
 
@@ -108,7 +110,7 @@ class StylizationWidget:
 
     async def _paint(self) -> None:
         picture: Tensor | None = None
-        self._stopped, self._style_changed, self.error = False, True, None
+        self._style_changed = True
         try:
             while self._style_changed and not self._stopped:
                 self._style_changed = False
@@ -177,6 +179,15 @@ class StylizationWidget:
         except ImpastoError as error:
             self.text.value = str(error)
 
+    def _on_knob(self, knob: str, change: Any) -> None:
+        self._change(knob, change["new"])
+
+    def _on_start(self, button: Any) -> None:
+        self.start()
+
+    def _on_stop(self, button: Any) -> None:
+        self.stop()
+
     def _on_style(self, change: Any) -> None:
         self._style_changed = True
 
@@ -196,7 +207,7 @@ def _control(widgets: Any, knob: str, settings: Settings) -> Any:
 
 def _ipywidgets() -> Any:
     try:
-        import ipywidgets
+        import ipywidgets  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         raise ImpastoError("ipywidgets is not installed", "pip install 'impasto[notebook]'") from None
     return ipywidgets
