@@ -115,6 +115,7 @@ class Waiting:
         self.cancelled, self._window = False, None
         if interactive:
             self._window = Gtk.Dialog(title="Painting by Impasto")
+            self._window.set_default_size(420, -1)
             self._window.add_button("_Cancel", Gtk.ResponseType.CANCEL)
             self._window.connect("response", self._on_response)
             self._bar = Gtk.ProgressBar(show_text=True)
