@@ -165,7 +165,7 @@ def test_the_token_goes_to_no_other_host(gimp):
     class Elsewhere(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.append(self.path)
-            self.rfile.read(int(self.headers["content-length"]))
+            self.rfile.read(int(self.headers.get("content-length", 0)))
             self.send_response(302)
             self.send_header("Location", f"http://localhost:{server.server_port}/stolen")
             self.end_headers()
