@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError as ImpastoError
     from impasto.errors import SettingsError as SettingsError
     from impasto.errors import WeightsError as WeightsError
+    from impasto.jobs.asynchronous import async_events as async_events
     from impasto.jobs.functions import stylize as stylize
     from impasto.jobs.functions import synthesize as synthesize
+    from impasto.jobs.notebook import LivePreview as LivePreview
+    from impasto.jobs.notebook_widget import StylizationWidget as StylizationWidget
     from impasto.jobs.stylization import Stylization as Stylization
     from impasto.jobs.texture import Texture as Texture
     from impasto.network.vgg import VGG19 as VGG19
@@ -27,7 +30,10 @@ _HOMES = {
     "ImpastoError": "errors",
     "SettingsError": "errors",
     "WeightsError": "errors",
+    "async_events": "jobs.asynchronous",
+    "LivePreview": "jobs.notebook",
     "Stylization": "jobs.stylization",
+    "StylizationWidget": "jobs.notebook_widget",
     "stylize": "jobs.functions",
     "Knobs": "settings.knobs",
     "Settings": "settings.settings",

@@ -36,14 +36,16 @@ class StudioError(ImpastoError):
 
     def __init__(self, fault: str, cure: str = "", *, knob: str | None = None, status: int = 0) -> None:
         super().__init__(fault, cure, knob=knob)
-        self.status = status
+        self.status: int = status
 
 
 class StudioClient:
     """A studio at an address; every method raises `StudioError`. `seconds` is how long an answer may take."""
 
     def __init__(self, address: str = "http://127.0.0.1:8600", token: str | None = None, seconds: float = 60) -> None:
-        self.address, self.token, self.seconds = address.rstrip("/"), token, seconds
+        self.address: str = address.rstrip("/")
+        self.token: str | None = token
+        self.seconds: float = seconds
 
     def upload(self, file: str | Path, role: str = "any") -> dict[str, Any]:
         """Send a picture; the same bytes give the same image. `role` is content, style, mask or any."""

@@ -31,7 +31,11 @@ class ImpastoError(Exception):
         others: Sequence[ImpastoError] = (),
     ) -> None:
         super().__init__(fault, cure)
-        self.fault, self.cure, self.knob, self.value, self.others = fault, cure, knob, value, tuple(others)
+        self.fault: str = fault
+        self.cure: str = cure
+        self.knob: str | None = knob
+        self.value: object = value
+        self.others: tuple[ImpastoError, ...] = tuple(others)
 
     def sentences(self, spell: Callable[[str], str] = str) -> list[str]:
         """A sentence for each thing that is wrong, with settings and arguments as `spell` writes them."""
@@ -61,4 +65,4 @@ class DivergedError(ImpastoError):
 
     def __init__(self, fault: str, cure: str = "", *, picture: object) -> None:
         super().__init__(fault, cure)
-        self.picture = picture
+        self.picture: object = picture

@@ -40,6 +40,9 @@ EVERY_PAGE = (
     "docs/sheets.md",
     "docs/scaling.md",
     "docs/reference.md",
+    "docs/api.md",
+    "docs/library.md",
+    "docs/integrations.md",
     *RECORDS,
 )
 TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}

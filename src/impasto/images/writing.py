@@ -49,6 +49,9 @@ PRINT_PIXELS = 64_000_000
 
 JPEG_MARKER_BYTES = 65533
 
+SHOWN = 1024
+"""Longest side in pixels of a picture in a notebook, which keeps it in its file."""
+
 
 def to_pil(pixels: Tensor, alpha: Tensor | None = None) -> Image.Image:
     """(1, 3, h, w), with alpha (1, 1, h, w), in [0, 1] -> 8-bit RGB(A), rounded; `ImageError` for NaN."""
@@ -86,6 +89,22 @@ class PaintedImage(Image.Image):
         if self.dpi is not None:
             usual["dpi"] = (self.dpi, self.dpi)
         super().save(fp, format, **usual | params)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows, see `shown`."""
+        return shown(self)
+
+    def _repr_jpeg_(self) -> None:
+        """Nothing: Pillow has notebooks keep a second copy."""
+
+
+def shown(image: Image.Image, side: int = SHOWN) -> bytes:
+    """A picture as a notebook shows it: PNG, at most `side` pixels long, with the profile and without notes."""
+    small = image.convert(image.mode)  # a copy, of Pillow's own kind
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    encoded = BytesIO()
+    Image.Image.save(small, encoded, "PNG", icc_profile=srgb_profile())
+    return encoded.getvalue()
 
 
 def _levels(pixels: Tensor, alpha: Tensor | None) -> Iterator[np.ndarray]:

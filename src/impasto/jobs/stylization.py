@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -120,6 +121,7 @@ class Stylization:
     def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs of the run between two events, or before it begins; raises `SettingsError`."""
         self.stylizer.change(**knobs)
+        logging.getLogger("impasto").info("from the next step on: %s", knobs)
 
     def alpha(self, picture: Tensor) -> Tensor | None:
         """The content's transparency (1, 1, h, w) at the size of `picture`, None where the content is opaque."""

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from impasto.errors import ImpastoError
+from impasto.jobs.logged import log_event
 from impasto.run.events import Event
 from impasto.run.plan import RunPlan
 from impasto.storage.pool import POOL
@@ -52,7 +53,7 @@ def memory_kept(plan: RunPlan) -> Iterator[None]:
 
 
 def driven(events: Iterator[Event], plan: RunPlan, threads: int | str) -> Iterator[Event]:
-    """The events of a run, each made under `usual_modes` by so many threads.
+    """The events of a run, each made under `usual_modes` by so many threads, and told to Python's logging.
 
     Raises `ImpastoError` where memory runs out all the same.
     """
@@ -71,6 +72,7 @@ def driven(events: Iterator[Event], plan: RunPlan, threads: int | str) -> Iterat
                         f"Painting {max(plan.size)} px took more memory than there was",
                         "close other programs or give a lower `max_memory`",
                     ) from error
+                log_event(event)
                 yield event
                 del event  # or its picture would take memory through the next step
         finally:

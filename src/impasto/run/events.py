@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from impasto.run.state import RunState
 
 
+class ShownInNotebooks:
+    """An event with a picture, which Jupyter and marimo show."""
+
+    picture: Tensor
+
+    def _repr_png_(self) -> bytes:
+        from impasto.images.writing import shown, to_pil
+
+        return shown(to_pil(self.picture))
+
+
 @dataclass(frozen=True)
 class Started:
     """First event: the plan that the run will follow, and the device that it runs on."""
@@ -80,7 +91,7 @@ class Restarted:
 
 
 @dataclass(frozen=True)
-class EpochDone:
+class EpochDone(ShownInNotebooks):
     """An epoch ended; `picture` is (1, 3, h, w) sRGB in [0, 1] at the scale being worked on.
 
     Every epoch ends: those of steps that were skipped do when their scale does, with the picture that it came to.
@@ -91,7 +102,7 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
-class ScaleDone:
+class ScaleDone(ShownInNotebooks):
     """A scale ended (counted from 1) after so many `steps` of those `planned`; `picture` as in `EpochDone`.
 
     `ended_by` says why it took fewer, None where it took all.
@@ -105,7 +116,7 @@ class ScaleDone:
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(ShownInNotebooks):
     """Last event: the result, (1, 3, h, w) sRGB in [0, 1], with its loss, the loss's parts and the seconds it took."""
 
     picture: Tensor
