@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from functools import cache
 from types import FrameType, TracebackType
 
+from impasto.storage.quick_torch import quick_torch
+
 SPIN_COUNT, WAIT_POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 """Variables of the environment that say how threads of GNU's OpenMP wait, read once, where torch is loaded."""
 
@@ -62,12 +64,12 @@ _owners, _waiting, _returning = _Nested(), _Nested(), _Nested()
 def owned() -> Iterator[None]:
     """Say that this process is impasto's own while the block runs; blocks may be nested and overlap.
 
-    Torch is loaded with `short_waits` there.
+    Torch is loaded with `short_waits` there, and as `quick_torch` does it.
     """
     with _owners.lock:
         _owners.enter()
     try:
-        with short_waits():
+        with short_waits(), quick_torch():
             yield
     finally:
         with _owners.lock:

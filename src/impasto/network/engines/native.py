@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from impasto.errors import SettingsError
 from impasto.network.engine import EngineCost, PassCost, check_request
-from impasto.network.engines.native_library import Conv, Unavailable, address, library, why_not
+from impasto.network.engines.native_library import Conv, Unavailable, address, library, thread_count, why_not
 from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
 from impasto.network.weights import Weights
@@ -117,7 +117,7 @@ class NativeEngine:
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
         sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "width": self.width}
-        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
+        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": thread_count()}
         addresses = {field: address(tensor) for field, tensor in pointers.items()}
         call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
         work = self.buffer(self.library.impasto_workspace(ctypes.byref(call)))
@@ -139,10 +139,13 @@ class NativeEngine:
         """Bytes of the buffers that are kept for the next passes."""
         return self._buffers.nbytes
 
-    def call(self, function: str, *arguments: Tensor | float | None) -> None:
-        """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
+    def call(self, function: str, *arguments: Tensor | float | None, threads: int | None = None) -> None:
+        """A function of native.c, with tensors as addresses, and the threads and instructions to use.
+
+        `threads` are given where what it works in was made for so many.
+        """
         plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
-        getattr(self.library, function)(*plain, torch.get_num_threads(), self.width)
+        getattr(self.library, function)(*plain, thread_count() if threads is None else threads, self.width)
 
     def gain(self, pool: str) -> float:
         """What a mean is multiplied by, 0 for max pooling."""
@@ -169,7 +172,7 @@ class Convolution:
                 taps, arranged = arranged, torch.empty(36, self.c, self.k, dtype=torch.float32)
                 ins, outs = (self.k, self.c) if back else (self.c, self.k)
                 self.library.impasto_transform(
-                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel // 2
+                    address(taps), address(arranged), ins, outs, thread_count(), self.panel // 2
                 )
             self._arranged[back] = arranged
             if len(self._arranged) == 2:
@@ -232,9 +235,11 @@ class Pass:
 
     def _to_image(self, d: Tensor) -> Tensor:
         h, w, k = d.shape
-        image, work = torch.empty(self.shape, dtype=torch.float32), self.engine.buffer(torch.get_num_threads() * 96 * w)
+        threads = thread_count()
+        image, work = torch.empty(self.shape, dtype=torch.float32), self.engine.buffer(threads * 96 * w)
         replicate = self.engine.padding is Padding.REPLICATE
-        self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
+        arguments = d, self.engine.first_back, image, work, h, w, k, replicate
+        self.engine.call("impasto_first_back", *arguments, threads=threads)
         self.engine.give_back(work)
         return image
 
@@ -250,10 +255,12 @@ class Pass:
         if name.startswith("pool"):
             engine.call("impasto_pool", x, y, mask, *x.shape, engine.gain(name))
         elif name == "conv1_1":
-            work = engine.buffer(torch.get_num_threads() * 9 * (w + 2))
+            threads = thread_count()
+            work = engine.buffer(threads * 9 * (w + 2))
             bias = engine.convolutions[name].bias
             replicate = engine.padding is Padding.REPLICATE
-            engine.call("impasto_first", x, engine.first, bias, y, before, mask, work, h, w, k, replicate)
+            arguments = x, engine.first, bias, y, before, mask, work, h, w, k, replicate
+            engine.call("impasto_first", *arguments, threads=threads)
             engine.give_back(work)
         else:
             engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, mask=mask)
