@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from impasto.errors import SettingsError
 from impasto.network.engine import EngineCost, PassCost, check_request
+from impasto.network.engines.kernel_cache import KernelCache
 from impasto.network.engines.native_library import Conv, Unavailable, address, library, thread_count, why_not
 from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
@@ -77,7 +78,13 @@ class NativeEngine:
         )
         panel = 2 * self.width
         self.convolutions = {
-            name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
+            name: Convolution(
+                weights.tensors[f"{name}.weight"],
+                weights.tensors[f"{name}.bias"],
+                panel,
+                self.library,
+                KernelCache(weights.cache, name, self.width),
+            )
             for name in CONVOLUTIONS
         }
         first = weights.tensors["conv1_1.weight"]
@@ -153,10 +160,10 @@ class NativeEngine:
 
 
 class Convolution:
-    """One layer's frozen kernels, arranged for native.c when first needed in a direction."""
+    """One layer's frozen kernels, arranged for native.c when first needed in a direction, if not by an earlier process."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL) -> None:
-        self.bias, self.panel, self.library = bias, panel, library
+    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL, kept: KernelCache) -> None:
+        self.bias, self.panel, self.library, self.kept = bias, panel, library, kept
         self.k, self.c = weight.shape[:2]
         self.deep = self.k * self.c > DEEP
         self._original: Tensor | None = weight
@@ -166,18 +173,27 @@ class Convolution:
         """Kernels of the convolution, or with `back` of its transpose, which takes gradients from outputs to inputs."""
         if back not in self._arranged:
             assert self._original is not None
-            taps = self._original.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
-            arranged = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
-            if not self.deep:
-                taps, arranged = arranged, torch.empty(36, self.c, self.k, dtype=torch.float32)
-                ins, outs = (self.k, self.c) if back else (self.c, self.k)
-                self.library.impasto_transform(
-                    address(taps), address(arranged), ins, outs, thread_count(), self.panel // 2
-                )
+            size = (9 if self.deep else 36) * self.c * self.k
+            arranged = self.kept.read(size, back=back)
+            if arranged is None:
+                arranged = self._arrange(self._original, back=back)
+                self.kept.write(arranged, back=back)
             self._arranged[back] = arranged
             if len(self._arranged) == 2:
                 self._original = None
         return self._arranged[back]
+
+    def _arrange(self, weight: Tensor, *, back: bool) -> Tensor:
+        taps = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
+        panels = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
+        if self.deep:
+            return panels
+        arranged = torch.empty(36, self.c, self.k, dtype=torch.float32)
+        ins, outs = (self.k, self.c) if back else (self.c, self.k)
+        self.library.impasto_transform(
+            address(panels), address(arranged), ins, outs, thread_count(), self.panel // 2
+        )
+        return arranged
 
 
 class Pass:
