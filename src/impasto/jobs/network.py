@@ -26,7 +26,7 @@ class Network(NamedTuple):
 
 def load_network(settings: Settings) -> Network:
     """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
-    loaded = weights.load(settings.weights, cached=True)
+    loaded = weights.load(settings.weights)
     return Network(make_engine(settings, loaded), loaded.source, loaded.sha256)
 
 

@@ -62,8 +62,9 @@ def mixture(statistics: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 def mean_and_covariance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     """μ (n, c) and Σ (n, c, c) from `moments`, with M and not M − 1 for the divisor."""
-    mean = averaged(statistics)[:, :-1, -1]
-    return mean, averaged(statistics)[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
+    means = averaged(statistics)
+    mean = means[:, :-1, -1]
+    return mean, means[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
 
 
 def mean_and_covariance_of_rows(x: Tensor, *, unbiased: bool = False) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from threading import Thread
 
 import torch
 from torch import Tensor
@@ -39,11 +40,11 @@ def read(cache: ArrayCache) -> Unpacked | None:
     return Unpacked(tensors, convention)
 
 
-def write(cache: ArrayCache, tensors: Mapping[str, Tensor], convention: str) -> None:
-    """Keep them for the next process."""
+def write(cache: ArrayCache, tensors: Mapping[str, Tensor], convention: str) -> Thread:
+    """Keep them for the next process, in a thread."""
     parts = [tensors[name].flatten() for name in shapes_of(classifier=False)]
     whole = torch.cat([torch.tensor([float(CODES[convention])]), *parts])
-    cache.write(_name(), memoryview(whole.numpy()).cast("B"))
+    return cache.write(_name(), memoryview(whole.numpy()).cast("B"))
 
 
 def _name() -> str:

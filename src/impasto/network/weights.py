@@ -19,6 +19,7 @@ from torch import Tensor
 from impasto.errors import WeightsError
 from impasto.network import unpacked, weight_files
 from impasto.network.weight_files import MAX_BYTES, READERS, fault
+from impasto.storage import process
 from impasto.storage.array_cache import ArrayCache, cache_folder
 from impasto.storage.files import move_into_place, reason, write_atomically
 
@@ -89,15 +90,15 @@ NAMED = {
 }
 
 
-def load(source: str = "embedded", *, classifier: bool = False, cached: bool = False) -> Weights:
+def load(source: str = "embedded", *, classifier: bool = False) -> Weights:
     """Weights from "embedded", "torchvision" (downloaded if need be) or a file; raises `WeightsError`.
 
-    `cached`, what was unpacked of the same bytes before is mapped in place of being unpacked again, and is kept if it
-    was not; and the engine keeps what it makes of them.
+    In a process of impasto's own, what was unpacked of the same bytes before is mapped in place of being unpacked
+    again, and kept if it was not; and so does the engine with what it makes of them.
     """
     if source == "torchvision" and not locate(source).is_file():
         download(source)
-    weights = _read(source, cached=cached and not classifier)
+    weights = _read(source, cached=process.is_owned() and not classifier)
     if classifier and not weights.classifier:
         raise WeightsError(
             f"The weights {source!r} end at conv5_4, without the classifier (fc6, fc7, fc8)",

@@ -76,6 +76,11 @@ def owned() -> Iterator[None]:
             _owners.leave()
 
 
+def is_owned() -> bool:
+    """Whether somebody has said that this process is impasto's own."""
+    return _owners.users > 0
+
+
 @contextmanager
 def short_waits() -> Iterator[None]:
     """Where torch is loaded in this block, OpenMP's threads wait for each other without spinning for long.
@@ -105,7 +110,7 @@ def freed_memory_returned() -> Iterator[None]:
     By itself it keeps pieces of up to 32 MB in its heap, where tiles of many sizes leave holes that nothing fits in.
     Does nothing in a process that isn't `owned`. Blocks may be nested and overlap; the last restores what was usual.
     """
-    if not _owners.users:
+    if not is_owned():
         yield
         return
     with _returning.lock:
