@@ -41,13 +41,13 @@ def main() -> None:
 
         load, events = network.load_network, stylization.Stylization.events
 
-        def timed_load(settings):  # noqa: ANN001, ANN202
+        def timed_load(settings):
             lap(JOBS)
             found = load(settings)
             lap(NETWORK)
             return found
 
-        def timed_events(job, *arguments):  # noqa: ANN001, ANN002, ANN202
+        def timed_events(job, *arguments):
             lap(JOBS)
             for event in events(job, *arguments):
                 if isinstance(event, ScaleDone):

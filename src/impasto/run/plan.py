@@ -186,8 +186,8 @@ def plan_run(
 
     `scales` are what `scales_of` gives and `speed` what `measure_speed` does, where they are known; `steps` those of
     the run that goes on or is repeated. Where the speed isn't known, it is measured when it is first needed, which
-    takes a fraction of a second: by `until`, or by whoever asks for the plan's seconds. Raises `SettingsError` where the canvas is too small for its layers, can't be
-    fitted into memory, or not be painted within the time.
+    takes a fraction of a second: by `until`, or by whoever asks for the plan's seconds. Raises `SettingsError` where
+    the canvas is too small for its layers, can't be fitted into memory, or not be painted within the time.
     """
     steps = steps or RunSteps()
     scales = with_steps(settings, scales_of(settings, shapes) if scales is None else scales, steps)

@@ -1,4 +1,4 @@
-"""How many threads the native engine's loops take: those that the run has, less the cores that other programs keep busy.
+"""How many threads the native engine's loops take: those that the run has, less the cores that others keep busy.
 
 Its results don't depend on their number, so it may follow what is idle from moment to moment.
 """

@@ -3,7 +3,7 @@
 In a program that uses impasto as a library, the process is that program's: nothing here happens to it unless it asks.
 Whoever owns the process, as the command line does, says so by `owned`. Two things are on for everybody. Fork safety
 acts at a fork alone, and without it a child would wait for ever. Short waits (`short_waits`) are set where impasto is
-what loads torch, and without them a run beside a busy program takes several times as long. No torch is imported here.
+what loads torch, so that threads which wait leave their core to other programs. No torch is imported here.
 """
 
 from __future__ import annotations

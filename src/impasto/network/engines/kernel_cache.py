@@ -29,7 +29,7 @@ class KernelCache:
     def write(self, kernels: Tensor, *, back: bool) -> None:
         """Keep them."""
         if self.cache is not None:
-            self.cache.write(self._name(back=back), memoryview(kernels.numpy()).cast("B"))
+            self.cache.write(self._name(back=back), kernels.numpy().data.cast("B"))
 
     def _name(self, *, back: bool) -> str:
         return f"{self.layer}-{'back' if back else 'forwards'}-{self.width}-{ARRANGEMENT}"

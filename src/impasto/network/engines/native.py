@@ -160,7 +160,7 @@ class NativeEngine:
 
 
 class Convolution:
-    """One layer's frozen kernels, arranged for native.c when first needed in a direction, if not by an earlier process."""
+    """One layer's frozen kernels, arranged for native.c when first needed in a direction, or by an earlier process."""
 
     def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL, kept: KernelCache) -> None:
         self.bias, self.panel, self.library, self.kept = bias, panel, library, kept
@@ -190,9 +190,7 @@ class Convolution:
             return panels
         arranged = torch.empty(36, self.c, self.k, dtype=torch.float32)
         ins, outs = (self.k, self.c) if back else (self.c, self.k)
-        self.library.impasto_transform(
-            address(panels), address(arranged), ins, outs, thread_count(), self.panel // 2
-        )
+        self.library.impasto_transform(address(panels), address(arranged), ins, outs, thread_count(), self.panel // 2)
         return arranged
 
 
