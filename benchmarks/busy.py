@@ -1,7 +1,8 @@
 """How much longer does a run take beside one other busy program, by how its threads wait? Medians, in turns.
 
-Whole commands, `impasto paint` as it sets the waiting itself and with what OpenMP does by default, on a quiet machine
-and beside a loop that keeps one core busy. On two cores twice as long is what sharing them costs.
+Whole processes, on a quiet machine and beside a loop that keeps one core busy: `impasto paint` as it sets the waiting
+itself and with what OpenMP does by default, and the library in a program that imported torch first, where it can set
+nothing. On two cores twice as long is what sharing them costs.
 
 python benchmarks/busy.py [--sizes 128 256] [--rounds N] [--quick]
 """
@@ -22,10 +23,16 @@ import record
 
 RUN = "from impasto.cli import main; raise SystemExit(main())"
 LOOP = "while True: pass"
+HOST = (
+    "import sys, torch; from impasto import stylize; knobs = dict(epochs=1, steps_per_epoch=20, scales=1); "
+    "stylize(sys.argv[2], sys.argv[3], size=int(sys.argv[5]), **knobs).save(sys.argv[-1])"
+)
+LIBRARY = "a library, torch imported before"
 WAYS = {
     "as impasto sets it": {},
     "OpenMP's default": {"GOMP_SPINCOUNT": "300000"},
     "asleep at once": {"GOMP_SPINCOUNT": "0"},
+    LIBRARY: {},
 }
 """How threads wait. libgomp looks 300,000 times where the environment says nothing; impasto leaves what is set."""
 
@@ -49,9 +56,10 @@ def main() -> None:
             for _ in range(rounds):
                 for way, busy in taken:
                     with beside_a_loop() if busy else tempfile.TemporaryDirectory():
-                        taken[way, busy].append(seconds(arguments, WAYS[way], Path(name)))
+                        code = HOST if way == LIBRARY else RUN
+                        taken[way, busy].append(seconds(code, arguments, WAYS[way], Path(name)))
             rows += [row(size, way, taken[way, False], taken[way, True]) for way in WAYS]
-    question = "Seconds of a whole `impasto paint` of 20 steps, alone and beside one busy loop, by how threads wait"
+    question = "Seconds of a whole process that takes 20 steps, alone and beside one busy loop, by how threads wait"
     record.report("busy", {"question": question}, rows, chosen.results)
 
 
@@ -66,9 +74,9 @@ def beside_a_loop() -> Iterator[None]:
         loop.wait()
 
 
-def seconds(arguments: tuple[str, ...], waiting: dict[str, str], folder: Path) -> float:
+def seconds(code: str, arguments: tuple[str, ...], waiting: dict[str, str], folder: Path) -> float:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_WAIT"))}
-    command = [sys.executable, "-c", RUN, *arguments, "-o", str(folder / "out.png"), "--overwrite", "--quiet"]
+    command = [sys.executable, "-c", code, *arguments, "--overwrite", "--quiet", "-o", str(folder / "out.png")]
     began = time.perf_counter()
     subprocess.run(command, env=environment | waiting, check=True, capture_output=True)
     return time.perf_counter() - began

@@ -22,7 +22,7 @@ from impasto.objective.targets import Comparison, measure_targets
 from impasto.objective.weights import LossWeights
 from impasto.run.events import Event
 from impasto.run.memory_plan import MemoryPlan
-from impasto.run.plan import RunPlan, Shapes, plan_run
+from impasto.run.plan import Pace, RunPlan, Shapes, plan_run
 from impasto.run.scales import Scale
 from impasto.run.state import RunState
 from impasto.run.stylizer import Stylizer
@@ -127,7 +127,7 @@ class PlannedRun:
 def plan_of(*scales: tuple[tuple[int, int], int]) -> RunPlan:
     """A plan of these scales, ((h, w), steps) each, that nothing has to fit into."""
     nothing = (0.0,) * len(scales)
-    return RunPlan(tuple(Scale(*scale) for scale in scales), MemoryPlan(None, 0, 0, 0), nothing, nothing)
+    return RunPlan(tuple(Scale(*scale) for scale in scales), MemoryPlan(None, 0, 0, 0), Pace(nothing, nothing, float))
 
 
 def written_tests() -> list[str]:

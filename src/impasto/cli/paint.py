@@ -18,6 +18,7 @@ from impasto.cli.silent_losses import silent_losses
 from impasto.cli.terminal import note
 from impasto.cli.weights import fetch_if_missing
 from impasto.errors import ImpastoError
+from impasto.storage.array_cache import check_ahead
 
 Picture = Annotated[
     str | None,
@@ -85,6 +86,7 @@ def paint(
     """
     tiles = Tiles(executor, address)
     settings = tiles.settle(knobs.from_shell(flags or {}, os.environ, config, preset))
+    check_ahead()  # while torch is imported, for the first time by what checks the outputs
     picture = outputs.placed(output, outputs.default_picture(Path(content), style))
     epochs, every = outputs.parse_epochs(snapshots, settings.epochs), outputs.parse_every(checkpoint)
     snapshot_paths = outputs.snapshot_paths(picture, epochs)

@@ -10,7 +10,7 @@ from impasto.jobs.inputs import Source, open_image, open_style, shapes_of
 from impasto.jobs.network import Network, load_network
 from impasto.jobs.style_scale import settled_style_scale, unsettled
 from impasto.jobs.surroundings import usual_modes
-from impasto.run.plan import RunPlan, plan_run, scales_of
+from impasto.run.plan import RunPlan, measure_speed, plan_run, scales_of
 from impasto.settings.settings import Settings
 
 
@@ -46,6 +46,8 @@ def plan_job(
     scales = scales_of(settings, shapes, [(style.name, style.size) for style in opened])
     engine = network(settings).engine
     with usual_modes(settings.threads):
-        planned = plan_run(settings, shapes, engine, scales=scales, speed=speed(settings))
+        known = speed(settings)
+        timed = measure_speed(engine, settings.layers) if known is None else known
+        planned = plan_run(settings, shapes, engine, scales=scales, speed=timed)
     dpi = image.dpi if settings.longest_side is None else settings.dpi
     return PlannedJob(planned, settings, str(engine.name), dpi)

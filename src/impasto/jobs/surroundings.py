@@ -13,8 +13,11 @@ import torch
 
 from impasto.errors import ImpastoError
 from impasto.jobs.logged import log_event
+from impasto.network.engine import Engine
 from impasto.run.events import Event
 from impasto.run.plan import RunPlan
+from impasto.settings.choices import EngineName
+from impasto.storage.cores import at_most
 from impasto.storage.pool import POOL
 from impasto.storage.process import freed_memory_returned
 
@@ -44,6 +47,27 @@ def usual_modes(threads: int | str = "auto") -> Iterator[None]:
 
 
 @contextmanager
+def computing(engine: Engine, threads: int | str) -> Iterator[None]:
+    """`usual_modes` for evaluations by an engine.
+
+    The native engine shares its loops out by itself, among at most so many threads, fewer beside busy programs; then
+    torch has one thread for the rest. So a picture is the same to the bit for any number of threads, none of which
+    waits for another while a busy program has its core.
+    """
+    with usual_modes(threads):
+        if engine.name != EngineName.NATIVE:
+            yield
+            return
+        most = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with at_most(most):
+                yield
+        finally:
+            torch.set_num_threads(most)
+
+
+@contextmanager
 def memory_kept(plan: RunPlan) -> Iterator[None]:
     """Memory of a step is kept for the next while the block runs."""
     with POOL.kept(), ExitStack() as tight:
@@ -52,8 +76,8 @@ def memory_kept(plan: RunPlan) -> Iterator[None]:
         yield
 
 
-def driven(events: Iterator[Event], plan: RunPlan, threads: int | str) -> Iterator[Event]:
-    """The events of a run, each made under `usual_modes` by so many threads, and told to Python's logging.
+def driven(events: Iterator[Event], plan: RunPlan, engine: Engine, threads: int | str) -> Iterator[Event]:
+    """The events of a run, each made in the modes of `computing`, and told to Python's logging.
 
     Raises `ImpastoError` where memory runs out all the same.
     """
@@ -61,7 +85,7 @@ def driven(events: Iterator[Event], plan: RunPlan, threads: int | str) -> Iterat
         try:
             while True:
                 try:
-                    with usual_modes(threads):
+                    with computing(engine, threads):
                         event = next(events)
                 except StopIteration:
                     return

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from impasto.losses.gatys import gram
 from impasto.storage.devices import queued
+from impasto.storage.pool import POOL
 
 TINY = 1e-12
 """Least count that statistics are divided by, for regions that no position lies in: their moments are 0."""
@@ -62,8 +63,9 @@ def mixture(statistics: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 def mean_and_covariance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     """μ (n, c) and Σ (n, c, c) from `moments`, with M and not M − 1 for the divisor."""
-    mean = averaged(statistics)[:, :-1, -1]
-    return mean, averaged(statistics)[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
+    means = averaged(statistics)
+    mean = means[:, :-1, -1]
+    return mean, means[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
 
 
 def mean_and_covariance_of_rows(x: Tensor, *, unbiased: bool = False) -> tuple[Tensor, Tensor]:
@@ -130,6 +132,13 @@ def _precise(features: Tensor) -> torch.dtype:
     return torch.float32 if features.device.type == "mps" else torch.float64  # MPS has no double precision
 
 
+def _affine(offset: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """offset + a b (n, i, j), in pooled memory where nobody asks for its own gradient."""
+    if torch.is_grad_enabled():
+        return torch.baddbmm(offset, a, b)
+    return torch.baddbmm(offset, a, b, out=POOL.like(a, a.shape[0], a.shape[1], b.shape[2]))
+
+
 class _Moments(torch.autograd.Function):
     """Σ w [F; 1] [F; 1]ᵀ of f (n, c, m) in blocks; its gradient w ((D + Dᵀ) [F; 1]) is one product as well."""
 
@@ -154,7 +163,7 @@ class _Moments(torch.autograd.Function):
         symmetric = (d + d.mT)[:, :-1].to(f.dtype)
         matrix, vector = symmetric[:, :, :-1], symmetric[:, :, -1:]
         in_columns = f.stride(1) == 1  # as in _Gram
-        gradient = torch.baddbmm(vector.mT, f.mT, matrix).mT if in_columns else torch.baddbmm(vector, matrix, f)
+        gradient = _affine(vector.mT, f.mT, matrix).mT if in_columns else _affine(vector, matrix, f)
         return gradient if w is None else gradient.mul_(w), None
 
 

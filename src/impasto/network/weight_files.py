@@ -49,7 +49,8 @@ def fault(path: Path, what: str) -> WeightsError:
     )
 
 
-def _shapes(*, classifier: bool) -> dict[str, tuple[int, ...]]:
+def shapes_of(*, classifier: bool) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of VGG19, by impasto's names."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (before, after) in (CONVOLUTIONS | (CLASSIFIER if classifier else {})).items():
         shapes[f"{layer}.weight"] = (after, before, 3, 3) if layer in CONVOLUTIONS else (after, before)
@@ -59,7 +60,7 @@ def _shapes(*, classifier: bool) -> dict[str, tuple[int, ...]]:
 
 def _check(tensors: dict[str, Tensor], path: Path) -> None:
     """Refuse a network that isn't VGG19 in every tensor's name, shape, dtype and finite numbers."""
-    shapes = _shapes(classifier=any(name.startswith("fc") for name in tensors))
+    shapes = shapes_of(classifier=any(name.startswith("fc") for name in tensors))
     for name in sorted(tensors.keys() - shapes.keys()):
         raise fault(path, f"holds {name}, which VGG19 doesn't have")
     for name, shape in shapes.items():
@@ -149,7 +150,7 @@ def _keras(data: bytes, path: Path) -> Contents:
         import h5py
     except ImportError:
         raise WeightsError("h5py, which reads Keras files, is not installed", "pip install 'impasto[keras]'") from None
-    names, shapes, tensors = _keras_names(), _shapes(classifier=True), {}
+    names, shapes, tensors = _keras_names(), shapes_of(classifier=True), {}
     datasets: dict[str, h5py.Dataset] = {}
     with h5py.File(io.BytesIO(data), "r") as file:
         file.visititems(lambda name, node: datasets.update({name: node}) if hasattr(node, "dtype") else None)

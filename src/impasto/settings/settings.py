@@ -282,8 +282,8 @@ class Settings(BaseModel):
         knob(
             "auto",
             Roles(Group.NETWORK, Affects.NETWORK, settled=True),
-            "Threads that compute; 'auto' takes as many as torch, one for each core. A picture's last "
-            "bits may depend on it.",
+            "Most threads that compute; 'auto' is one for each core. The native engine leaves out cores that other "
+            "programs keep busy; with the torch engine a picture's last bits may depend on it.",
         )
     )
     precision: Precision = knob(

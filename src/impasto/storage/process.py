@@ -3,7 +3,7 @@
 In a program that uses impasto as a library, the process is that program's: nothing here happens to it unless it asks.
 Whoever owns the process, as the command line does, says so by `owned`. Two things are on for everybody. Fork safety
 acts at a fork alone, and without it a child would wait for ever. Short waits (`short_waits`) are set where impasto is
-what loads torch, and without them a run beside a busy program takes several times as long. No torch is imported here.
+what loads torch, so that threads which wait leave their core to other programs. No torch is imported here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType, TracebackType
+
+from impasto.storage.quick_torch import quick_torch
 
 SPIN_COUNT, WAIT_POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 """Variables of the environment that say how threads of GNU's OpenMP wait, read once, where torch is loaded."""
@@ -62,16 +64,21 @@ _owners, _waiting, _returning = _Nested(), _Nested(), _Nested()
 def owned() -> Iterator[None]:
     """Say that this process is impasto's own while the block runs; blocks may be nested and overlap.
 
-    Torch is loaded with `short_waits` there.
+    Torch is loaded with `short_waits` there, and as `quick_torch` does it.
     """
     with _owners.lock:
         _owners.enter()
     try:
-        with short_waits():
+        with short_waits(), quick_torch():
             yield
     finally:
         with _owners.lock:
             _owners.leave()
+
+
+def is_owned() -> bool:
+    """Whether somebody has said that this process is impasto's own."""
+    return _owners.users > 0
 
 
 @contextmanager
@@ -103,7 +110,7 @@ def freed_memory_returned() -> Iterator[None]:
     By itself it keeps pieces of up to 32 MB in its heap, where tiles of many sizes leave holes that nothing fits in.
     Does nothing in a process that isn't `owned`. Blocks may be nested and overlap; the last restores what was usual.
     """
-    if not _owners.users:
+    if not is_owned():
         yield
         return
     with _returning.lock:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.jobs.network import load_network
-from impasto.jobs.surroundings import usual_modes
+from impasto.jobs.surroundings import computing
 from impasto.network.tiled_network import Stage, TileActivations
 from impasto.objective.tile_passes import TileWork
 from impasto.settings.settings import Settings
@@ -49,7 +49,7 @@ class TileActor:
             self._kept.clear()
         assert self._work is not None
         self._inputs[where] = unpacked(image)
-        with usual_modes(self._threads):
+        with computing(self._network.engine, self._threads):
             activations = self._run(where, keep=keep)
             if keep:
                 self._kept[where] = activations
@@ -72,7 +72,7 @@ class TileActor:
             self._inputs[where] = unpacked(image)
         if targets is not None:
             self._targets[where] = [None if part is None else unpacked(part) for part in targets]
-        with usual_modes(self._threads):
+        with computing(self._network.engine, self._threads):
             activations = self._kept.pop(where, None) or self._run(where, keep=True)
             del self._inputs[where]
             of_statistics = dict(zip(activations.statistics, map(unpacked, p), strict=True))

@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from impasto.errors import SettingsError
 from impasto.network.engine import EngineCost, PassCost, check_request
-from impasto.network.engines.native_library import Conv, Unavailable, address, library, why_not
+from impasto.network.engines.kernel_cache import KernelCache
+from impasto.network.engines.native_library import Conv, Unavailable, address, library, thread_count, why_not
 from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
 from impasto.network.weights import Weights
@@ -77,7 +78,13 @@ class NativeEngine:
         )
         panel = 2 * self.width
         self.convolutions = {
-            name: Convolution(weights.tensors[f"{name}.weight"], weights.tensors[f"{name}.bias"], panel, self.library)
+            name: Convolution(
+                weights.tensors[f"{name}.weight"],
+                weights.tensors[f"{name}.bias"],
+                panel,
+                self.library,
+                KernelCache(weights.cache, name, self.width),
+            )
             for name in CONVOLUTIONS
         }
         first = weights.tensors["conv1_1.weight"]
@@ -117,7 +124,7 @@ class NativeEngine:
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
         sizes = {"h": h, "w": w, "c": c, "k": k, "deep": layer.deep, "width": self.width}
-        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": torch.get_num_threads()}
+        sizes |= {"block": min(tiles, DEEP_BLOCK if layer.deep else BLOCK), "threads": thread_count()}
         addresses = {field: address(tensor) for field, tensor in pointers.items()}
         call = Conv(**sizes, **addresses, x=address(x), y=address(y), kernels=address(layer.kernels(back=back)))
         work = self.buffer(self.library.impasto_workspace(ctypes.byref(call)))
@@ -139,10 +146,13 @@ class NativeEngine:
         """Bytes of the buffers that are kept for the next passes."""
         return self._buffers.nbytes
 
-    def call(self, function: str, *arguments: Tensor | float | None) -> None:
-        """A function of native.c, with tensors as addresses, and the threads and instructions to use."""
+    def call(self, function: str, *arguments: Tensor | float | None, threads: int | None = None) -> None:
+        """A function of native.c, with tensors as addresses, and the threads and instructions to use.
+
+        `threads` are given where what it works in was made for so many.
+        """
         plain = [address(a) if isinstance(a, Tensor) else a for a in arguments]
-        getattr(self.library, function)(*plain, torch.get_num_threads(), self.width)
+        getattr(self.library, function)(*plain, thread_count() if threads is None else threads, self.width)
 
     def gain(self, pool: str) -> float:
         """What a mean is multiplied by, 0 for max pooling."""
@@ -150,10 +160,10 @@ class NativeEngine:
 
 
 class Convolution:
-    """One layer's frozen kernels, arranged for native.c when first needed in a direction."""
+    """One layer's frozen kernels, arranged for native.c when first needed in a direction, or by an earlier process."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL) -> None:
-        self.bias, self.panel, self.library = bias, panel, library
+    def __init__(self, weight: Tensor, bias: Tensor, panel: int, library: ctypes.CDLL, kept: KernelCache) -> None:
+        self.bias, self.panel, self.library, self.kept = bias, panel, library, kept
         self.k, self.c = weight.shape[:2]
         self.deep = self.k * self.c > DEEP
         self._original: Tensor | None = weight
@@ -163,18 +173,25 @@ class Convolution:
         """Kernels of the convolution, or with `back` of its transpose, which takes gradients from outputs to inputs."""
         if back not in self._arranged:
             assert self._original is not None
-            taps = self._original.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
-            arranged = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
-            if not self.deep:
-                taps, arranged = arranged, torch.empty(36, self.c, self.k, dtype=torch.float32)
-                ins, outs = (self.k, self.c) if back else (self.c, self.k)
-                self.library.impasto_transform(
-                    address(taps), address(arranged), ins, outs, torch.get_num_threads(), self.panel // 2
-                )
+            size = (9 if self.deep else 36) * self.c * self.k
+            arranged = self.kept.read(size, back=back)
+            if arranged is None:
+                arranged = self._arrange(self._original, back=back)
+                self.kept.write(arranged, back=back)
             self._arranged[back] = arranged
             if len(self._arranged) == 2:
                 self._original = None
         return self._arranged[back]
+
+    def _arrange(self, weight: Tensor, *, back: bool) -> Tensor:
+        taps = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (9, c, k)
+        panels = _panels(taps.flip(0).transpose(1, 2) if back else taps, self.panel)
+        if self.deep:
+            return panels
+        arranged = torch.empty(36, self.c, self.k, dtype=torch.float32)
+        ins, outs = (self.k, self.c) if back else (self.c, self.k)
+        self.library.impasto_transform(address(panels), address(arranged), ins, outs, thread_count(), self.panel // 2)
+        return arranged
 
 
 class Pass:
@@ -232,9 +249,11 @@ class Pass:
 
     def _to_image(self, d: Tensor) -> Tensor:
         h, w, k = d.shape
-        image, work = torch.empty(self.shape, dtype=torch.float32), self.engine.buffer(torch.get_num_threads() * 96 * w)
+        threads = thread_count()
+        image, work = torch.empty(self.shape, dtype=torch.float32), self.engine.buffer(threads * 96 * w)
         replicate = self.engine.padding is Padding.REPLICATE
-        self.engine.call("impasto_first_back", d, self.engine.first_back, image, work, h, w, k, replicate)
+        arguments = d, self.engine.first_back, image, work, h, w, k, replicate
+        self.engine.call("impasto_first_back", *arguments, threads=threads)
         self.engine.give_back(work)
         return image
 
@@ -250,10 +269,12 @@ class Pass:
         if name.startswith("pool"):
             engine.call("impasto_pool", x, y, mask, *x.shape, engine.gain(name))
         elif name == "conv1_1":
-            work = engine.buffer(torch.get_num_threads() * 9 * (w + 2))
+            threads = thread_count()
+            work = engine.buffer(threads * 9 * (w + 2))
             bias = engine.convolutions[name].bias
             replicate = engine.padding is Padding.REPLICATE
-            engine.call("impasto_first", x, engine.first, bias, y, before, mask, work, h, w, k, replicate)
+            arguments = x, engine.first, bias, y, before, mask, work, h, w, k, replicate
+            engine.call("impasto_first", *arguments, threads=threads)
             engine.give_back(work)
         else:
             engine.convolve(name, x, y, bias=engine.convolutions[name].bias, before=before, mask=mask)

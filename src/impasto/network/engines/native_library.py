@@ -12,6 +12,7 @@ from torch import Tensor
 
 from impasto.network.layers import CONVOLUTIONS
 from impasto.network.weights import Weights
+from impasto.storage import cores
 
 VERSION = 4
 """Of the calls in native.c."""
@@ -93,6 +94,11 @@ def _why_not_built() -> str:
         return f"it has kernels for x86-64 and ARM64, and this is {machine}"
     compiler = "clang" if platform.system() == "Windows" else "GCC or clang"
     return f"it wasn't built when impasto was installed, which takes {compiler}"
+
+
+def thread_count() -> int:
+    """How many threads a loop of native.c takes now: its results are the same for any number."""
+    return cores.threads(torch.get_num_threads())
 
 
 def address(tensor: Tensor | None) -> int | None:
