@@ -150,6 +150,7 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
         "version": ("impasto", "pip install impasto=={}"),
         "torch": ("torch", "pip install torch=={}"),
         "engine": ("The engine", "run where --engine {} works, see impasto doctor"),
+        "precision": ("The precision", "run where --precision {} works, see impasto doctor"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }
     found = []

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.network.layers import CLASSIFIER_INPUT, CLASSIFIER_LAYERS, ORDER, deepest, poolings_before, smallest_side
-from impasto.settings.choices import EngineName
+from impasto.settings.choices import EngineName, Precision
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Engine(Protocol):
     """A way to run the table of layers from an image to named features, differentiable back to the image."""
 
     name: EngineName
+    precision: Precision
     cost: EngineCost
 
     @property

@@ -6,8 +6,10 @@ import torch
 
 from impasto.errors import SettingsError
 from impasto.network.engine import Engine
+from impasto.network.engines import trial
 from impasto.network.engines.native import NativeEngine
-from impasto.network.engines.native_library import why_not
+from impasto.network.engines.native_bf16 import Bf16Engine
+from impasto.network.engines.native_library import Bf16Kernel, bf16_kernels, why_no_bf16, why_not
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
 from impasto.settings.choices import EngineName, Precision
@@ -42,11 +44,39 @@ def can_run(name: str) -> bool:
     return name == EngineName.TORCH or (name == EngineName.NATIVE and why_not() is None)
 
 
+def decided_precision(settings: Settings) -> Precision:
+    """The precision that `settings` ask for; 'auto' is bfloat16 where AMX is and wins a trial of the native engine.
+
+    The trial, once in a process, takes a part of a second: short runs take float32 without one. So do processors with
+    AVX512-BF16 alone, whose two products an instruction are no match for the quarter of them that Winograd's algorithm
+    needs (docs/decisions/0027-bfloat16.md), and torch and every other device.
+    """
+    if settings.precision is not Precision.AUTO:
+        return settings.precision
+    may = settings.engine is not EngineName.TORCH and not settings.compile and _is_long(settings) and _on_cpu(settings)
+    if not may or why_not() or Bf16Kernel.AMX not in bf16_kernels():
+        return Precision.FLOAT32
+    return Precision.BFLOAT16 if trial.bfloat16_wins() else Precision.FLOAT32
+
+
+LONG = 3e6
+"""Pixels of a final canvas times steps from which on a run is worth a trial: one of some seconds in float32."""
+
+
+def _is_long(settings: Settings) -> bool:
+    side, steps = settings.longest_side, settings.epochs * settings.steps_per_epoch
+    return side is None or side * side * steps >= LONG
+
+
+def _on_cpu(settings: Settings) -> bool:
+    return choose_device("cpu" if settings.engine is EngineName.NATIVE else settings.device).type == "cpu"
+
+
 def make_engine(settings: Settings, weights: Weights) -> Engine:
     """The frozen network that `settings` ask for, on its device; raises `SettingsError` where it can't run here.
 
-    'auto' takes the native engine wherever it can run: it was faster than torch at every size that was measured. On
-    CUDA the network's memory is channels-last, and cuDNN's TF32, which torch allows by default, is left to `precision`.
+    'auto' takes the native engine wherever it can run: it was faster than torch at every size that was measured. Where
+    that can't compute in the `precision` that is asked for, torch does. On CUDA the network's memory is channels-last, and cuDNN's TF32, which torch allows by default, is left to `precision`.
     """
     wish, device = settings.engine, choose_device("cpu" if settings.engine is EngineName.NATIVE else settings.device)
     fault = why_not(weights)
@@ -54,9 +84,20 @@ def make_engine(settings: Settings, weights: Weights) -> Engine:
         raise SettingsError(
             f"`engine` is 'native', but {fault}", "use `engine` torch or auto", knob="engine", value=str(wish)
         )
-    plain = settings.precision is Precision.FLOAT32 and not settings.compile
-    if wish is not EngineName.TORCH and device.type == "cpu" and fault is None and plain:
-        return NativeEngine(weights, pooling=settings.pooling, padding=settings.padding)
+    precision = decided_precision(settings) if fault is None or settings.precision is not Precision.AUTO else Precision.FLOAT32
+    if wish is not EngineName.TORCH and device.type == "cpu" and fault is None and not settings.compile:
+        no_bfloat16 = why_no_bf16()
+        if precision is Precision.FLOAT32:
+            return NativeEngine(weights, pooling=settings.pooling, padding=settings.padding)
+        if precision is Precision.BFLOAT16 and no_bfloat16 is None:
+            return Bf16Engine(weights, pooling=settings.pooling, padding=settings.padding)
+        if precision is Precision.BFLOAT16 and wish is EngineName.NATIVE:
+            raise SettingsError(
+                f"`precision` is 'bfloat16' and `engine` 'native', but {no_bfloat16}",
+                "use `precision` float32 or auto, or `engine` torch",
+                knob="precision",
+                value=str(precision),
+            )
     if settings.precision is Precision.TF32 and device.type != "cuda":
         raise SettingsError(
             f"`precision` is 'tf32', which only CUDA has, but the device is {device}",
@@ -68,7 +109,7 @@ def make_engine(settings: Settings, weights: Weights) -> Engine:
         weights,
         pooling=settings.pooling,
         padding=settings.padding,
-        precision=settings.precision,
+        precision=precision,
         compiled=settings.compile,
     )
     if device.type == "cuda":  # neither has been measured by us
