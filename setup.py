@@ -9,6 +9,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to say that versions conflict
     sys.exit(
@@ -21,7 +22,7 @@ ENGINES = Path("src/impasto/network/engines")
 NATIVE = Extension(
     "impasto.network.engines._native",
     [str(ENGINES / "native.c")],
-    depends=[str(ENGINES / "threads.h")],
+    depends=[str(ENGINES / name) for name in ("threads.h", "native_bf16.h", "native_bf16.c")],
     extra_compile_args=["-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
 )
@@ -63,7 +64,11 @@ class BuildExt(build_ext):
         else:
             ext.extra_compile_args.append("-pthread")
             ext.extra_link_args.append("-pthread")
-        super().build_extension(ext)
+        try:
+            super().build_extension(ext)
+        except CompileError:  # an assembler that is older than its compiler doesn't know AMX
+            ext.extra_compile_args.append("-DWITHOUT_BF16")
+            super().build_extension(ext)
 
     def _compiles_by_clang(self):
         told = subprocess.run(

@@ -49,10 +49,14 @@ class EngineCost:
 
 
 class Engine(Protocol):
-    """A way to run the table of layers from an image to named features, differentiable back to the image."""
+    """A way to run the table of layers from an image to named features, differentiable back to the image.
+
+    `unit` is what multiplies where a processor may have several that round otherwise, empty where there is no choice.
+    """
 
     name: EngineName
     precision: Precision
+    unit: str
     cost: EngineCost
 
     @property

@@ -76,7 +76,8 @@ def make_engine(settings: Settings, weights: Weights) -> Engine:
     """The frozen network that `settings` ask for, on its device; raises `SettingsError` where it can't run here.
 
     'auto' takes the native engine wherever it can run: it was faster than torch at every size that was measured. Where
-    that can't compute in the `precision` that is asked for, torch does. On CUDA the network's memory is channels-last, and cuDNN's TF32, which torch allows by default, is left to `precision`.
+    that can't compute in the `precision` that is asked for, torch does. On CUDA the network's memory is channels-last,
+    and cuDNN's TF32, which torch allows by default, is left to `precision`.
     """
     wish, device = settings.engine, choose_device("cpu" if settings.engine is EngineName.NATIVE else settings.device)
     fault = why_not(weights)
@@ -84,7 +85,9 @@ def make_engine(settings: Settings, weights: Weights) -> Engine:
         raise SettingsError(
             f"`engine` is 'native', but {fault}", "use `engine` torch or auto", knob="engine", value=str(wish)
         )
-    precision = decided_precision(settings) if fault is None or settings.precision is not Precision.AUTO else Precision.FLOAT32
+    precision = (
+        decided_precision(settings) if fault is None or settings.precision is not Precision.AUTO else Precision.FLOAT32
+    )
     if wish is not EngineName.TORCH and device.type == "cpu" and fault is None and not settings.compile:
         no_bfloat16 = why_no_bf16()
         if precision is Precision.FLOAT32:

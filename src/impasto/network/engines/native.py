@@ -55,6 +55,7 @@ class NativeEngine:
 
     name = EngineName.NATIVE
     precision = Precision.FLOAT32
+    unit = ""
     cost = NATIVE_COST
     device = torch.device("cpu")
 
@@ -114,6 +115,7 @@ class NativeEngine:
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
         """y = the convolution of x, features (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
         layer = self.convolutions[name]
+        assert isinstance(layer, Convolution)
         h, w, c = x.shape
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
@@ -310,7 +312,13 @@ class Pass:
         return self.engine.buffer(*shape)
 
     def _pool_back(
-        self, mask: Tensor | None, d: Tensor | None, add: Tensor | None, add_before: Tensor | None, y: Tensor, gain: float
+        self,
+        mask: Tensor | None,
+        d: Tensor | None,
+        add: Tensor | None,
+        add_before: Tensor | None,
+        y: Tensor,
+        gain: float,
     ) -> None:
         self.engine.call("impasto_pool_back", mask, d, add, add_before, y, *y.shape, gain)
 

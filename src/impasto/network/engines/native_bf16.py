@@ -14,6 +14,7 @@ from torch import Tensor
 from impasto.network.engine import EngineCost, PassCost
 from impasto.network.engines.native import NativeEngine, Pass
 from impasto.network.engines.native_library import (
+    BF16_NAMES,
     Bf16Kernel,
     ConvBf16,
     Unavailable,
@@ -31,11 +32,12 @@ CHUNK = PANEL = 32
 """Input channels and outputs that a kernel takes at once, see native_bf16.h."""
 
 BF16_COST = EngineCost(
-    base=130_000_000,
+    base=90_000_000,  # its libraries' buffers, and kernels of half the bytes of those that aren't transformed
     kept_of_relu=1,  # a mask
     kept_of_pool=0,
-    whole=PassCost(relus=0.25, requested=2.1, largest=1),
-    tile=PassCost(relus=0.25, requested=3.3, largest=1),
+    # As in float32, but for what a convolution reads and writes.
+    whole=PassCost(relus=0.25, requested=2.1, largest=0.5),
+    tile=PassCost(relus=0.25, requested=3.3, largest=0.5),
 )
 """Measured at 512 to 1024 px."""
 
@@ -62,6 +64,7 @@ class Bf16Engine(NativeEngine):
             raise Unavailable(fault)
         super().__init__(weights, pooling=pooling, padding=padding, width=width)
         self.kernel = max(bf16_kernels()) if kernel is None else kernel
+        self.unit = BF16_NAMES.get(self.kernel, "")
 
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
         """y = the convolution of x, bordered features, and what `pointers` add to it (see ConvBf16 in native_bf16.h).
@@ -166,7 +169,13 @@ class Bf16Pass(Pass):
         return self.engine.bordered(*shape)
 
     def _pool_back(
-        self, mask: Tensor | None, d: Tensor | None, add: Tensor | None, add_before: Tensor | None, y: Tensor, gain: float
+        self,
+        mask: Tensor | None,
+        d: Tensor | None,
+        add: Tensor | None,
+        add_before: Tensor | None,
+        y: Tensor,
+        gain: float,
     ) -> None:
         self.engine.call("impasto_pool_back_bf16", mask, d, add, add_before, y, *y.shape, gain)
 

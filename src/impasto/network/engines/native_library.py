@@ -113,7 +113,9 @@ def why_no_bf16() -> str | None:
     """Why the native engine can't compute in bfloat16 here, as a clause; None if it can."""
     if fault := why_not():
         return fault
-    return None if bf16_kernels() else f"it needs Linux and a processor with {' or '.join(BF16_NAMES.values())} for that"
+    return (
+        None if bf16_kernels() else f"it needs Linux and a processor with {' or '.join(BF16_NAMES.values())} for that"
+    )
 
 
 def why_not(weights: Weights | None = None) -> str | None:
