@@ -18,7 +18,7 @@ from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import refuse_missing
 from impasto.errors import ImageError
-from impasto.jobs.recipe import InputFile, Recipe
+from impasto.jobs.recipe import InputFile, Recipe, told_knobs
 from impasto.storage.files import quoted
 
 if TYPE_CHECKING:
@@ -149,10 +149,10 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
     cures = {
         "version": ("impasto", "pip install impasto=={}"),
         "torch": ("torch", "pip install torch=={}"),
-        "engine": ("The engine", "run where --engine {} works, see impasto doctor"),
-        "precision": ("The precision", "run where --precision {} works, see impasto doctor"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }
+    for knob in told_knobs():
+        cures[knob] = f"The {knob}", f"run where --{knob} {{}} works, see impasto doctor"
     found = []
     for field, (what, cure) in cures.items():
         if (was := getattr(then, field)) != getattr(now, field):

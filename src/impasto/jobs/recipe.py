@@ -237,6 +237,11 @@ class Recipe:
         yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
 
 
+def told_knobs() -> tuple[str, ...]:
+    """The knobs of the network that a recipe of any age tells: each is a property of it."""
+    return tuple(knob for knob in roles.affecting(Affects.NETWORK) if isinstance(vars(Recipe).get(knob), property))
+
+
 def _translated(fields: dict[str, Any], written: int) -> dict[str, Any]:
     """The fields of a recipe of an earlier format as they are called now.
 
