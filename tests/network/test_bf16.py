@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ import torch
 import torch.nn.functional as F
 from exact import Decided, error, gradient, image_of, random_gradients
 
+from helpers import objective_of
 from impasto.cli.doctor import _engines
 from impasto.errors import SettingsError
+from impasto.jobs.rerun import from_recipe
+from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.network.engines import choice, native, native_bf16, native_library, trial
 from impasto.network.engines.choice import decided_precision, make_engine
@@ -19,6 +23,8 @@ from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_bf16 import Bf16Engine
 from impasto.network.engines.native_library import Bf16Kernel, Unavailable, why_not
 from impasto.network.vgg import VGG19
+from impasto.objective.weights import LossWeights
+from impasto.run import plan
 from impasto.settings.choices import Padding, Pooling, Precision
 from impasto.settings.settings import Settings
 
@@ -176,6 +182,19 @@ def test_starting_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_
     assert error(in_two, gradient(engine, image, deep, pulled).double()) < 0.02  # d in between isn't rounded
 
 
+@pytest.mark.parametrize("kernel", [Bf16Kernel.PLAIN], indirect=True)
+def test_tiles_give_the_whole_pictures_loss_and_its_gradient_but_for_rounding(kernel, frozen):
+    """Between the stages a gradient is float32, within the whole network bfloat16; features are the same bits."""
+    engine, layers = Bf16Engine(frozen, kernel=kernel), {"relu1_1": 0.3, "relu3_1": 0.3, "relu4_1": 0.4}
+    w = LossWeights(0.05, 1.0, {"relu4_2": 1.0}, layers)
+    content, style, canvas = (image_of(96, 112, seed) for seed in (1, 2, 3))
+    whole, tiled = (
+        objective_of(engine, w, content, [style], normalized=True, tile=tile).evaluate(canvas) for tile in (None, 64)
+    )
+    assert tiled.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert error(tiled.gradient, whole.gradient.double()) < 0.01
+
+
 def test_runs_repeat_to_the_bit_whatever_the_number_of_threads(kernel, frozen):
     engine, image = Bf16Engine(frozen, kernel=kernel), image_of(72, 88)
     pulled = random_gradients(engine.features(image, STYLE))
@@ -250,6 +269,28 @@ def test_auto_is_bfloat16_only_where_amx_wins_a_trial_of_a_run_that_is_worth_one
     assert len(tried) == 2
     assert isinstance(made := make_engine(Settings(**long), frozen), NativeEngine)
     assert made.precision is Precision.FLOAT32
+
+
+def test_a_run_tells_what_it_computed_in_and_is_repeated_in_float32_where_there_is_nothing_else(monkeypatch):
+    without_units(monkeypatch, [])
+    content, style = (image_of(32, 32, seed)[0].permute(1, 2, 0).numpy() for seed in (1, 2))
+    short = Settings(size=32, scales=1, epochs=1, steps_per_epoch=1)
+    then = Stylization(content, [style], short).recipe()
+    assert (then.engine, then.precision) == ("native", "float32")
+    coarse = replace(then, settings=then.settings | {"precision": "bfloat16"})
+    again = from_recipe(coarse, content=content, styles=[style])
+    assert again.settings.precision is Precision.FLOAT32
+    assert again.recipe().precision == "float32"
+
+
+def test_a_recipe_names_the_unit_that_rounded(frozen, monkeypatch):
+    without_units(monkeypatch, [Bf16Kernel.AVX512, Bf16Kernel.AMX])
+    content = image_of(32, 32)[0].permute(1, 2, 0).numpy()
+    coarse = Settings(size=32, scales=1, epochs=1, steps_per_epoch=1, precision="bfloat16")
+    monkeypatch.setattr(plan, "measure_speed", lambda engine, layers: 1e-6)  # AMX's kernel is there by name only
+    job = Stylization(content, [content], coarse)
+    assert job.recipe().precision == "bfloat16"
+    assert job.recipe().machine.endswith(" AMX")
 
 
 def test_the_trial_wants_a_clear_win(monkeypatch):

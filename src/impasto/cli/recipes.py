@@ -157,7 +157,8 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
     for field, (what, cure) in cures.items():
         if (was := getattr(then, field)) != getattr(now, field):
             here = getattr(now, field)
-            fault = f"{what} is {here} here and was {was} then, so the picture may differ in its last bits"
+            how = "a little" if field == "precision" else "in its last bits"
+            fault = f"{what} is {here} here and was {was} then, so the picture may differ {how}"
             # A stranger's text never becomes part of what is to be typed.
             is_plain = field == "machine" or PLAIN.fullmatch(str(was))
             found.append(f"{fault}: {cure.format(was)} for the same to the bit." if is_plain else f"{fault}.")
