@@ -70,28 +70,29 @@ def pairs() -> list[tuple[str, str]]:
 
 
 def step(size: tuple[int, int], rounds: int) -> dict[str, Any]:
-    """Processor seconds of one thread for an image (h, w), and what the engine's buffers and kernels take in MB."""
+    """Processor seconds of one thread for an image (h, w)."""
     import torch
 
     from impasto.network import weights
     from impasto.network.engines.choice import make_engine
     from impasto.settings.settings import Settings
+    from impasto.storage.pool import POOL
 
     torch.set_num_threads(1)
     loaded, image = weights.load(), torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    chosen = Settings(device="cpu")
+    chosen = {precision: Settings(device="cpu", precision=precision) for precision in PRECISIONS}
     passes: list[Callable[[], object]] = []
-    for precision in PRECISIONS:
-        engine = make_engine(chosen.model_copy(update={"precision": precision}), loaded)
+    for settings in chosen.values():
+        engine = make_engine(settings, loaded)
 
-        def forwards_and_back(engine=engine) -> None:
+        def forwards_and_back(engine=engine, settings=settings) -> None:
             leaf = image.clone().requires_grad_()
-            found = list(engine.features(leaf, chosen.layers).values())
+            found = list(engine.features(leaf, settings.layers).values())
             torch.autograd.grad(found, leaf, [torch.ones_like(f) for f in found])
 
-        forwards_and_back()
         passes.append(forwards_and_back)
-    taken = [[seconds(one) for one in passes] for _ in range(rounds)]
+    with POOL.kept():  # as in a run
+        taken = [[seconds(one) for one in passes] for _ in range(rounds + 1)][1:]
     float32, bfloat16 = zip(*taken, strict=True)
     return {
         "size": f"{size[1]}×{size[0]}",

@@ -24,7 +24,7 @@ from impasto.storage.files import quoted
 if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization
 
-PLAIN = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?(\+[a-z0-9.]+)?|[a-z]+")
+PLAIN = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?(\+[a-z0-9.]+)?|[a-z]+[0-9]*")
 """A version (PEP 440), a number or a word: all that may stand in a command which is suggested."""
 
 Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]

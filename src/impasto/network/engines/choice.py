@@ -51,8 +51,8 @@ def decided_precision(settings: Settings) -> Precision:
     AVX512-BF16 alone, whose two products an instruction are no match for the quarter of them that Winograd's algorithm
     needs (docs/decisions/0027-bfloat16.md), and torch and every other device.
     """
-    if settings.precision is not Precision.AUTO:
-        return settings.precision
+    if settings.precision != Precision.AUTO:
+        return Precision(settings.precision)
     may = settings.engine is not EngineName.TORCH and not settings.compile and _is_long(settings) and _on_cpu(settings)
     if not may or why_not() or Bf16Kernel.AMX not in bf16_kernels():
         return Precision.FLOAT32
