@@ -258,7 +258,8 @@ def test_auto_is_bfloat16_only_where_amx_wins_a_trial_of_a_run_that_is_worth_one
     wins = True
     assert decided_precision(Settings(**long)) is Precision.BFLOAT16
     assert len(tried) == 1
-    for other in (short, long | {"engine": "torch"}, long | {"compile": True}, long | {"precision": "float32"}):
+    others = {"engine": "torch"}, {"compile": True}, {"precision": "float32"}, {"style_loss": "gram"}
+    for other in (short, *(long | knobs for knobs in others)):
         assert decided_precision(Settings(**other)) is Precision.FLOAT32
     without_units(monkeypatch, [Bf16Kernel.AVX512])
     assert decided_precision(Settings(**long)) is Precision.FLOAT32

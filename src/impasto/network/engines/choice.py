@@ -12,7 +12,7 @@ from impasto.network.engines.native_bf16 import Bf16Engine
 from impasto.network.engines.native_library import Bf16Kernel, bf16_kernels, why_no_bf16, why_not
 from impasto.network.vgg import VGG19
 from impasto.network.weights import Weights
-from impasto.settings.choices import EngineName, Precision
+from impasto.settings.choices import EngineName, Precision, StyleLossName
 from impasto.settings.settings import Settings
 from impasto.storage import process
 
@@ -47,20 +47,25 @@ def can_run(name: str) -> bool:
 def decided_precision(settings: Settings) -> Precision:
     """The precision that `settings` ask for; 'auto' is bfloat16 where AMX is and wins a trial of the native engine.
 
-    The trial, once in a process, takes a part of a second: short runs take float32 without one. So do processors with
-    AVX512-BF16 alone, whose two products an instruction are no match for the quarter of them that Winograd's algorithm
-    needs (docs/decisions/0027-bfloat16.md), and torch and every other device.
+    The trial, once in a process, takes a part of a second: short runs take float32 without one. So do, for the reasons
+    in docs/decisions/0027-bfloat16.md: processors with AVX512-BF16 alone, whose two products an instruction are no match
+    for the quarter of them that Winograd's algorithm needs; torch and every other device; and losses that weren't found
+    to end the same.
     """
     if settings.precision != Precision.AUTO:
         return Precision(settings.precision)
     may = settings.engine is not EngineName.TORCH and not settings.compile and _is_long(settings) and _on_cpu(settings)
-    if not may or why_not() or Bf16Kernel.AMX not in bf16_kernels():
+    if not may or settings.style_loss not in SAME_IN_BFLOAT16 or why_not() or Bf16Kernel.AMX not in bf16_kernels():
         return Precision.FLOAT32
     return Precision.BFLOAT16 if trial.bfloat16_wins() else Precision.FLOAT32
 
 
 LONG = 3e6
 """Pixels of a final canvas times steps from which on a run is worth a trial: one of some seconds in float32."""
+
+
+SAME_IN_BFLOAT16 = (StyleLossName.W2,)
+"""Losses that ended within half a per cent of float32's on all pairs measured; `gram` was 0.7 % off on one of nine."""
 
 
 def _is_long(settings: Settings) -> bool:
