@@ -48,8 +48,8 @@ def decided_precision(settings: Settings) -> Precision:
     """The precision that `settings` ask for; 'auto' is bfloat16 where AMX is and wins a trial of the native engine.
 
     The trial, once in a process, takes a part of a second: short runs take float32 without one. So do, for the reasons
-    in docs/decisions/0027-bfloat16.md: processors with AVX512-BF16 alone, whose two products an instruction are no match
-    for the quarter of them that Winograd's algorithm needs; torch and every other device; and losses that weren't found
+    in docs/decisions/0027-bfloat16.md: processors with AVX512-BF16 alone, whose two products an instruction are no
+    match for the quarter of them that Winograd's algorithm needs; torch and every other device; and losses that weren't found
     to end the same.
     """
     if settings.precision != Precision.AUTO:
@@ -62,7 +62,6 @@ def decided_precision(settings: Settings) -> Precision:
 
 LONG = 3e6
 """Pixels of a final canvas times steps from which on a run is worth a trial: one of some seconds in float32."""
-
 
 SAME_IN_BFLOAT16 = (StyleLossName.W2,)
 """Losses that ended within half a per cent of float32's on all pairs measured; `gram` was 0.7 % off on one of nine."""
