@@ -32,7 +32,8 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGIN
 
 SOURCE = Path(native.__file__).with_name("native.c")
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-KERNELS = [Bf16Kernel.PLAIN, Bf16Kernel.AVX512, pytest.param(Bf16Kernel.AMX, marks=pytest.mark.slow)]
+EMULATED = "AMX emulated"
+KERNELS = [*Bf16Kernel, pytest.param(EMULATED, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +57,13 @@ def emulated(tmp_path_factory):
 
 @pytest.fixture(params=KERNELS)
 def kernel(request, monkeypatch):
-    """Each kernel, AMX's with its instructions emulated."""
-    if request.param is Bf16Kernel.AMX:
+    """Each kernel that this processor has, and AMX's with its instructions emulated."""
+    if request.param == EMULATED:
         library = request.getfixturevalue("emulated")
         monkeypatch.setattr(native, "library", lambda: library)
         monkeypatch.setattr(native_library, "library", lambda: library)
-    elif request.param not in (Bf16Kernel.PLAIN, *native_library.bf16_kernels()):
+        return Bf16Kernel.AMX
+    if request.param not in (Bf16Kernel.PLAIN, *native_library.bf16_kernels()):
         pytest.skip(f"this processor lacks {native_library.BF16_NAMES[request.param]}")
     return request.param
 

@@ -49,8 +49,8 @@ def decided_precision(settings: Settings) -> Precision:
 
     The trial, once in a process, takes a part of a second: short runs take float32 without one. So do, for the reasons
     in docs/decisions/0027-bfloat16.md: processors with AVX512-BF16 alone, whose two products an instruction are no
-    match for the quarter of them that Winograd's algorithm needs; torch and every other device; and losses that weren't found
-    to end the same.
+    match for the quarter of them that Winograd's algorithm needs; torch and every other device; and losses that
+    weren't found to end the same.
     """
     if settings.precision != Precision.AUTO:
         return Precision(settings.precision)
