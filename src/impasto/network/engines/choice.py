@@ -64,7 +64,7 @@ LONG = 3e6
 """Pixels of a final canvas times steps from which on a run is worth a trial: one of some seconds in float32."""
 
 SAME_IN_BFLOAT16 = (StyleLossName.W2,)
-"""Losses that ended within half a per cent of float32's on all pairs measured; `gram` was 0.7 % off on one of nine."""
+"""Losses that ended within half a per cent of float32's on all pairs measured; `gram` was 0.7 % off on one pair."""
 
 
 def _is_long(settings: Settings) -> bool:
