@@ -14,6 +14,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
+from setuptools.errors import CompileError
 
 if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to say that versions conflict
     sys.exit(
@@ -26,7 +27,7 @@ ENGINES = Path("src/impasto/network/engines")
 NATIVE = Extension(
     "impasto.network.engines._native",
     [str(ENGINES / "native.c")],
-    depends=[str(ENGINES / "threads.h")],
+    depends=[str(ENGINES / name) for name in ("threads.h", "native_bf16.h", "native_bf16.c")],
     extra_compile_args=["-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
 )
@@ -52,7 +53,7 @@ class BuildExt(build_ext):
     def run(self) -> None:
         """Remove old libraries, then build."""
         if self.inplace:
-            for old in (*ENGINES.glob("_native.*.so"), *ENGINES.glob("_native.*.pyd")):
+            for old in (*ENGINES.glob("_native*.so"), *ENGINES.glob("_native*.pyd")):
                 old.unlink()
         super().run()
 
@@ -73,7 +74,11 @@ class BuildExt(build_ext):
         else:
             ext.extra_compile_args.append("-pthread")
             ext.extra_link_args.append("-pthread")
-        super().build_extension(ext)
+        try:
+            super().build_extension(ext)
+        except CompileError:  # an assembler that is older than its compiler doesn't know AMX
+            ext.extra_compile_args.append("-DWITHOUT_BF16")
+            super().build_extension(ext)
 
     def _compiles_by_clang(self):
         told = subprocess.run(

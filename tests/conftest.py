@@ -72,6 +72,17 @@ def real() -> VGG19:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_trial() -> Iterator[None]:
+    """`precision` auto is float32 in tests on every machine: no trial of speed may decide what they compute in.
+
+    Those of runs in other processes are too short for one.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("impasto.network.engines.trial.bfloat16_wins", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Where impasto keeps what it keeps for its user: not among that user's own."""
     with pytest.MonkeyPatch.context() as patch:

@@ -496,6 +496,12 @@ def test_rerun_says_what_is_different_here_and_how_to_have_it_the_same():
     assert differences(then, then) == []
     (torch_differs,) = differences(then, now)
     assert torch_differs.endswith("pip install torch==2.12.0 for the same to the bit.")
+    coarse = replace(then, settings={"precision": "bfloat16"})
+    (precision_differs,) = differences(coarse, then)
+    assert precision_differs == (
+        "The precision is float32 here and was bfloat16 then, so the picture may differ a little: run where "
+        "--precision bfloat16 works, see impasto doctor for the same to the bit."
+    )
 
 
 def test_a_diverged_run_leaves_its_last_good_picture_and_code_1(photo, brush, capsys, monkeypatch):

@@ -112,6 +112,10 @@ def test_what_shows_in_no_picture_may_be_another_when_a_run_goes_on():
 def test_what_was_settled_is_kept_and_what_was_not_asked_for_again_too():
     settled = recipe(tile=0, history=7, engine="torch", device="cpu")
     assert settled.continued(Settings()) == Settings(**settled.settings | {"threads": settled.threads})
+    for precision in ("float32", "bfloat16"):
+        assert recipe(precision=precision).continued(Settings()).precision == precision
+    with pytest.raises(SettingsError, match="precision was bfloat16 when the run began and is float32 now"):
+        recipe(precision="bfloat16").continued(Settings(precision="float32"))
     scaled = recipe(style_scale=1.41)
     assert scaled.continued(Settings(style_scale="auto")).style_scale == 1.41
     assert settled.continued(Settings(threads=settled.threads)).threads == settled.threads
@@ -123,6 +127,11 @@ def test_a_recipe_from_a_machine_of_many_cores_is_followed_with_as_many_threads(
     many = replace(PLAIN, threads=300)
     assert many.checked_settings().threads == 300
     assert recipe(threads=300).checked_settings().threads == 300
+
+
+def test_a_recipe_from_before_precisions_were_chosen_has_float32():
+    old = replace(PLAIN, settings={knob: value for knob, value in PLAIN.settings.items() if knob != "precision"})
+    assert old.precision == old.checked_settings().precision == "float32"
 
 
 def test_each_changed_knob_is_an_error_with_its_name_and_value():

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 import torch
-from exact import NAMES, Decided, assert_equal_to_exact, gradient, image_of, random_gradients
+from exact import NAMES, Decided, assert_equal_to_exact, error, gradient, image_of, random_gradients
 from serve_kernels import ServedLibrary
 
 import helpers
@@ -18,6 +18,8 @@ from helpers import tiny_weights
 from impasto.network import weights
 from impasto.network.engines import native, native_library
 from impasto.network.engines.native import NativeEngine
+from impasto.network.engines.native_bf16 import Bf16Engine
+from impasto.network.engines.native_library import Bf16Kernel
 from impasto.settings.choices import Padding, Pooling
 
 ENGINES = Path(native.__file__).parent
@@ -196,6 +198,34 @@ def test_threads_change_no_bit(library, narrow, deep):
 def test_the_real_network_equals_torch_in_float64(library):
     frozen = weights.load()
     assert_equal_to_exact(NativeEngine(frozen), Decided(frozen).double(), image_of(33, 35), NAMES)
+
+
+@pytest.mark.parametrize("build", HERE)
+def test_matrix_units_are_compiled_for_and_bfloat16_is_float64_but_for_rounding(built, build, narrow, monkeypatch):
+    needed("objdump")
+    found = built(build)
+    code = subprocess.run(["objdump", "-d", found._name], capture_output=True, text=True, check=True).stdout
+    assert all(f"\t{name} " in code for name in ("tdpbf16ps", "tileloadd", "vdpbf16ps"))
+    monkeypatch.setattr(native, "library", lambda: found)
+    monkeypatch.setattr(native_library, "library", lambda: found)
+    image, layers = image_of(33, 50), ["relu1_1", "pool2", "relu3_1"]
+    exact = Decided(narrow).double().features(image.double(), layers)
+    for kernel in {Bf16Kernel.PLAIN, *native_library.bf16_kernels()}:
+        ours = Bf16Engine(narrow, kernel=kernel).features(image, layers)
+        assert all(error(ours[name], exact[name]) < 0.01 for name in layers)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_compiler_without_matrix_units_builds_the_rest(compiler, tmp_path):
+    """As setup.py does where the assembler doesn't know them."""
+    needed(compiler, "objdump")
+    path = tmp_path / "without.so"
+    source = str(ENGINES / "native.c")
+    command = [compiler, "-pthread", "-DWITHOUT_BF16", *FLAGS, "-shared", "-fPIC", source, "-o", str(path)]
+    subprocess.run(command, check=True)
+    code = subprocess.run(["objdump", "-d", str(path)], capture_output=True, text=True, check=True).stdout
+    assert "dpbf16ps" not in code
+    assert native_library.load(path).impasto_bf16_kernels() == 1 << Bf16Kernel.PLAIN
 
 
 @pytest.mark.parametrize("build", HERE)

@@ -25,6 +25,7 @@ SCRIPTS = (
         "studio",
         "scaling",
         "gpu",
+        "precision",
     ),
 )
 
@@ -186,7 +187,7 @@ def test_every_table_of_the_page_has_a_script_and_every_result_a_table():
     import render
 
     named = render.MARKED.findall(render.PAGE.read_text(encoding="utf-8"))
-    assert all((FOLDER / f"{re.sub('_(avx2|[13]GB|320)$', '', name)}.py").is_file() for name in named)
+    assert all((FOLDER / f"{re.sub('_(avx2|[13]GB|320|layers|step)$', '', name)}.py").is_file() for name in named)
     assert {file.stem for file in (FOLDER / "results").glob("*.json")} <= set(named)
 
 

@@ -121,7 +121,12 @@ PROOFS: dict[str, tuple[str, ...]] = {
         "test_a_run_computes_with_as_many_threads_as_it_is_told_and_its_host_keeps_its_own",
         "test_a_picture_is_painted_again_with_as_many_threads_as_then",
     ),
-    "precision": ("test_bfloat16_paints_nearly_the_same_picture", "test_tf32_is_refused_where_there_is_no_cuda"),
+    "precision": (
+        "test_bfloat16_paints_nearly_the_same_picture",
+        "test_bfloat16_is_native_where_there_are_units_and_torchs_elsewhere",
+        "test_auto_is_bfloat16_only_where_amx_wins_a_trial_of_a_run_that_is_worth_one",
+        "test_tf32_is_refused_where_there_is_no_cuda",
+    ),
     "compile": (
         "test_compiling_hands_the_network_to_torch_and_changes_nothing_else",
         "test_a_compiled_network_gives_the_same_features_and_gradient",

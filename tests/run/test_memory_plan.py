@@ -8,6 +8,7 @@ import pytest
 
 from impasto.errors import SettingsError
 from impasto.network.engines.native import NativeEngine
+from impasto.network.engines.native_library import why_no_bf16
 from impasto.network.tiled_network import evaluation_pixels
 from impasto.network.vgg import VGG19
 from impasto.run import memory_plan as memory
@@ -201,10 +202,11 @@ import numpy as np
 from impasto.jobs.stylization import Stylization
 from impasto.settings.settings import Settings
 from impasto.run.events import Started
-size, tile, engine = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+size, tile, (engine, _, precision) = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].partition(" ")
 blocks = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
-settings = Settings(size=size, tile=tile, engine=engine, scales=1, epochs=1, steps_per_epoch=2)
+knobs = dict(engine=engine, precision=precision or "float32", scales=1, epochs=1, steps_per_epoch=2)
+settings = Settings(size=size, tile=tile, **knobs)
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
 print(json.dumps([started.plan.memory.peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
@@ -212,8 +214,10 @@ print(json.dumps([started.plan.memory.peak, resource.getrusage(resource.RUSAGE_S
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tile"), [(512, 0), (768, 0), (768, 256), (1024, 192)])
-@pytest.mark.parametrize("engine", ["torch", "native"])
+@pytest.mark.parametrize("engine", ["torch", "native", "native bfloat16"])
 def test_the_predicted_peak_is_within_20_percent_of_the_measured_one(size, tile, engine):
+    if engine == "native bfloat16" and (fault := why_no_bf16()):
+        pytest.skip(f"this processor lacks AVX512-BF16 and AMX: {fault}")
     if engine == "native":
         pytest.importorskip("impasto.network.engines.native_library")
     done = subprocess.run(

@@ -101,10 +101,18 @@ def _waiting() -> str:
 
 
 def _engines() -> dict[str, Any]:
-    from impasto.network.engines.native_library import kernels, why_not
+    from impasto.network.engines.native_library import BF16_NAMES, bf16_kernels, kernels, why_no_bf16, why_not
 
     fault = why_not()
-    return {"torch": True, "native": fault is None, "kernels": kernels(), "why_not_native": fault}
+    found = [] if fault else [BF16_NAMES[kernel] for kernel in bf16_kernels()]
+    return {
+        "torch": True,
+        "native": fault is None,
+        "kernels": kernels(),
+        "bfloat16": found,
+        "why_not_native": fault,
+        "why_no_bfloat16": why_no_bf16(),
+    }
 
 
 def _weights(source: str) -> dict[str, Any]:
@@ -157,7 +165,7 @@ def _tell(findings: dict[str, Any]) -> None:
         tell(f"{name:<12} {found or 'MISSING'}")
     sentences = {
         "compute": "{threads} threads on {processor}, {waiting}; torch is built {torch}; devices: {devices}",
-        "engines": "native ({kernels}), torch",
+        "engines": "native ({kernels}; {bfloat16}), torch",
         "weights": "{source}, loaded in {seconds} s, SHA-256 {sha256}",
         "cache": "{path}",
         "self_test": "{steps} steps in {seconds} s, loss from {loss_before:.4g} to {loss_after:.4g}",
@@ -168,7 +176,8 @@ def _tell(findings: dict[str, Any]) -> None:
             tell(f"{name:<12} BROKEN: {found['fault']}")
             continue
         devices = ", ".join(found.get("devices", ()))
-        text = sentence.format(**found | {"devices": devices})
+        halves = f"bfloat16 by {' or '.join(found.get('bfloat16', ()))}" if found.get("bfloat16") else "no bfloat16"
+        text = sentence.format(**found | {"devices": devices, "bfloat16": halves})
         if fault := found.get("why_not_native"):
             text = f"torch; native can't run: {fault}"
         tell(f"{name:<12} {text}" + ("" if found.get("writable", True) else ", not writable: set IMPASTO_CACHE"))

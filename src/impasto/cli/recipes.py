@@ -18,13 +18,13 @@ from impasto.cli.running import run
 from impasto.cli.terminal import note, tell, tell_json
 from impasto.cli.weights import refuse_missing
 from impasto.errors import ImageError
-from impasto.jobs.recipe import InputFile, Recipe
+from impasto.jobs.recipe import InputFile, Recipe, told_knobs
 from impasto.storage.files import quoted
 
 if TYPE_CHECKING:
     from impasto.jobs.stylization import Stylization
 
-PLAIN = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?(\+[a-z0-9.]+)?|[a-z]+")
+PLAIN = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?(\+[a-z0-9.]+)?|[a-z]+[0-9]*")
 """A version (PEP 440), a number or a word: all that may stand in a command which is suggested."""
 
 Painted = Annotated[Path, Parameter(metavar="OUT", help="A picture that impasto wrote.")]
@@ -149,14 +149,16 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
     cures = {
         "version": ("impasto", "pip install impasto=={}"),
         "torch": ("torch", "pip install torch=={}"),
-        "engine": ("The engine", "run where --engine {} works, see impasto doctor"),
         "machine": ("The machine", "paint it on that kind of processor"),
     }
+    for knob in told_knobs():
+        cures[knob] = f"The {knob}", f"run where --{knob} {{}} works, see impasto doctor"
     found = []
     for field, (what, cure) in cures.items():
         if (was := getattr(then, field)) != getattr(now, field):
             here = getattr(now, field)
-            fault = f"{what} is {here} here and was {was} then, so the picture may differ in its last bits"
+            how = "a little" if field == "precision" else "in its last bits"
+            fault = f"{what} is {here} here and was {was} then, so the picture may differ {how}"
             # A stranger's text never becomes part of what is to be typed.
             is_plain = field == "machine" or PLAIN.fullmatch(str(was))
             found.append(f"{fault}: {cure.format(was)} for the same to the bit." if is_plain else f"{fault}.")

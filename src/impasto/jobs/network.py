@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from impasto.network import weights
 from impasto.network.engine import Engine
-from impasto.network.engines.choice import make_engine
+from impasto.network.engines.choice import decided_precision, make_engine
 from impasto.run.plan import measure_speed
 from impasto.settings import roles
 from impasto.settings.settings import Settings
@@ -30,6 +30,11 @@ def load_network(settings: Settings) -> Network:
     return Network(make_engine(settings, loaded), loaded.source, loaded.sha256)
 
 
+def network_key(settings: Settings) -> tuple[object, ...]:
+    """What is the same of all settings that one network serves."""
+    return (*(getattr(settings, knob) for knob in NETWORK_KNOBS), decided_precision(settings))
+
+
 class KeptNetwork:
     """The network of the settings that asked last, for a process that does many jobs, with its speed by layers."""
 
@@ -40,7 +45,7 @@ class KeptNetwork:
 
     def network(self, settings: Settings) -> Network:
         """The network that `settings` ask for; raises `ImpastoError` where it can't be had."""
-        made_from = tuple(getattr(settings, knob) for knob in NETWORK_KNOBS)
+        made_from = network_key(settings)
         if self._network is None or made_from != self._made_from:
             self._network = None  # one at a time
             self._network, self._made_from, self._speeds = load_network(settings), made_from, {}

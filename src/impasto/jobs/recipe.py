@@ -110,6 +110,11 @@ class Recipe:
         """Which engine ran; pictures from before there was a choice had torch."""
         return str(self.settings.get("engine", "torch"))
 
+    @property
+    def precision(self) -> str:
+        """What the network multiplied in."""
+        return str(self.settings.get("precision", "float32"))
+
     def to_json(self) -> str:
         """The recipe as the note that goes into the picture's metadata."""
         return json.dumps({KEY: {"format": FORMAT} | asdict(self)}, ensure_ascii=False)
@@ -163,9 +168,10 @@ class Recipe:
     def checked_settings(self) -> Settings:
         """The settings, checked again; raises `SettingsError` where this version doesn't know them.
 
-        Before `threads` was one of them, the recipe alone told how many had computed.
+        Before `threads` was one of them, the recipe alone told how many had computed; before `precision`, it was
+        float32.
         """
-        recorded: dict[str, Any] = {**self.settings}
+        recorded: dict[str, Any] = {"precision": "float32"} | self.settings
         settings = Settings(**recorded)
         if settings.threads == "auto" and 1 <= self.threads <= MOST_THREADS:
             return settings.model_copy(update={"threads": self.threads})
@@ -229,6 +235,11 @@ class Recipe:
         for role, then, found in pairs:
             yield f"{role.replace('_', ' ')} image {found.path or found.name!r}", then.sha256, found.sha256
         yield f"weights file {now.settings['weights']!r}", self.weights_sha256, now.weights_sha256
+
+
+def told_knobs() -> tuple[str, ...]:
+    """The knobs of the network that a recipe of any age tells: each is a property of it."""
+    return tuple(knob for knob in roles.affecting(Affects.NETWORK) if isinstance(vars(Recipe).get(knob), property))
 
 
 def _translated(fields: dict[str, Any], written: int) -> dict[str, Any]:

@@ -14,19 +14,23 @@ from impasto.jobs.inputs import Source
 from impasto.jobs.recipe import SINGLE, InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network.engines.choice import can_run
+from impasto.network.engines.native_library import why_no_bf16
 from impasto.settings import roles
-from impasto.settings.choices import EngineName
+from impasto.settings.choices import EngineName, Precision
 
 
 def from_recipe(recipe: Recipe, *, content: Source | None = None, styles: Sequence[Source] = ()) -> Stylization:
     """The job that a recipe describes, its inputs taken from the recorded paths (see `located`) or the ones given here.
 
-    The engine is the recipe's where it can run here, and so are the threads: the same to the bit needs both. Raises
+    Engine and precision are the recipe's where they can run here, and so are the threads: the same to the bit needs
+    all three. Raises
     `ImpastoError` where an input or the weights are not those of the recipe, by their SHA-256.
     """
     settings = recipe.checked_settings()
     if not can_run(settings.engine):
         settings = settings.model_copy(update={"engine": EngineName.AUTO})
+    if settings.engine is EngineName.NATIVE and settings.precision is Precision.BFLOAT16 and why_no_bf16():
+        settings = settings.model_copy(update={"precision": Precision.FLOAT32})
     job = Stylization(
         content if content is not None else _recorded(recipe.content),
         styles or [_recorded(style) for style in recipe.styles],

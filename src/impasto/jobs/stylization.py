@@ -157,7 +157,12 @@ class Stylization:
             weights_sha256=self.network.sha256,
             torch=torch.__version__,
             threads=int(self.settings.threads),
-            machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            machine=_machine(self.network.engine.unit),
             schedule=self.stylizer.schedule.all_changes,
             steps=RunSteps(self.plan.steps, self.stylizer.taken or self.plan.taken),
         )
+
+
+def _machine(unit: str) -> str:
+    """The kind of processor, on which a picture's last bits depend."""
+    return " ".join(filter(None, (platform.machine(), torch.backends.cpu.get_cpu_capability(), unit)))

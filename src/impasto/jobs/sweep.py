@@ -7,7 +7,7 @@ from functools import partial
 
 from impasto.errors import DivergedError
 from impasto.jobs.inputs import Source
-from impasto.jobs.network import NETWORK_KNOBS, Network, load_network
+from impasto.jobs.network import Network, load_network, network_key
 from impasto.jobs.shared_images import TARGET_KNOBS, SharedImages
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.surroundings import usual_modes
@@ -36,7 +36,7 @@ class Sweep:
             loaded = partial(_shared, networks, settings)
             settings = images.settled(content, styles, settings, loaded)
             image, opened, named = images.of_job(content, styles, settings)
-            network, timed = loaded(), (*_values(settings, NETWORK_KNOBS), settings.layers)
+            network, timed = loaded(), (*network_key(settings), settings.layers)
             if timed not in speeds:
                 with usual_modes(settings.threads):
                     speeds[timed] = measure_speed(network.engine, settings.layers)
@@ -83,7 +83,7 @@ class Sweep:
 
 def _shared(networks: dict[Values, Network], settings: Settings) -> Network:
     """The network that settings ask for, loaded once for all that ask for the same."""
-    made_from = _values(settings, NETWORK_KNOBS)
+    made_from = network_key(settings)
     if made_from not in networks:
         networks[made_from] = load_network(settings)
     return networks[made_from]

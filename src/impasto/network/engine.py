@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.network.layers import CLASSIFIER_INPUT, CLASSIFIER_LAYERS, ORDER, deepest, poolings_before, smallest_side
-from impasto.settings.choices import EngineName
+from impasto.settings.choices import EngineName, Precision
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,14 @@ class EngineCost:
 
 
 class Engine(Protocol):
-    """A way to run the table of layers from an image to named features, differentiable back to the image."""
+    """A way to run the table of layers from an image to named features, differentiable back to the image.
+
+    `unit` is what multiplies where a processor may have several that round otherwise, empty where there is no choice.
+    """
 
     name: EngineName
+    precision: Precision
+    unit: str
     cost: EngineCost
 
     @property

@@ -54,6 +54,7 @@ class VGG19(nn.Module):
     """
 
     name = EngineName.TORCH
+    unit = ""
     cost = TORCH_COST
 
     def __init__(

@@ -157,6 +157,7 @@ class RunPlan:
         return settings.model_copy(
             update={
                 "engine": engine.name,
+                "precision": engine.precision,
                 "tile": memory.tile or 0,
                 "history": memory.history or "auto",
                 "threads": torch.get_num_threads() if settings.threads == "auto" else settings.threads,

@@ -91,8 +91,12 @@ class EngineName(StrEnum):
 
 
 class Precision(StrEnum):
-    """What the network's convolutions multiply in; losses and the picture are float32 always."""
+    """What the network's convolutions multiply in; losses and the picture are float32 always.
 
+    `auto`: bfloat16 where the native engine has matrix units for it that win a timed trial, else float32.
+    """
+
+    AUTO = "auto"
     FLOAT32 = "float32"
     TF32 = "tf32"
     BFLOAT16 = "bfloat16"

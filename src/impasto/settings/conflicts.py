@@ -43,9 +43,9 @@ def _impossible_on_engine(settings: Settings) -> Iterator[SettingsError]:
     if settings.engine is EngineName.NATIVE:
         if settings.device not in ("auto", "cpu"):
             yield _conflict("engine", settings.engine, f"is 'native', which runs on the CPU, {device}")
-        if settings.precision is not Precision.FLOAT32 or settings.compile:
+        if settings.precision is Precision.TF32 or settings.compile:
             other = "`compile`" if settings.compile else f"`precision` {settings.precision.value}"
-            fault = f"is 'native', which computes in float32 as it is, but {other} is set"
+            fault = f"is 'native', which computes in float32 or bfloat16 as it is, but {other} is set"
             yield _conflict("engine", settings.engine, fault)
     if settings.precision is Precision.TF32 and not settings.device.startswith(("cuda", "auto")):
         yield _conflict("precision", settings.precision, f"is 'tf32', which only CUDA has, {device}")

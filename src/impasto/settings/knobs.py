@@ -67,7 +67,7 @@ class TextureKnobs(ScheduledKnobs, total=False):
     device: str
     engine: EngineName | Literal["auto", "torch", "native"]
     threads: int | Literal["auto"]
-    precision: Precision | Literal["float32", "tf32", "bfloat16"]
+    precision: Precision | Literal["auto", "float32", "tf32", "bfloat16"]
     compile: bool
     max_memory: str
     scratch: str

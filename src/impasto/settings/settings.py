@@ -287,9 +287,10 @@ class Settings(BaseModel):
         )
     )
     precision: Precision = knob(
-        Precision.FLOAT32,
-        Roles(Group.NETWORK, Affects.NETWORK),
-        "What convolutions multiply in: 'tf32' (CUDA) and 'bfloat16' are faster and less exact.",
+        Precision.AUTO,
+        Roles(Group.NETWORK, Affects.NETWORK, settled=True),
+        "What convolutions multiply in: float32, the coarser 'tf32' (CUDA) or 'bfloat16', or 'auto': bfloat16 where "
+        "this processor is the faster for it, by a trial.",
     )
     compile: bool = knob(
         False,

@@ -47,7 +47,7 @@ class FreeList:
 
     def give_back(self, tensor: Tensor) -> None:
         """Let the buffer that a tensor lies in be used again."""
-        buffer = tensor.new_empty(0).set_(tensor.untyped_storage())
+        buffer = torch.empty(0, dtype=torch.float32).set_(tensor.untyped_storage())  # pyright: ignore
         self._free.insert(bisect_left(self._free, buffer.numel(), key=Tensor.numel), buffer)
 
     def clear(self) -> None:

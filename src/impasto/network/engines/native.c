@@ -1,4 +1,5 @@
-/* VGG's 3x3 convolutions, forward and backward, in float32. Called by native.py; no Python in here.
+/* VGG's 3x3 convolutions, forward and backward, in float32. Called by native.py; no Python in here. What bfloat16 has of
+ * its own stands in native_bf16.c and native_bf16.h.
  *
  * Every convolution is Winograd's F(4x4, 3x3) (Lavin & Gray 2016): a tile of 6 x 6 inputs becomes
  * 4 x 4 outputs with 36 instead of 144 multiplications. Features are (h, w, channels) in memory, so that a
@@ -24,7 +25,7 @@
 #include <string.h>
 #include "threads.h"
 
-#define VERSION 4 /* of the calls below: native.py refuses a library built from another */
+#define VERSION 5 /* of the calls below: native.py refuses a library built from another */
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -74,6 +75,7 @@ typedef struct {
 } First;
 typedef struct {
     const float *dy, *b;
+    const unsigned short *half; /* in place of dy: the same in bfloat16, bordered */
     float *dimage, *work;
     int h, w, k, replicate;
 } FirstBack;
@@ -103,6 +105,8 @@ typedef struct {
 INLINE ptrdiff_t stride_of(int tiles, int channels) { return (ptrdiff_t)tiles * channels + 16; }
 
 INLINE int tiles_of(const Conv *a) { return ((a->h + M - 1) / M) * ((a->w + M - 1) / M); }
+
+#include "native_bf16.h"
 
 /* A block of tiles of a deep layer, from `from` on, on which all threads work. */
 typedef struct {
@@ -187,7 +191,7 @@ EXPORT void impasto_first(const float *image, const float *b, const float *bias,
 }
 EXPORT void impasto_first_back(const float *dy, const float *b, float *dimage, float *work, int h, int w, int k,
                                int replicate, int threads, int width) {
-    FirstBack a = {dy, b, dimage, work, h, w, k, replicate};
+    FirstBack a = {dy, b, NULL, dimage, work, h, w, k, replicate};
     in_parallel(KERNEL(first_back, width), &a, h, (h + threads - 1) / threads, threads);
 }
 EXPORT void impasto_pool(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads,
@@ -199,6 +203,44 @@ EXPORT void impasto_pool_back(const unsigned char *mask, const float *dy, const 
                               float *dx, int h, int w, int c, float mean, int threads, int width) {
     PoolBack a = {mask, dy, add, add_before, dx, h, w, c, mean};
     in_parallel(KERNEL(pool_back, width), &a, (h + 1) / 2, 1, threads);
+}
+
+/* The same in bfloat16. */
+EXPORT int impasto_bf16_kernels(void) { return bf16_kernels(); }
+EXPORT ptrdiff_t impasto_bf16_size(int h, int w, int c) { return bordered(h, w, c); }
+EXPORT void impasto_conv_bf16(const ConvBf16 *a) {
+    const ptrdiff_t positions = a->h * (a->w + (ptrdiff_t)2) - 2, blocks = (positions + a->block - 1) / a->block;
+    if (a->y) clear_border(a->y, a->h, a->w, a->k);
+    in_parallel(KERNEL(conv_bf16, a->width), a, blocks * (a->k / OUTPUTS), 1, a->threads);
+}
+EXPORT void impasto_pack_bf16(const float *x, bf16 *y, int h, int w, int c, int threads, int width) {
+    Pack a = {x, y, h, w, c};
+    clear_border(y, h, w, c);
+    in_parallel(KERNEL(pack, width), &a, h, 1, threads);
+}
+EXPORT void impasto_first_bf16(const float *image, const float *b, const float *bias, bf16 *y, float *features,
+                               float *before, unsigned char *mask, float *work, int h, int w, int k, int replicate,
+                               int threads, int width) {
+    FirstBf16 a = {image, b, bias, y, features, before, mask, work, h, w, k, replicate};
+    clear_border(y, h, w, k);
+    in_parallel(KERNEL(first_bf16, width), &a, h, 1, threads);
+}
+EXPORT void impasto_first_back_bf16(const bf16 *dy, const float *b, float *dimage, float *work, int h, int w, int k,
+                                    int replicate, int threads, int width) {
+    FirstBack a = {NULL, b, dy, dimage, work, h, w, k, replicate};
+    in_parallel(KERNEL(first_back, width), &a, h, (h + threads - 1) / threads, threads);
+}
+EXPORT void impasto_pool_bf16(const bf16 *x, bf16 *y, float *features, unsigned char *mask, int h, int w, int c,
+                              float mean, int threads, int width) {
+    PoolBf16 a = {x, y, features, mask, h, w, c, mean};
+    clear_border(y, h / 2, w / 2, c);
+    in_parallel(KERNEL(pool_bf16, width), &a, h / 2, 1, threads);
+}
+EXPORT void impasto_pool_back_bf16(const unsigned char *mask, const bf16 *dy, const float *add, const float *add_before,
+                                   bf16 *dx, int h, int w, int c, float mean, int threads, int width) {
+    PoolBackBf16 a = {mask, dy, add, add_before, dx, h, w, c, mean};
+    clear_border(dx, h, w, c);
+    in_parallel(KERNEL(pool_back_bf16, width), &a, (h + 1) / 2, 1, threads);
 }
 
 #else /* ---- once per instruction set ---- */
@@ -222,6 +264,20 @@ INLINE void NAME(store_mask)(unsigned char *p, NAME(lanes) where, int bit) {
     *(mask_bytes *)p = __builtin_convertvector(where & bit, mask_bytes);
 }
 INLINE vec NAME(rectified)(vec a) { return NAME(keep)(~(a <= (vec){0}), a); } /* NaN stays, so that a run notices */
+
+/* bfloat16 is the upper half of a float32. */
+#define halves NAME(halves)
+typedef bf16 halves __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
+typedef unsigned NAME(bits) __attribute__((vector_size(4 * WIDTH), may_alias));
+
+INLINE vec NAME(widen)(const bf16 *p) {
+    return (vec)(__builtin_convertvector(*(const halves *)p, NAME(bits)) << 16);
+}
+/* Rounded to the nearest, of two equally near to the even one; NaN stays. */
+INLINE void NAME(narrow)(bf16 *p, vec v) {
+    NAME(bits) u = (NAME(bits))v, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, odd = (NAME(bits))(v != v);
+    *(halves *)p = __builtin_convertvector((rounded & ~odd) | (odd & 0x7fc0), halves);
+}
 
 /* Row `row` of G g G^T for one panel of kernels (9 taps `apart`, c, PANEL) -> (6, c, PANEL), `step` between the six.
  * The points are 0, +-sqrt(1/2), +-sqrt(2) and infinity: half the error of the usual 0, +-1, +-2. */
@@ -440,27 +496,33 @@ static void NAME(deep_outputs)(const void *context, ptrdiff_t from, ptrdiff_t to
         NAME(output_transform)(a, b->from + t, b->o + t * a->k, stride_of(a->block, a->k));
 }
 
-/* First layer, 3 channels: a product with the 27 neighbours of each pixel. The 9 values of a column (3 colours, 3 rows)
- * lie side by side, so the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the
- * image are zeros, or with `replicate` the nearest pixels.
+/* The neighbours of a row of an image (3, h, w): 9 values (3 colours, 3 rows) of a column side by side, w + 2 columns.
+ * So the neighbours of a pixel are 27 in a row and the next pixel's begin 9 further on. Outside the image are zeros, or
+ * with `replicate` the nearest pixels. */
+INLINE void NAME(columns_of)(const float *image, int h, int w, int row, int replicate, float *columns) {
+    memset(columns, 0, 9 * sizeof(float)); /* left and right of the image */
+    memset(columns + (w + 1) * 9, 0, 9 * sizeof(float));
+    for (int q = 0; q < 9; q++) {
+        int yy = row + q % 3 - 1;
+        if (replicate) yy = MIN(MAX(yy, 0), h - 1);
+        const float *s = image + ((ptrdiff_t)(q / 3) * h + yy) * w;
+        for (int x = 0; x < w; x++) columns[(x + 1) * 9 + q] = yy >= 0 && yy < h ? s[x] : 0;
+    }
+    if (replicate) {
+        memcpy(columns, columns + 9, 9 * sizeof(float));
+        memcpy(columns + (w + 1) * 9, columns + w * 9, 9 * sizeof(float));
+    }
+}
+
+/* First layer, 3 channels: a product with the 27 neighbours of each pixel.
  * image (3, h, w); b (k / PANEL, 27, PANEL), in the order column, colour, row; work: 9 (w + 2) floats a thread. */
 static void NAME(first)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
     const First a = *(const First *)context;
     const int h = a.h, w = a.w, k = a.k;
     const vec zero = {0};
     float *columns = a.work + worker * (ptrdiff_t)(w + 2) * 9;
-    memset(columns, 0, (w + 2) * 9 * sizeof(float)); /* left and right of the image */
     for (int row = from; row < to; row++) {
-        for (int q = 0; q < 9; q++) {
-            int yy = row + q % 3 - 1;
-            if (a.replicate) yy = MIN(MAX(yy, 0), h - 1);
-            const float *s = a.image + ((ptrdiff_t)(q / 3) * h + yy) * w;
-            for (int x = 0; x < w; x++) columns[(x + 1) * 9 + q] = yy >= 0 && yy < h ? s[x] : 0;
-        }
-        if (a.replicate) {
-            memcpy(columns, columns + 9, 9 * sizeof(float));
-            memcpy(columns + (w + 1) * 9, columns + w * 9, 9 * sizeof(float));
-        }
+        NAME(columns_of)(a.image, h, w, row, a.replicate, columns);
         ptrdiff_t at = (ptrdiff_t)row * w * k;
         NAME(product)(columns, 9, a.b, w, 27, a.y + at, k, k);
         for (int x = 0; x < w; x++)
@@ -474,17 +536,22 @@ static void NAME(first)(const void *context, ptrdiff_t from, ptrdiff_t to, int w
 }
 
 /* Back through the first layer: each pixel's 27 parts, then added up by the neighbours. b (32 / PANEL, k, PANEL), of
- * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread. With `replicate` a pixel of the
- * border also gets what went to its copies outside the image. */
+ * which 27 outputs count, in the order row, column, colour; work: 96 w floats a thread, and k w more for `half`. With
+ * `replicate` a pixel of the border also gets what went to its copies outside the image. */
 static void NAME(first_back)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
     const FirstBack a = *(const FirstBack *)context;
     const int h = a.h, w = a.w, k = a.k;
-    float *parts = a.work + worker * (ptrdiff_t)96 * w; /* three rows, by row number modulo 3 */
+    float *parts = a.work + worker * (ptrdiff_t)(a.half ? 96 + k : 96) * w; /* three rows, by row number modulo 3 */
+    float *wide = parts + (ptrdiff_t)96 * w;                                /* a row of `half` */
     int last = -2;                                       /* the last row in there */
     for (int row = from; row < to; row++) {
         for (int r = MAX(row - 1, last + 1); r <= MIN(row + 1, h - 1); last = r++)
-            if (r >= 0)
-                NAME(product)(a.dy + (ptrdiff_t)r * w * k, k, a.b, w, k, parts + (ptrdiff_t)(r % 3) * w * 32, 32, 32);
+            if (r >= 0) {
+                const float *dy = a.half ? wide : a.dy + (ptrdiff_t)r * w * k;
+                for (ptrdiff_t i = 0; a.half && i < (ptrdiff_t)w * k; i += WIDTH)
+                    STORE(wide + i, NAME(widen)(a.half + place(r, i / k, w, k) + i % k));
+                NAME(product)(dy, k, a.b, w, k, parts + (ptrdiff_t)(r % 3) * w * 32, 32, 32);
+            }
         for (int x = 0; x < w; x++) {
             float sum[3] = {0, 0, 0};
             int above = a.replicate && row == 0, below = a.replicate && row == h - 1;
@@ -559,8 +626,10 @@ static void NAME(pool_back)(const void *context, ptrdiff_t from, ptrdiff_t to, i
             }
         }
 }
+#include "native_bf16.c"
 #undef vec
 #undef mask_bytes
+#undef halves
 #undef PANEL
 #undef LOAD
 #undef STORE

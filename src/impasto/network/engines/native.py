@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from impasto.network.engines.native_library import Conv, Unavailable, address, l
 from impasto.network.layers import CONVOLUTIONS, LAYERS, ORDER
 from impasto.network.vgg import AVERAGE_POOLING_GAIN
 from impasto.network.weights import Weights
-from impasto.settings.choices import EngineName, Padding, Pooling
+from impasto.settings.choices import EngineName, Padding, Pooling, Precision
 from impasto.storage.pool import POOL, FreeList
 
 DEEP = 256 * 256
@@ -55,6 +55,8 @@ class NativeEngine:
     """
 
     name = EngineName.NATIVE
+    precision = Precision.FLOAT32
+    unit = ""
     cost = NATIVE_COST
     device = torch.device("cpu")
 
@@ -78,11 +80,9 @@ class NativeEngine:
         )
         panel = 2 * self.width
         self.convolutions = {
-            name: Convolution(
+            name: self._convolution(
                 weights.tensors[f"{name}.weight"],
                 weights.tensors[f"{name}.bias"],
-                panel,
-                self.library,
                 KernelCache(weights.cache, name, self.width),
             )
             for name in CONVOLUTIONS
@@ -115,11 +115,12 @@ class NativeEngine:
         if torch.is_grad_enabled() and x.requires_grad:
             found = _Differentiable.apply(x, self, wanted, below)
             return dict(zip(wanted, found, strict=True))  # pyright: ignore[reportArgumentType]
-        return Pass(self, wanted, x, below, differentiable=False).features
+        return self.begin(wanted, x, below, differentiable=False).features
 
     def convolve(self, name: str, x: Tensor, y: Tensor, *, back: bool = False, **pointers: Tensor | None) -> None:
         """y = the convolution of x, features (h, w, c), and what `pointers` add to it (see Conv in native.c)."""
         layer = self.convolutions[name]
+        assert isinstance(layer, Convolution)
         h, w, c = x.shape
         k = y.shape[2]
         tiles = -(-h // 4) * -(-w // 4)
@@ -157,6 +158,25 @@ class NativeEngine:
     def gain(self, pool: str) -> float:
         """What a mean is multiplied by, 0 for max pooling."""
         return AVERAGE_POOLING_GAIN[pool] if self.pooling is Pooling.AVERAGE else 0.0
+
+    def _convolution(self, weight: Tensor, bias: Tensor, kept: KernelCache) -> Kernels:
+        return Convolution(weight, bias, 2 * self.width, self.library, kept)
+
+    def begin(self, wanted: list[str], x: Tensor, below: str | None, *, differentiable: bool) -> Pass:
+        """A pass forwards of a normalised image, or of the features at `below`."""
+        return Pass(self, wanted, x, below, differentiable=differentiable)
+
+
+class Kernels(Protocol):
+    """One layer's frozen kernels from `c` to `k` channels, arranged for the C that multiplies by them."""
+
+    bias: Tensor
+    k: int
+    c: int
+
+    def kernels(self, *, back: bool) -> Tensor:
+        """Those of the convolution, or with `back` of its transpose, which takes gradients from outputs to inputs."""
+        ...
 
 
 class Convolution:
@@ -210,10 +230,9 @@ class Pass:
         self._shapes: dict[str, tuple[int, int, int]] = {}  # (h, w, c) after each step
         self._masks: dict[str, Tensor] = {}  # of each convolution's rectified outputs
         found: dict[str, Tensor] = {}
-        x = image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous()
+        x, temporary = self._start(image, below)  # the latter is x where it isn't among what is handed out
         h, w = image.shape[2:]
         mask: Tensor | None = None
-        temporary: Tensor | None = None  # x, where it isn't among the features that are handed out
         for name in self.steps:
             if name.startswith("pool"):
                 h, w, c, after = h // 2, w // 2, x.shape[2], name
@@ -222,13 +241,12 @@ class Pass:
                 if differentiable:
                     mask = self._masks[name] = POOL.bytes(h, w, c)
             self._shapes[name] = h, w, c
-            y = found[after] = POOL.empty(h, w, c) if after in wanted else engine.buffer(h, w, c)
-            if name in wanted and name != after:
-                found[name] = POOL.empty(h, w, c)
-            self._compute(name, x, y, found.get(name), mask)
+            found |= {layer: POOL.empty(h, w, c) for layer in (name, after) if layer in wanted}
+            y, made = self._output((h, w, c), found.get(after))
+            self._compute(name, x, y, found.get(after), found.get(name), mask)
             if temporary is not None:
                 engine.give_back(temporary)
-            x, temporary = y, None if after in wanted else y
+            x, temporary = y, made
         if temporary is not None:
             engine.give_back(temporary)
         self.features = {name: found[name].permute(2, 0, 1)[None] for name in wanted}
@@ -247,6 +265,17 @@ class Pass:
         self.engine.give_back(d)
         return found
 
+    def _start(self, image: Tensor, below: str | None) -> tuple[Tensor, Tensor | None]:
+        """What the first step is given, and the buffer made for it."""
+        return image.contiguous() if below is None else image[0].permute(1, 2, 0).contiguous(), None
+
+    def _output(self, shape: tuple[int, int, int], features: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Where a step puts what the next is given, and the buffer made for it."""
+        if features is not None:
+            return features, None
+        y = self.engine.buffer(*shape)
+        return y, y
+
     def _to_image(self, d: Tensor) -> Tensor:
         h, w, k = d.shape
         threads = thread_count()
@@ -264,7 +293,10 @@ class Pass:
         self.engine.convolve(self.steps[0], d, y, back=True)
         return y.permute(2, 0, 1)[None]
 
-    def _compute(self, name: str, x: Tensor, y: Tensor, before: Tensor | None, mask: Tensor | None) -> None:
+    def _compute(
+        self, name: str, x: Tensor, y: Tensor, features: Tensor | None, before: Tensor | None, mask: Tensor | None
+    ) -> None:
+        """One step from x to y; `features`, where they are handed out, are y itself."""
         engine, (h, w, k) = self.engine, y.shape
         if name.startswith("pool"):
             engine.call("impasto_pool", x, y, mask, *x.shape, engine.gain(name))
@@ -285,15 +317,32 @@ class Pass:
         add, add_before = arrived.get(name.replace("conv", "relu")), None if pool else arrived.get(name)
         if d is None and add is None and add_before is None:
             return None
-        y, mask = engine.buffer(*self._shapes[name]), self._masks.get(name)
+        y, mask = self._gradient(self._shapes[name]), self._masks.get(name)
         if d is not None and above.startswith("conv"):
             engine.convolve(above, d, y, back=True, add=add, mask=mask, add_before=add_before)
         elif pool and add is not None:
-            y.copy_(add)
+            self._copied(add, y)
         else:
-            gain = 0.0 if d is None else engine.gain(above)
-            engine.call("impasto_pool_back", mask, d, add, add_before, y, *y.shape, gain)
+            self._pool_back(mask, d, add, add_before, y, 0.0 if d is None else engine.gain(above))
         return y
+
+    def _gradient(self, shape: tuple[int, int, int]) -> Tensor:
+        """Where a gradient is put that goes from one step to the one below."""
+        return self.engine.buffer(*shape)
+
+    def _pool_back(
+        self,
+        mask: Tensor | None,
+        d: Tensor | None,
+        add: Tensor | None,
+        add_before: Tensor | None,
+        y: Tensor,
+        gain: float,
+    ) -> None:
+        self.engine.call("impasto_pool_back", mask, d, add, add_before, y, *y.shape, gain)
+
+    def _copied(self, add: Tensor, y: Tensor) -> None:
+        y.copy_(add)
 
 
 class _Differentiable(torch.autograd.Function):
@@ -301,7 +350,7 @@ class _Differentiable(torch.autograd.Function):
     def forward(
         ctx: Any, image: Tensor, engine: NativeEngine, wanted: list[str], below: str | None
     ) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.network_pass, ctx.wanted = Pass(engine, wanted, image, below, differentiable=True), wanted
+        ctx.network_pass, ctx.wanted = engine.begin(wanted, image, below, differentiable=True), wanted
         ctx.set_materialize_grads(False)
         features = ctx.network_pass.features
         ctx.network_pass.features = {}  # autograd's own: kept here, they would keep the graph alive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from impasto.network.layers import CONVOLUTIONS
 from impasto.network.weights import Weights
 from impasto.storage import cores
 
-VERSION = 4
+VERSION = 5
 """Of the calls in native.c."""
 
 INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}
@@ -27,6 +28,18 @@ CHANNEL_MULTIPLE = 32
 """Channels come in multiples of this: two vectors of AVX-512."""
 
 
+class Bf16Kernel(IntEnum):
+    """What multiplies bfloat16, from the slowest to the fastest, as native_bf16.h numbers them."""
+
+    PLAIN = 0
+    AVX512 = 1
+    AMX = 2
+
+
+BF16_NAMES = {Bf16Kernel.AVX512: "AVX512-BF16", Bf16Kernel.AMX: "AMX"}
+"""Those that compute in bfloat16; the plain one only takes it apart."""
+
+
 class Unavailable(Exception):  # noqa: N818 - a finding, which no user sees as an error
     """The native engine can't run here: why, as a clause."""
 
@@ -36,6 +49,14 @@ class Conv(ctypes.Structure):
 
     _pointers = ("x", "kernels", "y", "bias", "add", "mask", "add_before", "before", "work")
     _sizes = ("h", "w", "c", "k", "block", "deep", "threads", "width")
+    _fields_ = [(name, ctypes.c_void_p) for name in _pointers] + [(name, ctypes.c_int) for name in _sizes]
+
+
+class ConvBf16(ctypes.Structure):
+    """The struct of native_bf16.h, field by field."""
+
+    _pointers = ("x", "kernels", "y", "features", "bias", "add", "mask", "add_before", "before", "work")
+    _sizes = ("h", "w", "c", "k", "block", "threads", "width", "kernel")
     _fields_ = [(name, ctypes.c_void_p) for name in _pointers] + [(name, ctypes.c_int) for name in _sizes]
 
 
@@ -69,12 +90,33 @@ def load(path: Path) -> ctypes.CDLL:
     found.impasto_first_back.argtypes = [p] * 4 + [i] * 6
     found.impasto_pool.argtypes = [p, p, p, i, i, i, f, i, i]
     found.impasto_pool_back.argtypes = [p] * 5 + [i, i, i, f, i, i]
+    found.impasto_bf16_size.restype = ctypes.c_ssize_t
+    found.impasto_pack_bf16.argtypes = [p, p] + [i] * 5
+    found.impasto_first_bf16.argtypes = [p] * 8 + [i] * 6
+    found.impasto_first_back_bf16.argtypes = [p] * 4 + [i] * 6
+    found.impasto_pool_bf16.argtypes = [p] * 4 + [i, i, i, f, i, i]
+    found.impasto_pool_back_bf16.argtypes = [p] * 5 + [i, i, i, f, i, i]
     return found
 
 
 def kernels() -> str | None:
     """Which instructions the native engine's kernels use on this machine, None where it can't run."""
     return None if why_not() else INSTRUCTIONS[library().impasto_width()]
+
+
+def bf16_kernels() -> list[Bf16Kernel]:
+    """The kernels that multiply bfloat16 by instructions of this processor."""
+    found = library().impasto_bf16_kernels()
+    return [kernel for kernel in BF16_NAMES if found >> kernel & 1]
+
+
+def why_no_bf16() -> str | None:
+    """Why the native engine can't compute in bfloat16 here, as a clause; None if it can."""
+    if fault := why_not():
+        return fault
+    return (
+        None if bf16_kernels() else f"it needs Linux and a processor with {' or '.join(BF16_NAMES.values())} for that"
+    )
 
 
 def why_not(weights: Weights | None = None) -> str | None:
@@ -102,9 +144,11 @@ def thread_count() -> int:
 
 
 def address(tensor: Tensor | None) -> int | None:
-    """Where a tensor of floats or bytes begins, None for none."""
+    """Where a tensor of floats or bytes begins, for bfloat16 the memory that it is within; None for none."""
     if tensor is None:
         return None
+    if tensor.dtype == torch.bfloat16:
+        return tensor.untyped_storage().data_ptr()
     assert tensor.is_contiguous()
     assert tensor.dtype in (torch.float32, torch.uint8)
     return tensor.data_ptr()
