@@ -1,6 +1,7 @@
 """Builds the native engine, a plain shared library that ctypes loads; where it can't be built, impasto does without."""
 
 import gzip
+import io
 import os
 import shutil
 import subprocess
@@ -9,18 +10,18 @@ import tarfile
 import time
 from pathlib import Path
 
+if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to say that versions conflict
+    sys.exit(
+        "impasto needs Python 3.11 or later, and this is Python {}.{}: make the environment with a newer one, such as "
+        "python3.11 -m venv .venv".format(*sys.version_info[:2])
+    )
+
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
-
-if sys.version_info < (3, 11):  # noqa: UP036 - or pip may fetch torch, only to say that versions conflict
-    sys.exit(
-        "impasto needs Python 3.11 or later, and this is Python {}.{}: make the environment with a newer one, such as "
-        "python3.11 -m venv .venv".format(*sys.version_info[:2])
-    )
 
 ENGINES = Path("src/impasto/network/engines")
 
@@ -110,13 +111,11 @@ class Sdist(sdist):
             entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
             return entry
 
-        with (
-            Path(f"{base_name}.tar.gz").open("wb") as file,
-            gzip.GzipFile("", "wb", fileobj=file, mtime=date) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
-        ):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for path in sorted(Path(base_dir).rglob("*")):
                 archive.add(path, recursive=False, filter=plain)
+        Path(f"{base_name}.tar.gz").write_bytes(gzip.compress(packed.getvalue(), mtime=date))
         return f"{base_name}.tar.gz"
 
 

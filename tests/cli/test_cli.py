@@ -23,12 +23,11 @@ from impasto.cli.recipes import differences
 from impasto.cli.terminal import duration
 from impasto.errors import DivergedError, ImpastoError, SettingsError
 from impasto.images import reading, writing
-from impasto.jobs import style_scale
+from impasto.jobs import planning, style_scale
 from impasto.jobs.recipe import InputFile, Recipe
 from impasto.jobs.stylization import Stylization
 from impasto.network import weights
 from impasto.report import figure
-from impasto.run import plan as plan_module
 from impasto.run.events import EpochDone, Finished, ScaleDone, Started, Stepped
 from impasto.run.remaining import most_steps, seconds_left, share_done
 from impasto.run.stop_rules import StopReason, StopRules
@@ -845,7 +844,7 @@ def test_plan_shows_the_size_of_strokes_that_the_photo_chooses(photo, brush, mon
 def test_plan_counts_the_time_that_styles_take_and_refuses_one_that_cannot_be_measured(
     photo, brush, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(plan_module, "measure_speed", lambda engine, layers: 1e-4)
+    monkeypatch.setattr(planning, "measure_speed", lambda engine, layers: 1e-4)
 
     def seconds(*words: str) -> float:
         assert main(["plan", photo, *words, *QUICK, "--json"]) == 0

@@ -46,7 +46,7 @@ EVERY_PAGE = (
     *RECORDS,
 )
 TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}
-FOREIGN = {"--extra-index-url", "--data-binary"}
+FOREIGN = {"--extra-index-url", "--torch-backend", "--data-binary"}
 """Flags of other programs."""
 
 
@@ -116,7 +116,7 @@ def test_the_guide_shows_every_command_and_every_setting_that_shapes_a_picture()
 def test_every_flag_that_a_page_names_exists(page):
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", (HOUSE / page).read_text(encoding="utf-8")))
     known = {flag(knob) for knobs in (Settings.model_fields, *FLAGS.values()) for knob in knobs}
-    assert named - known - FOREIGN <= {"--help", "--help-all"}
+    assert named - known - FOREIGN <= {"--help", "--help-all", "--install-completion"}
 
 
 @pytest.mark.parametrize("page", EVERY_PAGE)
