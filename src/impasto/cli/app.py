@@ -26,6 +26,7 @@ SUMMARIES = {
     "paint": "Paint a photo in the manner of one or more paintings.",
     "sweep": "Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.",
     "batch": "Paint many photos in many styles, into a folder; run again, it paints only what is missing.",
+    "video": "Paint a film, steady from frame to frame, with its sound; run again, it goes on where it was.",
     "studio": "Open the studio: paint in the browser, with a queue that survives closing the page and the machine.",
     "resume": "Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened.",
     "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",
@@ -93,6 +94,11 @@ app.command(
 app.command(
     "impasto.cli.batch:batch",
     usage="Usage: impasto batch [OPTIONS] CONTENT… --styles STYLE… -o DIR",
+    help_epilogue=MORE,
+)
+app.command(
+    "impasto.cli.video:video",
+    usage="Usage: impasto video [OPTIONS] FILM STYLE… -o OUT",
     help_epilogue=MORE,
 )
 app.command("impasto.cli.studio:studio")
