@@ -55,7 +55,8 @@ class Remuxed:
                 if packet.pts is None or packet.dts is None or packet.size == 0:
                     continue
                 time = packet.pts * packet.time_base - shift
-                if time < 0 or time >= self._end - self._begin:
+                before = self._begin > 0 and time + (packet.duration or 0) * packet.time_base <= 0
+                if before or time >= self._end - self._begin:  # what lies before 0 prepares a decoder of sound
                     continue
                 index = packet.stream.index
                 if index in self._copied:
