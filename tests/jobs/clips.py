@@ -39,7 +39,9 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.ascontiguousarray(cv2.GaussianBlur(image, (0, 0), 1.0))
 
 
-def pan(count: int, size: tuple[int, int] = (48, 64), step: tuple[float, float] = (1.0, 0.0), seed: int = 0) -> list[Any]:
+def pan(
+    count: int, size: tuple[int, int] = (48, 64), step: tuple[float, float] = (1.0, 0.0), seed: int = 0
+) -> list[Any]:
     """A view moving over a picture by (across, down) pixels a frame."""
     height, width = size
     whole = picture(height + 64, width + 64, seed)

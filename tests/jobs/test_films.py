@@ -1,4 +1,4 @@
-"""Films from files to files: what they keep of the original, that they are steady, and that they go on where they were."""
+"""Films from files to files: what they keep of the original, that they are steady, and that they can go on."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-
 from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
+
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main
 from impasto.errors import ImpastoError, SettingsError
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video import flow, painting
 from impasto.jobs.video.clip import frame_time, probe
-from impasto.jobs.video.film import Film, Noted, Part, Written
+from impasto.jobs.video.film import Film, Part, Written
 from impasto.jobs.video.painter import FramePainter
 from impasto.jobs.video.reading import frames
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
@@ -219,9 +220,9 @@ def test_several_passes_go_to_and_fro_and_go_on_where_they_were():
 def test_a_folder_of_another_film_is_refused_with_what_differs_and_begun_anew_when_told_to():
     write_film(Path("in.mp4"), pan(3))
     paint("in.mp4", "out.mp4", most=1)
-    with pytest.raises(ImpastoError, match="`tv_weight` was 0.05"):
+    with pytest.raises(ImpastoError, match="tv_weight was"):
         paint("in.mp4", "out.mp4", tv_weight=0.5)
-    with pytest.raises(ImpastoError, match="`steps` was 2"):
+    with pytest.raises(ImpastoError, match="steps was 2"):
         paint("in.mp4", "out.mp4", steadiness=Steadiness(steps=5))
     write_film(Path("in.mp4"), pan(3, seed=3))
     with pytest.raises(ImpastoError, match="the film or a version was another"):
@@ -259,8 +260,8 @@ def flicker(pictures, step) -> float:
     height, width = pictures[0].shape[:2]
     back = np.full((height, width, 2), (-step[0], -step[1]), np.float32)
     inside = (slice(8, -8), slice(8, -8))
-    pairs = zip(pictures, pictures[1:], strict=False)
-    return float(np.mean([((flow.warp(after, back) - now)[inside] ** 2).mean() for now, after in pairs]))
+    each = [((flow.warp(after, back) - now)[inside] ** 2).mean() for now, after in pairwise(pictures)]
+    return float(np.mean(each))
 
 
 @pytest.mark.parametrize("step", [(2.0, 1.0), (1.3, -0.6)], ids=["whole pixels", "parts of pixels"])
@@ -326,9 +327,9 @@ def test_without_flow_what_stands_still_is_held_all_the_same():
 @pytest.mark.parametrize("knobs", [{"color": "keep"}, {"color": "tint"}, {"style_loss": "nnst"}], ids=str)
 def test_other_colours_and_losses_are_held_too(knobs):
     if "style_loss" in knobs:
-        knobs = knobs | {"style_loss": [name.value for name in type(Settings().style_loss) if name.local][0]}
+        knobs = {"style_loss": next(name.value for name in type(Settings().style_loss) if name.local)}
     frames = pan(3, (48, 64), (1.0, 0.0))
-    found = Steady(frames, Steadiness(steps=4), steps_per_epoch=6, **knobs)
+    found = Steady(frames, Steadiness(steps=3), steps_per_epoch=20, **knobs)
     steady, alone = ([pixels(one) for one in some] for some in (found.painted, found.alone))
     assert flicker(steady, (1, 0)) <= flicker(alone, (1, 0))
 
@@ -393,7 +394,8 @@ def steadiness_refused() -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_a_process_that_ends_leaves_what_the_next_goes_on_with(number, tmp_path):
     write_film(Path("in.mp4"), pan(8, step=(2.0, 1.0)))
-    command = [sys.executable, "-m", "impasto", "video", "in.mp4", "dots", *FLAGS, "--engine", "torch", "--workers", "1", "--quiet"]  # fmt: skip
+    how = ["--engine", "torch", "--workers", "1", "--quiet"]
+    command = [sys.executable, "-m", "impasto", "video", "in.mp4", "dots", *FLAGS, *how]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "-o", "whole/"], env=alone, check=True, capture_output=True)
     process = subprocess.Popen([*command, "-o", "parts/"], env=alone, stderr=subprocess.PIPE, text=True)

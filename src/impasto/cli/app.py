@@ -32,7 +32,7 @@ SUMMARIES = {
     "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",
     "reconstruct": "Paint a picture from noise by what one layer knows of its content, or layers up to one of its "
     "style.",
-    "plan": "Show how a photo would be painted: sizes, tiles, memory and time, without painting it.",
+    "plan": "Show how a photo or a film would be painted: sizes, tiles, memory and time, without painting it.",
     "presets": "List the named starting points, show one, or save one of your own.",
     "swatches": "List the bundled styles, or write them as pictures.",
     "weights": "List, verify, download or convert VGG19's weights.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -76,7 +76,7 @@ class FilmRun:
         clip, target = probe(self.film, self.part.rate), target_of(self.output, overwrite=True)
         size = size_of_film(clip, self.settings, even=target.even)
         found = plan_film(clip, size, self.part, self.styles, self.settings, self.steadiness, self.how.workers)
-        tell_film_plan(found, as_json=as_json)
+        _tell(found, as_json=as_json)
         return 0
 
     def paint(self, *, as_json: bool) -> int:
@@ -161,8 +161,14 @@ class FilmRun:
             note(str(error))
 
 
-def tell_film_plan(plan: FilmPlan, *, as_json: bool) -> None:
-    """A film's plan, on stdout."""
+def tell_plan_of(film: str, styles: Sequence[str], settings: Settings, *, as_json: bool) -> None:
+    """The plan of a whole film at the usual quality, on stdout; without a style, one like the film is assumed."""
+    clip = probe(film)
+    size = size_of_film(clip, settings, even=True)
+    _tell(plan_film(clip, size, Part(), styles, settings, Steadiness()), as_json=as_json)
+
+
+def _tell(plan: FilmPlan, *, as_json: bool) -> None:
     from impasto.run.memory_plan import MEGABYTE
 
     height, width = plan.size

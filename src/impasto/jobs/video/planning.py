@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from impasto.images.size import Size
 from impasto.jobs.batch.estimates import SPARE, processors
+from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.video.clip import Clip
@@ -55,18 +56,22 @@ def plan_film(
     clip: Clip,
     size: Size,
     part: Part,
-    styles: Sequence[str],
+    styles: Sequence[Source],
     settings: Settings,
     steadiness: Steadiness,
     workers: int | None = None,
 ) -> FilmPlan:
-    """Go through a film and plan it; raises `ImpastoError` for what can't be painted."""
+    """Go through a film and plan it; raises `ImpastoError` for what can't be painted.
+
+    Without a style, one like the first frame is assumed.
+    """
     times, shots, _, _ = times_and_shots(clip, part)
     first = next(iter(frames(clip, size, times[0])))
     assert isinstance(first, FilmFrame), "it was decoded before"
     kept = KeptNetwork()
     content = source_image(first.pixels)
     network, speed = kept.network(settings), kept.speed(settings)
+    styles = styles or [content]
     whole = Stylization(content, styles, settings, network=network, speed=speed)
     steps = max(1, round(steadiness.steps * (1 + USUALLY_NEW * steadiness.more_where_new)))
     rest = following_settings(whole.settings, steps)

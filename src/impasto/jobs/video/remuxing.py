@@ -52,8 +52,9 @@ class Remuxed:
         shift = self._begin + self._start
         try:
             for packet in self._source.demux(streams):
-                if packet.pts is None or packet.dts is None or packet.size == 0:
+                if packet.pts is None or packet.size == 0:
                     continue
+                packet.dts = packet.pts if packet.dts is None else packet.dts
                 time = packet.pts * packet.time_base - shift
                 before = self._begin > 0 and time + (packet.duration or 0) * packet.time_base <= 0
                 if before or time >= self._end - self._begin:  # what lies before 0 prepares a decoder of sound

@@ -223,7 +223,7 @@ class _Encoder:
             context.color_range = 1 if clip.hdr else clip.range
             if clip.hdr:
                 context.color_primaries = context.color_trc = 1
-        self._stream, self._base, self._alpha = stream, base, alpha
+        self._stream, self._base, self._alpha = stream, base, "a" in self._pixels
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
         """Packets with the time up to which other streams may go before them, from 0 on."""
@@ -247,7 +247,7 @@ def _encoder_for(out: Any, clip: Clip, *, alpha: bool) -> tuple[str, str]:
         return "png", "rgba"
     for name, codec in (("libx264", "h264"), ("libvpx-vp9", "vp9")):
         if codec in taken and out.default_video_codec in ("h264", "vp9", codec):
-            return name, "yuvj420p" if False else "yuv420p"
+            return name, "yuv420p"
     usual = out.default_video_codec if out.default_video_codec != "theora" else "vp8"
     return ENCODERS.get(usual, usual), "yuv420p"
 
