@@ -62,7 +62,7 @@ def movement(now: Frame, earlier: Frame) -> Movement:
     leads_back = (there_and_back**2).sum(-1) <= 0.01 * squares + 0.5
     edges = sum((np.gradient(back[..., i], axis=axis) ** 2) for i in (0, 1) for axis in (0, 1))
     smooth = edges <= 0.01 * (back**2).sum(-1) + 0.002 * 8  # in a quarter of the resolution there, and with variation
-    certain = leads_back & smooth & _inside(back) & _alike(now, warp(earlier, back))
+    certain = leads_back & smooth & inside(back) & _alike(now, warp(earlier, back))
     return Movement(back, _softened(certain))
 
 
@@ -112,7 +112,8 @@ def _flow(here: Frame, there: Frame) -> Frame:
     return search.calc(one, other, None)
 
 
-def _inside(flow: Frame) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def inside(flow: Frame) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether a flow leads to a place within the frame, (h, w)."""
     height, width = flow.shape[:2]
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = across + flow[..., 0], down + flow[..., 1]
