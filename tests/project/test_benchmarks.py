@@ -23,6 +23,7 @@ SCRIPTS = (
         "sheets",
         "studio",
         "scaling",
+        "flicker",
     ),
 )
 

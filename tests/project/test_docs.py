@@ -18,7 +18,15 @@ from impasto.report import figure
 from impasto.settings.settings import Settings
 
 HOUSE = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/resume.md", "docs/how-it-works.md", "docs/studio.md", "docs/batch.md")
+PAGES = (
+    "README.md",
+    "docs/guide.md",
+    "docs/resume.md",
+    "docs/how-it-works.md",
+    "docs/studio.md",
+    "docs/batch.md",
+    "docs/video.md",
+)
 RECORDS = sorted(str(path.relative_to(HOUSE)) for path in HOUSE.glob("docs/decisions/*.md"))
 EVERY_PAGE = (
     *PAGES,
@@ -42,7 +50,11 @@ def commands(page: str) -> list[list[str]]:
     lines = (HOUSE / page).read_text(encoding="utf-8").splitlines()
     parts = [part for line in lines if line.startswith("    ") for part in line.split("&&")]
     found = [shlex.split(part, comments=True)[1:] for part in parts if part.strip().startswith("impasto ")]
-    elsewhere = ("studio", "batch")  # which serve or make processes: see tests/studio and test_batch_command.py
+    elsewhere = (
+        "studio",
+        "batch",
+        "video",
+    )  # which serve or make processes: see tests/studio and test_batch_command.py
     return [words for words in found if words[0] not in elsewhere]
 
 
