@@ -33,7 +33,7 @@ def plan(
     from impasto.jobs.video.clip import is_film
 
     if is_film(content):
-        from impasto.cli.video_run import tell_plan_of
+        from impasto.cli.video_shown import tell_plan_of
 
         tell_plan_of(content, styles, settings, as_json=json)
         return

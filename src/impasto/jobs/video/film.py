@@ -6,13 +6,10 @@ frame that it was at, to the same pictures.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
@@ -20,15 +17,14 @@ from filelock import FileLock, Timeout
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images.size import Size, canvas_size, on_grid
-from impasto.jobs.batch.fingerprint import HOW, Fingerprints
 from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.clip import Clip, probe
+from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.looking import Looked, look
 from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import Painted, Target, write
-from impasto.settings import roles
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
@@ -158,7 +154,7 @@ class Film:
 
         `threads` says how many compute a frame, by the number of shots, where settings don't.
         """
-        key = self._key()
+        key = film_key(self.clip, self.size, self.styles, self.asked, asdict(self.part), self.steadiness)
         began = self.folder.order()
         if began is not None and began.key == key:
             self.order = began
@@ -222,37 +218,14 @@ class Film:
             shot, fault = next(iter(faults.items()))
             raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
 
-    def _key(self) -> str:
-        """A SHA-256 over what is in the film, the styles and masks, the settings and the versions."""
-        prints = Fingerprints()
-        knobs = self.asked.model_dump(mode="json")
-        made_of = {
-            "versions": {name: version(name) for name in ("impasto", "torch", "av", "opencv-python-headless")},
-            "settings": {
-                knob: roles.with_files(knob, value, prints.file) for knob, value in knobs.items() if knob not in HOW
-            },
-            "steadiness": asdict(self.steadiness),
-            "part": [str(value) for value in asdict(self.part).values()],
-            "size": self.size,
-            "film": [prints.file(file) for file in self.clip.files],
-            "styles": [prints.file(style) if Path(style).exists() else style for style in self.styles],
-        }
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-
     def _ordered(self, key: str, looked: Looked) -> Order:
-        styles = tuple(str(Path(style).absolute()) if Path(style).exists() else style for style in self.styles)
-        files = tuple(str(Path(file).absolute()) for file in self.clip.files)
-        clip = replace(self.clip, files=files, path=str(Path(self.clip.path).absolute()))
-        knobs = looked.settings.model_dump(mode="json")
-        whole = {
-            knob: roles.with_files(knob, value, lambda f: str(Path(f).absolute())) for knob, value in knobs.items()
-        }
+        styles, clip, settings = absolute(self.styles, self.clip, looked.settings)
         return Order(
             key,
             clip,
             self.size,
             styles,
-            Settings(**whole),
+            settings,
             self.steadiness,
             looked.times,
             looked.seconds,

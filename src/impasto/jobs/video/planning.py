@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.images.size import Size
-from impasto.jobs.batch.estimates import SPARE, processors
+from impasto.jobs.batch.estimates import SPARE, free_memory, processors
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
@@ -17,7 +17,6 @@ from impasto.jobs.video.looking import times_and_shots
 from impasto.jobs.video.painter import following_settings, source_image
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.run.memory_plan import free_memory
 from impasto.settings.settings import Settings
 
 FLOW = 1.2e-6
