@@ -105,7 +105,8 @@ def video(
 
     Run again after Ctrl-C or a crash, it goes on where it was, by what is in OUT.film.
     """
-    from impasto.cli.video_run import FilmRun, part_of, steadiness_of
+    from impasto.cli.video_flags import part_of, steadiness_of
+    from impasto.cli.video_run import FilmRun
 
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     how = How(workers, executor, address, fetch=False)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
-from impasto.cli.video_shown import shown, tell_film_plan
-from impasto.errors import ImpastoError, SettingsError
+from impasto.cli.video_shown import shown, tell_plan_of
+from impasto.errors import ImpastoError
 from impasto.jobs.batch.estimates import processors
-from impasto.jobs.video.clip import frame_time, probe
-from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written, size_of_film
+from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
 from impasto.jobs.video.order import LOG, PREVIEW, Order
-from impasto.jobs.video.planning import plan_film
-from impasto.jobs.video.steadiness import QUALITIES, Steadiness
+from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import target_of
 from impasto.settings.settings import Settings
 from impasto.storage.process import Interruption
@@ -27,31 +24,6 @@ STRIP_EVERY = 60.0
 
 ON_STRIP = 12
 """Frames on the strip."""
-
-
-def part_of(begin: str | None, end: str | None, every: int, rate: float | None) -> Part:
-    """The part of a film that flags ask for; raises `SettingsError`."""
-    found = Part(
-        frame_time(begin, "from"),
-        frame_time(end, "to"),
-        every,
-        None if rate is None else Fraction(rate).limit_denominator(100_000),
-    )
-    found.check()
-    return found
-
-
-def steadiness_of(quality: str, passes: int, flow: str) -> Steadiness:
-    """How steady a film is to be, and at what cost; raises `SettingsError`."""
-    if quality not in QUALITIES:
-        raise SettingsError(
-            f"`quality` is {quality!r}", f"choose {', '.join(QUALITIES)}", knob="quality", value=quality
-        )
-    if not 1 <= passes <= 20:
-        raise SettingsError(f"`passes` is {passes}", "give 1 to 20", knob="passes", value=passes)
-    if flow not in ("dis", "none"):
-        raise SettingsError(f"`flow` is {flow!r}", "choose dis or none", knob="flow", value=flow)
-    return replace(QUALITIES[quality], passes=passes, flow=flow == "dis")
 
 
 @dataclass(frozen=True)
@@ -71,10 +43,11 @@ class FilmRun:
 
     def tell_plan(self, *, as_json: bool) -> int:
         """Say what it would take; makes nothing."""
-        clip, target = probe(self.film, self.part.rate), target_of(self.output, overwrite=True)
-        size = size_of_film(clip, self.settings, even=target.even)
-        found = plan_film(clip, size, self.part, self.styles, self.settings, self.steadiness, self.how.workers)
-        tell_film_plan(found, as_json=as_json)
+        even = target_of(self.output, overwrite=True).even
+        workers = self.how.workers
+        tell_plan_of(
+            self.film, self.styles, self.settings, self.part, self.steadiness, workers, even=even, as_json=as_json
+        )
         return 0
 
     def paint(self, *, as_json: bool) -> int:

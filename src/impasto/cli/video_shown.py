@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from impasto.cli.terminal import duration, note, tell, tell_json
+from impasto.jobs.video.clip import probe
 from impasto.jobs.video.film import Began, Moved, Part, size_of_film
 from impasto.jobs.video.planning import FilmPlan, plan_film
 from impasto.jobs.video.steadiness import Steadiness
@@ -22,16 +23,30 @@ LINE_EVERY = 10.0
 Show = Callable[[Began | Moved], None]
 
 
-def tell_plan_of(film: str, styles: Sequence[str], settings: Settings, *, as_json: bool) -> None:
-    """The plan of a whole film at the usual quality, on stdout; without a style, one like the film is assumed."""
-    from impasto.jobs.video.clip import probe
+def tell_plan_of(
+    film: str,
+    styles: Sequence[str],
+    settings: Settings,
+    part: Part | None = None,
+    steadiness: Steadiness | None = None,
+    workers: int | None = None,
+    *,
+    even: bool = True,
+    as_json: bool = False,
+) -> None:
+    """The plan of a film, all of it at the usual quality unless told otherwise, on stdout.
 
-    clip = probe(film)
-    size = size_of_film(clip, settings, even=True)
-    tell_film_plan(plan_film(clip, size, Part(), styles, settings, Steadiness()), as_json=as_json)
+    Without a style, one like the film is assumed; sides are `even` where it goes into a container.
+    """
+    part = part or Part()
+    clip = probe(film, part.rate)
+    size = size_of_film(clip, settings, even=even)
+    found = plan_film(clip, size, part, styles, settings, steadiness or Steadiness(), workers)
+    tell_film_plan(found, as_json=as_json)
 
 
 def tell_film_plan(plan: FilmPlan, *, as_json: bool) -> None:
+    """A plan, on stdout."""
     from impasto.run.memory_plan import MEGABYTE
 
     height, width = plan.size
