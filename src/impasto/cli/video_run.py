@@ -11,7 +11,7 @@ from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
 from impasto.cli.video_shown import shown, tell_plan_of
 from impasto.errors import ImpastoError
-from impasto.jobs.batch.estimates import processors
+from impasto.jobs.batch.estimates import SPARE, free_memory, processors
 from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
 from impasto.jobs.video.order import LOG, PREVIEW, Order
 from impasto.jobs.video.steadiness import Steadiness
@@ -64,7 +64,7 @@ class FilmRun:
         )
         with Interruption() as interruption, film:
             order = film.look(lambda shots: max(1, processors() // self._at_once(shots)))
-            workers = self._at_once(len(order.shots))
+            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
             written, asked, drawn = None, False, time.monotonic()

@@ -231,6 +231,7 @@ class Film:
             looked.seconds,
             looked.shots,
             looked.broken,
+            looked.peak,
         )
 
 

@@ -21,6 +21,9 @@ from impasto.settings.settings import Settings
 if TYPE_CHECKING:
     from impasto.jobs.video.film import Part
 
+HELD_BYTES = 400
+"""Of a pixel in memory, besides what a photo takes: frames before it, flows, masks."""
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -31,6 +34,7 @@ class Looked:
     seconds: tuple[Fraction, ...]
     shots: tuple[tuple[int, int], ...]
     broken: str | None
+    peak: int
 
 
 def look(
@@ -40,7 +44,8 @@ def look(
     times, shots, seconds, broken = times_and_shots(clip, part)
     first = next(frame for frame in frames(clip, size, times[0]))
     assert isinstance(first, FilmFrame), "it was decoded before"
-    return Looked(settled(first, styles, settings, threads(len(shots))), times, seconds, shots, broken)
+    decided, peak = settled(first, styles, settings, threads(len(shots)))
+    return Looked(decided, times, seconds, shots, broken, peak + HELD_BYTES * size[0] * size[1])
 
 
 def times_and_shots(
@@ -71,12 +76,12 @@ def times_and_shots(
     return tuple(times), tuple(cuts.shots()), lengths, broken
 
 
-def settled(first: FilmFrame, styles: Sequence[str], settings: Settings, threads: int) -> Settings:
-    """The settings with all that they leave open decided by the first frame, so that frames share it."""
+def settled(first: FilmFrame, styles: Sequence[str], settings: Settings, threads: int) -> tuple[Settings, int]:
+    """The settings with all that they leave open decided by the first frame, so that frames share it; its peak."""
     if settings.threads == "auto":
         settings = settings.model_copy(update={"threads": threads})
     kept = KeptNetwork()
     job = Stylization(
         source_image(first.pixels), styles, settings, network=kept.network(settings), speed=kept.speed(settings)
     )
-    return job.settings
+    return job.settings, job.plan.memory.peak

@@ -51,6 +51,8 @@ class Order:
     seconds: tuple[Fraction, ...]
     shots: tuple[tuple[int, int], ...]
     broken: str | None = None
+    peak: int = 0
+    """Bytes of memory that painting a frame takes."""
 
     @property
     def count(self) -> int:
@@ -72,6 +74,7 @@ class Order:
             "seconds": [str(time) for time in self.seconds],
             "shots": self.shots,
             "broken": self.broken,
+            "peak": self.peak,
         }
         return json.dumps(found)
 
@@ -99,6 +102,7 @@ class Order:
             seconds=tuple(map(Fraction, found["seconds"])),
             shots=tuple((first, end) for first, end in found["shots"]),
             broken=found["broken"],
+            peak=found["peak"],
         )
 
 

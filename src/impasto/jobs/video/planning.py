@@ -13,7 +13,7 @@ from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
 from impasto.jobs.video.clip import Clip
 from impasto.jobs.video.film import Part
-from impasto.jobs.video.looking import times_and_shots
+from impasto.jobs.video.looking import HELD_BYTES, times_and_shots
 from impasto.jobs.video.painter import following_settings, source_image
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
@@ -27,9 +27,6 @@ USUALLY_NEW = 0.15
 
 STATE_BYTES = 4 * (3 + 3 + 3 + 3 + 1)
 """Of a pixel, of what is kept of a frame for the next ones."""
-
-HELD_BYTES = 400
-"""Of a pixel in memory, besides what a photo takes: frames before it, flows, masks."""
 
 
 @dataclass(frozen=True)
