@@ -26,6 +26,7 @@ SCRIPTS = (
         "scaling",
         "gpu",
         "precision",
+        "flicker",
     ),
 )
 

@@ -27,6 +27,7 @@ PAGES = (
     "docs/studio.md",
     "docs/batch.md",
     *STARTS,
+    "docs/video.md",
 )
 RECORDS = sorted(str(path.relative_to(HOUSE)) for path in HOUSE.glob("docs/decisions/*.md"))
 EVERY_PAGE = (
@@ -55,7 +56,11 @@ def commands(page: str) -> list[list[str]]:
     lines = (HOUSE / page).read_text(encoding="utf-8").splitlines()
     parts = [part for line in lines if line.startswith("    ") for part in line.split("&&")]
     found = [shlex.split(part, comments=True)[1:] for part in parts if part.strip().startswith("impasto ")]
-    elsewhere = ("studio", "batch")  # which serve or make processes: see tests/studio and test_batch_command.py
+    elsewhere = (
+        "studio",
+        "batch",
+        "video",
+    )  # which serve or make processes: see tests/studio and test_batch_command.py
     return [words for words in found if words[0] not in elsewhere]
 
 

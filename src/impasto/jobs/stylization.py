@@ -19,6 +19,7 @@ from impasto.jobs.surroundings import driven, usual_modes
 from impasto.objective.stylization import (
     KnownStyles,
     LocalPasses,
+    LocalTerm,
     MakePasses,
     MeasuredTargets,
     StylizationProblem,
@@ -101,7 +102,19 @@ class Stylization:
         self, resume: list[RunState | None], measured: MeasuredTargets | None, known: KnownStyles | None
     ) -> Iterator[Event]:
         """The same in the modes of whoever asks; takes the state out of its list, so that nobody holds on to it."""
-        problem = StylizationProblem(
+        problem = self.problem(measured, known)
+        events = self.stylizer.run(problem, self.plan, resume.pop())
+        del problem  # or its tensors would take memory until the end
+        yield from events
+
+    def problem(
+        self,
+        measured: MeasuredTargets | None = None,
+        known: KnownStyles | None = None,
+        more: Sequence[LocalTerm] = (),
+    ) -> StylizationProblem:
+        """What the run optimises, with `more` terms of whoever drives it by himself; see `events` for the rest."""
+        return StylizationProblem(
             self.inputs.tensors(),
             self.settings,
             self.network.engine,
@@ -113,10 +126,8 @@ class Stylization:
             measured=measured,
             known=known,
             passes=self.passes,
+            more=more,
         )
-        events = self.stylizer.run(problem, self.plan, resume.pop())
-        del problem  # or its tensors would take memory until the end
-        yield from events
 
     def change(self, **knobs: Unpack[ScheduledKnobs]) -> None:
         """Change knobs of the run between two events, or before it begins; raises `SettingsError`."""

@@ -147,19 +147,21 @@ def make_objective(
     spare: int = 0,
     scratch: Scratch = MEMORY,
     passes: MakePasses = LocalPasses,
+    more: Sequence[LocalTerm] = (),
 ) -> Objective:
     """How far canvases of `size` are from their targets.
 
     `normalized`, each loss is divided by what it measures on this pair of images, so that a weight means the same on
     every pair and size: see `StyleLoss.terms` and `ContentLoss.terms`; total variation becomes a multiple of
-    `Targets.variation_unit`. `matches` are of `Targets.neighbours`: None for the content's.
+    `Targets.variation_unit`. `matches` are of `Targets.neighbours`: None for the content's. `more` are terms beside
+    these.
     """
     content, style = targets.content_loss, targets.style_loss
     terms = [
         *content.terms(targets.content, weights.content, normalized=normalized),
         *style.terms(targets.styles, weights.style, weights.fraction, normalized=normalized),
     ]
-    local = [*content.local_terms(targets.content, weights.content, scratch, normalized=normalized)]
+    local = [*content.local_terms(targets.content, weights.content, scratch, normalized=normalized), *more]
     if targets.neighbours is not None:
         local += targets.neighbours.terms(weights.style, weights.fraction, matches)
     if weights.tv:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from impasto.network.engine import Engine
 from impasto.objective.colour_mode import colour_mode_of
 from impasto.objective.initial_canvas import initial_canvas
 from impasto.objective.inputs import Inputs, measuring_tile, style_at
-from impasto.objective.objective import LocalPasses, MakePasses, make_objective
+from impasto.objective.objective import LocalPasses, LocalTerm, MakePasses, make_objective
 from impasto.objective.problem import ScaleProblem
 from impasto.objective.targets import Comparison, KnownStyles, Targets, measure_targets
 from impasto.objective.transforms import StylizationTransform
@@ -30,7 +32,8 @@ class StylizationProblem:
 
     `tile`, `spare` and `canvas_device` (None: the engine's) are the plan's. Problems that differ in nothing that
     targets depend on may share those that were `measured`, and any of one network what is `known` of styles. `passes`
-    says who computes the tiles of an evaluation. A problem goes by its settings as a run changes them.
+    says who computes the tiles of an evaluation, `more` are terms beside its own. A problem goes by its settings as a
+    run changes them.
     """
 
     def __init__(
@@ -47,11 +50,12 @@ class StylizationProblem:
         measured: MeasuredTargets | None = None,
         known: KnownStyles | None = None,
         passes: MakePasses = LocalPasses,
+        more: Sequence[LocalTerm] = (),
     ) -> None:
         self.inputs, self.settings, self.engine, self.size = inputs, settings, engine, size
         self.tile, self.spare, self.scratch = tile, spare, scratch
         self.device = engine.device if canvas_device is None else canvas_device
-        self.measured, self.known, self.passes = measured, known, passes
+        self.measured, self.known, self.passes, self.more = measured, known, passes, tuple(more)
         self.mode = colour_mode_of(settings, inputs)
         self._transform: StylizationTransform | None = None  # of the scale that is worked on
         self._targets: Targets | None = None
@@ -86,6 +90,7 @@ class StylizationProblem:
             spare=self.spare,
             scratch=self.scratch,
             passes=self.passes,
+            more=self.more,
         )
         return ScaleProblem(objective, transform)
 

@@ -20,11 +20,12 @@ TINY = 1e-12
 
 
 class Kind(StrEnum):
-    """What a term belongs to: α multiplies content, β style; total variation has a weight of its own."""
+    """What a term belongs to: α multiplies content, β style; the others have a weight of their own."""
 
     CONTENT = "content"
     STYLE = "style"
     VARIATION = "tv"
+    TEMPORAL = "temporal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +117,12 @@ class Weighting:
 
     @property
     def names(self) -> list[str]:
-        """The parts in the order in which they are told: content, style, total variation."""
+        """The parts in the order in which they are told: content, style, total variation, earlier frames."""
         return [name for kind in Kind for name in self.weights[kind]]
 
     def weigh(self, losses: Mapping[str, Tensor]) -> Score:
         """The total of these losses, which may be some of all, and each with its weight. Gatys et al. 2015, eq. 7."""
-        content, style, tv = (
+        content, style, *others = (
             {name: weight for name, weight in self.weights[kind].items() if name in losses} for kind in Kind
         )
         total = total_loss(
@@ -132,7 +133,7 @@ class Weighting:
         )
         factors = {name: self.alpha * weight for name, weight in content.items()}
         factors |= {name: self.beta * weight for name, weight in style.items()}
-        for name, weight in tv.items():
+        for name, weight in (one for weights in others for one in weights.items()):
             factors[name] = weight
             total = total + weight * losses[name]
         return Score(total, {name: factor * losses[name] for name, factor in factors.items()})

@@ -1,0 +1,123 @@
+"""Driving a film from the shell: its plan, what is said on the way, and how to go on after Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from impasto.cli.batch_how import How
+from impasto.cli.terminal import note, tell_json, tell_path
+from impasto.cli.video_shown import shown, tell_plan_of
+from impasto.errors import ImpastoError
+from impasto.jobs.batch.estimates import SPARE, free_memory, processors
+from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
+from impasto.jobs.video.order import LOG, PREVIEW, Order
+from impasto.jobs.video.steadiness import Steadiness
+from impasto.jobs.video.writing import target_of
+from impasto.settings.settings import Settings
+from impasto.storage.process import Interruption
+
+STRIP_EVERY = 60.0
+"""Seconds between two preview strips."""
+
+ON_STRIP = 12
+"""Frames on the strip."""
+
+
+@dataclass(frozen=True)
+class FilmRun:
+    """A film to be painted, with all that flags say."""
+
+    film: str
+    styles: tuple[str, ...]
+    settings: Settings
+    output: str
+    part: Part
+    steadiness: Steadiness
+    how: How
+    strip: Path | None
+    overwrite: bool
+    quiet: bool
+
+    def tell_plan(self, *, as_json: bool) -> int:
+        """Say what it would take; makes nothing."""
+        even = target_of(self.output, overwrite=True).even
+        workers = self.how.workers
+        tell_plan_of(
+            self.film, self.styles, self.settings, self.part, self.steadiness, workers, even=even, as_json=as_json
+        )
+        return 0
+
+    def paint(self, *, as_json: bool) -> int:
+        """Paint what is unfinished and write the film; the exit code."""
+        target = target_of(self.output, overwrite=self.overwrite)
+        film = Film(
+            self.film,
+            self.styles,
+            self.settings,
+            target,
+            part=self.part,
+            steadiness=self.steadiness,
+            overwrite=self.overwrite,
+        )
+        with Interruption() as interruption, film:
+            order = film.look(lambda shots: max(1, processors() // self._at_once(shots)))
+            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
+            gpu = str(self.settings.device).startswith("cuda")
+            executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
+            written, asked, drawn = None, False, time.monotonic()
+            with shown(quiet=self.quiet) as show, closing(film.events(executor)) as events:
+                for event in events:
+                    match event:
+                        case Noted():
+                            note(event.sentence)
+                        case Written():
+                            written = event
+                        case Began() | Moved():
+                            show(event)
+                        case None:
+                            pass
+                    complete = isinstance(event, Moved) and event.finished == event.frames
+                    if complete or (isinstance(event, Moved) and time.monotonic() - drawn >= STRIP_EVERY):
+                        drawn = time.monotonic()
+                        self._draw_strip(
+                            film, order, self.strip if complete and self.strip else film.folder.path / PREVIEW
+                        )
+                    if interruption.signal is not None and not asked:
+                        asked = True
+                        note("Interrupted: finishing the frames that are being painted. Again to quit at once.")
+                        executor.end()
+            if written is None:
+                done = film.folder.painted(order)
+                note(f"{done} of {order.count} frames are finished, in {str(film.folder.path)!r}.")
+                note("Run the same again to go on.")
+                return interruption.code
+        if as_json:
+            tell_json(
+                {
+                    "output": str(written.path),
+                    "frames": written.frames,
+                    "shots": len(order.shots),
+                    "seconds": round(written.seconds, 1),
+                }
+            )
+        else:
+            tell_path(written.path)
+        return 0
+
+    def _at_once(self, shots: int) -> int:
+        return max(1, min(self.how.workers or processors(), shots))
+
+    def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
+        """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""
+        from impasto.report import sheet_of_files
+
+        done = [number for number in range(order.count) if film.folder.is_painted(number)]
+        picked = [done[round(k * (len(done) - 1) / (ON_STRIP - 1))] for k in range(ON_STRIP)] if done else []
+        cells = [(film.folder.picture(n), [f"{float(order.times[n]):.2f} s"]) for n in dict.fromkeys(picked)]
+        try:
+            sheet_of_files.write(place, cells, film.target.path.name, order.count)
+        except ImpastoError as error:
+            note(str(error))

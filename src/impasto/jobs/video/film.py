@@ -1,0 +1,241 @@
+"""A film as a job: looked through, painted shot by shot by an executor, and put together with its sound.
+
+The truth is on the disk, in the folder OUT.film beside the output: see `order`. A film that was killed goes on with the
+frame that it was at, to the same pictures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.images.size import Size, canvas_size, on_grid
+from impasto.jobs.executors.executor import Done, Executor, Lost
+from impasto.jobs.video.clip import Clip, probe
+from impasto.jobs.video.fingerprint import absolute, film_key
+from impasto.jobs.video.looking import Looked, look
+from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
+from impasto.jobs.video.painting import TASK, item
+from impasto.jobs.video.steadiness import Steadiness
+from impasto.jobs.video.writing import Painted, Target, write
+from impasto.settings.settings import Settings
+from impasto.storage.files import quoted, reason
+
+GLANCE = 1.0
+"""Seconds between two looks at how many frames are finished."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of a film's frames are painted: from `begin` to before `end`, in seconds, and every so many of these."""
+
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    every: int = 1
+    rate: Fraction | None = None
+
+    def check(self) -> None:
+        """Raise `SettingsError` for a part that holds nothing."""
+        if self.every < 1:
+            raise SettingsError(f"`every` is {self.every}", "give 1 or more", knob="every", value=self.every)
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise SettingsError(f"`rate` is {float(self.rate):g}", "give up to 1000 frames a second", knob="rate")
+        if self.end is not None and self.end <= (self.begin or 0):
+            raise SettingsError("`to` isn't after `from`", "give a later one", knob="to", value=str(self.end))
+
+
+@dataclass(frozen=True)
+class Began:
+    """The film's frames and shots are known, and so many of the frames are finished already."""
+
+    order: Order
+    finished: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    """So many frames are finished; seconds a frame and seconds left at the pace so far, None before any."""
+
+    finished: int
+    frames: int
+    seconds_each: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A sentence of what isn't as in the original."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """The film is where it was to go."""
+
+    path: Path
+    frames: int
+    seconds: float
+
+
+Event = Began | Moved | Noted | Written
+
+
+class Film:
+    """One film: its input, styles, settings and output, all checked; enter it, then iterate over `events`.
+
+    Raises `ImpastoError` for what can't be read, written or painted.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        styles: Sequence[str],
+        settings: Settings,
+        target: Target,
+        *,
+        part: Part | None = None,
+        steadiness: Steadiness | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.part, self.steadiness = part or Part(), steadiness or Steadiness()
+        self.part.check()
+        self.clip = probe(path, self.part.rate)
+        self.styles, self.target, self.overwrite = tuple(styles), target, overwrite
+        self.asked = settings
+        self.folder = WorkFolder(target.folder)
+        self.size = size_of_film(self.clip, settings, even=target.even)
+        if (most := settings.max_pixels) < self.clip.size[0] * self.clip.size[1]:
+            height, width = self.clip.size
+            raise ImageError(
+                f"{self.clip.name} is {width}×{height}, more than {most} pixels",
+                "raise `max_pixels`",
+                knob="max_pixels",
+                value=most,
+            )
+        self.order: Order | None = None
+        self._lock = FileLock(self.folder.path / LOCK, timeout=0)
+
+    def __enter__(self) -> Film:
+        made = not self.folder.path.exists()
+        try:
+            self.folder.path.mkdir(exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise ImpastoError(
+                f"{quoted(self.folder.path)} belongs to a film that another process is painting",
+                "wait for it, or stop it",
+            ) from None
+        except OSError as error:
+            raise ImpastoError(
+                f"{quoted(self.folder.path)} can't be made ({reason(error)})", "choose another place"
+            ) from None
+        if not made and self.overwrite:
+            self.folder.remove()
+            self.folder.path.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        if not any(self.folder.path.glob("*.json")):  # nothing was begun, or all is done
+            self.folder.remove()
+
+    def look(self, threads: Callable[[int], int]) -> Order:
+        """Find out what is to be painted, as it was begun before or anew; raises `ImpastoError`.
+
+        `threads` says how many compute a frame, by the number of shots, where settings don't.
+        """
+        key = film_key(self.clip, self.size, self.styles, self.asked, asdict(self.part), self.steadiness)
+        began = self.folder.order()
+        if began is not None and began.key == key:
+            self.order = began
+            return began
+        looked = look(self.clip, self.size, self.part, self.styles, self.asked, threads)
+        now = self._ordered(key, looked)
+        if began is not None:
+            why = "; ".join(differences(began, now)) or "the film or a version was another"
+            raise ImpastoError(
+                f"{quoted(self.folder.path)} holds another unfinished film ({why})",
+                "give the same again to go on with it, or begin anew with `overwrite`",
+            )
+        self.folder.begin(now)
+        self.order = now
+        return now
+
+    def events(self, executor: Executor) -> Generator[Event | None]:
+        """Paint what is unfinished, after `look`, and put the film together; None now and then where there is no news.
+
+        Where the executor was asked to end, the film is left as it is, without a `Written`. Raises `ImpastoError`.
+        """
+        assert self.order is not None, "the film has been looked through"
+        order, began = self.order, time.monotonic()
+        finished = self.folder.painted(order)
+        yield Began(order, finished)
+        if order.broken is not None:
+            yield Noted(f"{self.clip.name} breaks off after {order.count} frames ({order.broken}).")
+        unfinished = [n for n, shot in enumerate(order.shots) if not all(map(self.folder.is_painted, range(*shot)))]
+        yield from self._paint(order, unfinished, executor, finished, began)
+        if self.folder.painted(order) < order.count:
+            return
+        pictures = [self.folder.picture(number) for number in range(order.count)]
+        painted = Painted(pictures, order.times, order.seconds)
+        for sentence in write(painted, self.clip, self.target, overwrite=self.overwrite):
+            yield Noted(sentence)
+        self.folder.remove()
+        yield Written(self.target.path, order.count, time.monotonic() - began)
+
+    def _paint(
+        self, order: Order, shots: Sequence[int], executor: Executor, before: int, began: float
+    ) -> Generator[Moved | None]:
+        faults: dict[int, str] = {}
+        looked, last = began, before
+        for news in executor.map(TASK, (item(self.folder.path, shot) for shot in shots)):
+            match news:
+                case Done(number=number, result={"error": fault}):
+                    faults[shots[number]] = str(fault)
+                case Lost(number=number, fault=fault):
+                    faults[shots[number]] = f"{fault}."
+                case _:
+                    pass
+            yield None
+            now = time.monotonic()
+            if now - looked >= GLANCE or isinstance(news, Done | Lost):
+                looked, finished = now, self.folder.painted(order)
+                if finished > last:
+                    last = finished
+                    each = (now - began) / (finished - before)
+                    yield Moved(finished, order.count, each, each * (order.count - finished))
+        if faults:
+            shot, fault = next(iter(faults.items()))
+            raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
+
+    def _ordered(self, key: str, looked: Looked) -> Order:
+        styles, clip, settings = absolute(self.styles, self.clip, looked.settings)
+        return Order(
+            key,
+            clip,
+            self.size,
+            styles,
+            settings,
+            self.steadiness,
+            looked.times,
+            looked.seconds,
+            looked.shots,
+            looked.broken,
+            looked.peak,
+        )
+
+
+def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
+    """The (h, w) at which a film is painted."""
+    size = canvas_size(clip.size, settings.longest_side)
+    return on_grid(size, 2) if even else size

@@ -1,0 +1,281 @@
+"""A painted film: its frames encoded at the times of the film's own, beside its sound and its subtitles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from impasto.errors import ImageError
+from impasto.images import reading, writing
+from impasto.jobs.video.animations import write_animation
+from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library
+from impasto.jobs.video.colours import from_srgb, matrix_of
+from impasto.jobs.video.remuxing import Remuxed
+from impasto.storage.files import move_into_place, quoted, reason, remove_drafts
+
+SHARP = {
+    "libx264": {"crf": "16", "preset": "medium"},
+    "libvpx-vp9": {"crf": "20", "b": "0", "row-mt": "1"},
+    "libx265": {"crf": "18", "x265-params": "log-level=none"},
+}
+"""Options of encoders for painted film, which has more detail than most."""
+
+ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "vp8": "libvpx", "hevc": "libx265"}
+
+PREFERRED = ("libx264", "libvpx-vp9")
+"""Of the encoders that a container takes, the first is used; else the container's usual one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a film goes: a container, an animation, or pictures in a folder or of a numbered name."""
+
+    path: Path
+    kind: Kind
+
+    @property
+    def folder(self) -> Path:
+        """The folder of what is being worked on, beside it: a.mp4.film."""
+        name = NUMBERED.sub("", self.path.name) if self.kind is Kind.SEQUENCE else self.path.name
+        return self.path.with_name(f"{name or 'frames'}.film")
+
+    @property
+    def even(self) -> bool:
+        """Whether sides have to be even, as colours are told for four pixels at a time."""
+        return self.kind is Kind.CONTAINER
+
+
+def target_of(output: str, *, overwrite: bool) -> Target:
+    """Where a film of that name goes; raises `ImageError` for what can't be written."""
+    path = Path(output)
+    suffix = path.suffix.lower()
+    numbered = NUMBERED.search(path.name) is not None
+    if output.endswith(("/", "\\")) or path.is_dir() or numbered or not suffix:
+        if numbered and suffix not in writing.FORMATS:
+            raise ImageError(
+                f"{quoted(path)} ends in {path.suffix!r}, not in a known format", f"use {', '.join(writing.FORMATS)}"
+            )
+        return _checked(Target(path, Kind.SEQUENCE), overwrite)
+    if suffix in STILLS and suffix not in ANIMATIONS:
+        raise ImageError(f"{quoted(path)} can hold one picture only", "number its frames, as in frame_%04d.png")
+    return _checked(Target(path, Kind.ANIMATION if suffix in ANIMATIONS else Kind.CONTAINER), overwrite)
+
+
+def _checked(target: Target, overwrite: bool) -> Target:
+    path = target.path
+    if target.kind is Kind.CONTAINER:
+        av = library()
+        try:
+            av.format.ContainerFormat(_format_of(path), "w")
+        except ValueError:
+            raise ImageError(
+                f"{quoted(path)} ends in {path.suffix!r}, which no container does",
+                "use .mp4, .mkv, .webm, .mov or .gif",
+            ) from None
+    if not path.absolute().parent.is_dir():
+        raise ImageError(f"{quoted(path)} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
+    there = sequence_of(target) if target.kind is Kind.SEQUENCE else [path] if path.exists() else []
+    if there and not overwrite:
+        raise ImageError(
+            f"{quoted(there[0])} already exists",
+            "choose another name, or set `overwrite`",
+            knob="overwrite",
+            value=False,
+        )
+    return target
+
+
+def _format_of(path: Path) -> str:
+    """The name of a container by what a file ends in, as FFmpeg has it."""
+    known = {
+        "mkv": "matroska",
+        "m4v": "mp4",
+        "ts": "mpegts",
+        "mts": "mpegts",
+        "m2ts": "mpegts",
+        "mpg": "mpeg",
+        "ogv": "ogg",
+        "wmv": "asf",
+        "y4m": "yuv4mpegpipe",
+    }
+    ending = path.suffix.lower().removeprefix(".")
+    return known.get(ending, ending)
+
+
+def sequence_of(target: Target) -> list[Path]:
+    """The pictures that are there already where a sequence goes."""
+    path = target.path
+    if NUMBERED.search(path.name):
+        wanted = re.compile(NUMBERED.sub(r"\\d+", re.escape(path.name), count=1))
+        return sorted(f for f in path.absolute().parent.iterdir() if wanted.fullmatch(f.name))
+    return sorted(f for f in path.iterdir() if f.suffix.lower() in STILLS) if path.is_dir() else []
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The frames of a painted film: their pictures on the disk, and when and how long each is shown, in seconds."""
+
+    pictures: Sequence[Path]
+    times: Sequence[Fraction]
+    seconds: Sequence[Fraction]
+
+    @property
+    def end(self) -> Fraction:
+        """When the last has been shown."""
+        return self.times[-1] + self.seconds[-1]
+
+
+def write(
+    painted: Painted, clip: Clip, target: Target, *, sound: bool = True, overwrite: bool = False
+) -> Iterator[str]:
+    """Write a film, old or new but never torn; tells what of the original couldn't come along. Raises `ImageError`."""
+    try:
+        match target.kind:
+            case Kind.SEQUENCE:
+                _write_pictures(painted, target, overwrite)
+            case Kind.ANIMATION:
+                write_animation(target.path, painted.pictures, painted.seconds, overwrite=overwrite)
+            case Kind.CONTAINER:
+                yield from _write_container(painted, clip, target.path, sound, overwrite)
+        if sound and target.kind is not Kind.CONTAINER and clip.sound:
+            yield f"{quoted(target.path)} can't hold sound or subtitles: they are left out."
+    except (library().FFmpegError, OSError, ValueError) as error:
+        fault = f"{quoted(target.path)} can't be written ({reason(error)})"
+        raise ImageError(fault, "make room, or choose another container") from error
+
+
+def _write_pictures(painted: Painted, target: Target, overwrite: bool) -> None:
+    """Each frame as a picture; one in PNG is that of the work folder to the byte."""
+    path = target.path
+    numbered = NUMBERED.search(path.name)
+    if not numbered:
+        path.mkdir(exist_ok=True)
+    for number, picture in enumerate(painted.pictures, start=1):
+        name = path.name.replace(numbered[0], numbered[0] % number) if numbered else f"frame_{number:05}.png"
+        place = path.with_name(name) if numbered else path / name
+        image = reading.load(picture)
+        writing.save(place, image.pixels, alpha=image.alpha, overwrite=overwrite)
+
+
+def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, overwrite: bool) -> Iterator[str]:
+    av = library()
+    remove_drafts(path)
+    draft = path.with_name(f".impasto-{path.stem[:40]}-draft{path.suffix}")
+    try:
+        with ExitStack() as stack:
+            out = stack.enter_context(av.open(str(draft), "w", format=_format_of(path)))
+            encoder = _Encoder(out, painted, clip)
+            source = (
+                stack.enter_context(av.open(clip.path, metadata_errors="replace")) if sound and clip.sound else None
+            )
+            others = Remuxed(source, out, painted.times[0], painted.end)
+            yield from (f"{quoted(path)} can't hold {what}: it is left out." for what in others.refused)
+            rest = others.packets()
+            waiting = next(rest, None)
+            for time, packets in encoder.packets():
+                while waiting is not None and waiting[0] <= time:
+                    out.mux(waiting[1])
+                    waiting = next(rest, None)
+                out.mux(packets)
+            while waiting is not None:
+                out.mux(waiting[1])
+                waiting = next(rest, None)
+        with draft.open("rb+") as file:
+            import os
+
+            os.fsync(file.fileno())
+        move_into_place(draft, path, overwrite=overwrite)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class _Encoder:
+    """The pictures as packets of a video stream, in the colours and at the times of the film's own."""
+
+    def __init__(self, out: Any, painted: Painted, clip: Clip) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._painted, self._clip, self._reformatter = painted, clip, VideoReformatter()
+        with Image.open(painted.pictures[0]) as first:
+            width, height = first.size
+        alpha = clip.alpha and any(_has_alpha(picture) for picture in painted.pictures)
+        name, self._pixels = _encoder_for(out, clip, alpha=alpha)
+        ticks = [*painted.times, *painted.seconds]
+        base = _base(ticks)
+        stream = out.add_stream(name, rate=_rate(painted))
+        stream.width, stream.height, stream.pix_fmt = width, height, self._pixels
+        stream.codec_context.time_base = stream.time_base = base
+        stream.options = {**SHARP.get(name, {}), **({"auto-alt-ref": "0"} if alpha and "vp" in name else {})}
+        if clip.aspect != 1:
+            stream.codec_context.sample_aspect_ratio = clip.aspect
+        if not self._pixels.startswith(("rgb", "argb")):
+            matrix = 1 if clip.hdr else matrix_of(clip)
+            context = stream.codec_context
+            context.colorspace = {5: clip.space if clip.space in (5, 6) else 5}.get(matrix, matrix)
+            context.color_range = 1 if clip.hdr else clip.range
+            if clip.hdr:
+                context.color_primaries = context.color_trc = 1
+        self._stream, self._base, self._alpha = stream, base, "a" in self._pixels
+
+    def packets(self) -> Iterator[tuple[Fraction, Any]]:
+        """Packets with the time up to which other streams may go before them, from 0 on."""
+        first = self._painted.times[0]
+        for picture, time, seconds in zip(
+            self._painted.pictures, self._painted.times, self._painted.seconds, strict=True
+        ):
+            frame = from_srgb(_levels(picture, alpha=self._alpha), self._clip, self._pixels, self._reformatter)
+            frame.pts, frame.time_base = round((time - first) / self._base), self._base
+            frame.duration = round(seconds / self._base)
+            yield time - first, self._stream.encode(frame)
+        yield self._painted.end - first, self._stream.encode(None)
+
+
+def _encoder_for(out: Any, clip: Clip, *, alpha: bool) -> tuple[str, str]:
+    """The encoder and the kind of pixels for a container."""
+    taken = out.supported_codecs
+    if alpha and out.format.name == "webm":
+        return "libvpx-vp9", "yuva420p"
+    if alpha and out.format.name in ("mov", "matroska"):
+        return "png", "rgba"
+    for name, codec in (("libx264", "h264"), ("libvpx-vp9", "vp9")):
+        if codec in taken and out.default_video_codec in ("h264", "vp9", codec):
+            return name, "yuv420p"
+    usual = out.default_video_codec if out.default_video_codec != "theora" else "vp8"
+    return ENCODERS.get(usual, usual), "yuv420p"
+
+
+def _levels(picture: Path, *, alpha: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture's 8-bit samples; what is transparent is laid over white where that can't be told."""
+    with Image.open(picture) as image:
+        if alpha:
+            return np.asarray(image.convert("RGBA"))
+        if image.mode != "RGBA":
+            return np.asarray(image.convert("RGB"))
+        white = Image.new("RGBA", image.size, "white")
+        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+
+
+def _has_alpha(picture: Path) -> bool:
+    with Image.open(picture) as image:
+        return image.mode == "RGBA"
+
+
+def _base(times: Sequence[Fraction]) -> Fraction:
+    """A unit of which all times are multiples, as far as a container's clock can be so fine."""
+    import math
+
+    common = math.lcm(*{time.denominator for time in times})
+    return Fraction(1, common if common <= 1_000_000 else 90_000)
+
+
+def _rate(painted: Painted) -> Fraction:
+    """Frames a second, on average."""
+    return Fraction(len(painted.times), 1) / max(painted.end - painted.times[0], Fraction(1, 1000))
