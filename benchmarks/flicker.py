@@ -28,9 +28,10 @@ from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import KnownStyles, Stylization
 from impasto.jobs.video import flow
 from impasto.jobs.video.clip import probe
-from impasto.jobs.video.painter import FramePainter, PaintedFrame, following_settings, source_image
+from impasto.jobs.video.painter import FramePainter, PaintedFrame, source_image
 from impasto.jobs.video.reading import Broken, frames
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
+from impasto.settings.following import following_settings
 from impasto.settings.settings import Settings
 
 PLOT = record.HERE.parent / "docs" / "images" / "flicker.png"

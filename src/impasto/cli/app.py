@@ -26,7 +26,7 @@ SUMMARIES = {
     "paint": "Paint a photo in the manner of one or more paintings.",
     "sweep": "Paint a photo over one or two varied settings, and put the pictures on one labelled sheet.",
     "batch": "Paint many photos in many styles, into a folder; run again, it paints only what is missing.",
-    "video": "Paint a film, steady from frame to frame, with its sound; run again, it goes on where it was.",
+    "video": "Paint a film in the manner of one or more paintings, with its sound.",
     "studio": "Open the studio: paint in the browser, with a queue that survives closing the page and the machine.",
     "resume": "Go on with an unfinished run from its last saved state, to the same picture as if nothing had happened.",
     "texture": "Fill a canvas with the texture of a painting, from noise, without a photo.",

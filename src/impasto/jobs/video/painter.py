@@ -25,6 +25,7 @@ from impasto.jobs.video.steadiness import Steadiness
 from impasto.losses.temporal import long_term_certainties
 from impasto.objective.temporal import Earlier, FrameProblem, temporal_terms
 from impasto.run.events import Finished
+from impasto.settings.following import following_settings
 from impasto.settings.settings import Settings
 
 OLD_STROKES = 0.5
@@ -118,13 +119,6 @@ class FramePainter:
         kept, content = self._kept, source_image(frame)
         network, speed = kept.network(settings), kept.speed(settings)
         return Stylization(content, self.styles, settings, network=network, speed=speed)
-
-
-def following_settings(settings: Settings, steps: int) -> Settings:
-    """Those of a frame that starts from another one: so many steps, all of them at the final size."""
-    own: dict[str, Any] = {"scales": 1, "step_ratio": 0.6, "detail": "auto", "init": "content", "init_noise": 0.0}
-    limits: dict[str, Any] = {"epochs": 1, "steps_per_epoch": steps, "until": 0.0, "stop_gain": 0.0}
-    return settings.model_copy(update=own | limits)
 
 
 def source_image(frame: Frame) -> SourceImage:
