@@ -14,10 +14,9 @@ from impasto.jobs.stylization import Stylization
 from impasto.jobs.video.clip import Clip
 from impasto.jobs.video.film import Part
 from impasto.jobs.video.looking import HELD_BYTES, times_and_shots
-from impasto.jobs.video.painter import source_image
+from impasto.jobs.video.painter import following_settings, source_image
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.settings.following import following_settings
 from impasto.settings.settings import Settings
 
 FLOW = 1.2e-6
