@@ -88,11 +88,12 @@ def test_a_process_that_may_run_on_some_cores_counts_those_alone(monkeypatch):
 
 
 @needs_native
-def test_the_native_engine_takes_the_idle_cores_and_torch_one_thread(monkeypatch):
+@pytest.mark.parametrize(("size", "of_torch"), [(256, 1), (384, 1), (385, 4), ("original", 4)])
+def test_the_native_engine_takes_the_idle_cores_and_torch_one_thread_for_a_small_picture(size, of_torch, monkeypatch):
     engine, before = make_engine(Settings(engine="native"), weights.load()), torch.get_num_threads()
     monkeypatch.setattr(cores.IDLE, "threads", lambda most: most - 1)
-    with computing(engine, 4):
-        assert (native_library.thread_count(), torch.get_num_threads()) == (3, 1)
+    with computing(engine, Settings(engine="native", threads=4, size=size)):
+        assert (native_library.thread_count(), torch.get_num_threads()) == (3, of_torch)
     assert (native_library.thread_count(), torch.get_num_threads()) == (before, before)
 
 

@@ -96,7 +96,7 @@ class Stylization:
         Jobs that differ in nothing that targets depend on may share those that were `measured`, and jobs of one network
         what is `known` of styles.
         """
-        return driven(self._events([resume], measured, known), self.plan, self.network.engine, self.settings.threads)
+        return driven(self._events([resume], measured, known), self.plan, self.network.engine, self.settings)
 
     def _events(
         self, resume: list[RunState | None], measured: MeasuredTargets | None, known: KnownStyles | None

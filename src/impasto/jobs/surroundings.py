@@ -17,6 +17,7 @@ from impasto.network.engine import Engine
 from impasto.run.events import Event
 from impasto.run.plan import RunPlan
 from impasto.settings.choices import EngineName
+from impasto.settings.settings import Settings
 from impasto.storage.cores import at_most
 from impasto.storage.pool import POOL
 from impasto.storage.process import freed_memory_returned
@@ -46,25 +47,32 @@ def usual_modes(threads: int | str = "auto") -> Iterator[None]:
         yield
 
 
+SMALL = 384
+"""Pixels on the longest side up to which torch's part beside the native engine is left to one thread."""
+
+
 @contextmanager
-def computing(engine: Engine, threads: int | str) -> Iterator[None]:
+def computing(engine: Engine, settings: Settings) -> Iterator[None]:
     """`usual_modes` for evaluations by an engine.
 
-    The native engine shares its loops out by itself, among at most so many threads, fewer beside busy programs; then
-    torch has one thread for the rest. So a picture is the same to the bit for any number of threads, none of which
-    waits for another while a busy program has its core.
+    The native engine shares its loops out by itself, among at most so many threads, fewer beside busy programs. For a
+    small picture torch has one thread for the rest: that costs nothing, none waits for another while a busy program has
+    its core, and the picture is the same to the bit for any number of threads. For a large one the rest is worth all.
     """
-    with usual_modes(threads):
+    with usual_modes(settings.threads):
         if engine.name != EngineName.NATIVE:
             yield
             return
-        most = torch.get_num_threads()
-        torch.set_num_threads(1)
+        most, side = torch.get_num_threads(), settings.longest_side
+        small = side is not None and side <= SMALL
+        if small:
+            torch.set_num_threads(1)
         try:
             with at_most(most):
                 yield
         finally:
-            torch.set_num_threads(most)
+            if small:
+                torch.set_num_threads(most)
 
 
 @contextmanager
@@ -76,7 +84,7 @@ def memory_kept(plan: RunPlan) -> Iterator[None]:
         yield
 
 
-def driven(events: Iterator[Event], plan: RunPlan, engine: Engine, threads: int | str) -> Iterator[Event]:
+def driven(events: Iterator[Event], plan: RunPlan, engine: Engine, settings: Settings) -> Iterator[Event]:
     """The events of a run, each made in the modes of `computing`, and told to Python's logging.
 
     Raises `ImpastoError` where memory runs out all the same.
@@ -85,7 +93,7 @@ def driven(events: Iterator[Event], plan: RunPlan, engine: Engine, threads: int 
         try:
             while True:
                 try:
-                    with computing(engine, threads):
+                    with computing(engine, settings):
                         event = next(events)
                 except StopIteration:
                     return

@@ -46,7 +46,7 @@ class Texture:
 
     def events(self) -> Iterator[Event]:
         """The run's events, see `Stylizer.run`; raises `ImpastoError`."""
-        return driven(self._events(), self.plan, self.network.engine, self.settings.threads)
+        return driven(self._events(), self.plan, self.network.engine, self.settings)
 
     def _events(self) -> Iterator[Event]:
         """The same in the modes of whoever asks."""

@@ -22,7 +22,7 @@ class TileActor:
 
     def __init__(self, settings: Settings) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever drives
-        self._threads = settings.threads
+        self._settings = settings
         self._network = load_network(settings)
         self._work: TileWork | None = None
         self._stages: tuple[Stage, ...] = ()
@@ -49,7 +49,7 @@ class TileActor:
             self._kept.clear()
         assert self._work is not None
         self._inputs[where] = unpacked(image)
-        with computing(self._network.engine, self._threads):
+        with computing(self._network.engine, self._settings):
             activations = self._run(where, keep=keep)
             if keep:
                 self._kept[where] = activations
@@ -72,7 +72,7 @@ class TileActor:
             self._inputs[where] = unpacked(image)
         if targets is not None:
             self._targets[where] = [None if part is None else unpacked(part) for part in targets]
-        with computing(self._network.engine, self._threads):
+        with computing(self._network.engine, self._settings):
             activations = self._kept.pop(where, None) or self._run(where, keep=True)
             del self._inputs[where]
             of_statistics = dict(zip(activations.statistics, map(unpacked, p), strict=True))

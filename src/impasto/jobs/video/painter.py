@@ -127,7 +127,7 @@ def source_image(frame: Frame) -> SourceImage:
 
 
 def _run(job: Stylization, problem: FrameProblem) -> Finished:
-    for event in driven(job.stylizer.run(problem, job.plan), job.plan, job.network.engine, job.settings.threads):
+    for event in driven(job.stylizer.run(problem, job.plan), job.plan, job.network.engine, job.settings):
         if isinstance(event, Finished):
             return event
     raise AssertionError("a run ends with Finished")
