@@ -23,6 +23,8 @@ def on_files(files: Files, config: Any) -> Files:
         for folder, page in ELSEWHERE.items():
             text = text.replace(f"]({folder})", f"]({page})")
         files.append(File.generated(config, called, content=text))
+    for path in (*HOUSE.glob("examples/*.ipynb"), *HOUSE.glob("integrations/*/*.py")):
+        files.append(File.generated(config, str(path.relative_to(HOUSE)), abs_src_path=str(path)))
     files.append(File.generated(config, "commands.md", content=commands()))
     files.append(File.generated(config, "decisions.md", content=decisions()))
     return files
@@ -36,7 +38,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = re.sub(
             rf"\]\((?:\.\./)*{name}(#[\w-]+)?\)", lambda found, to=there: f"]({to}{found[1] or ''})", markdown
         )
-    return markdown
+    markdown = markdown.replace("](../integrations/comfyui)", "](../integrations/comfyui/nodes.py)")
+    return markdown.replace("](../examples/", "](examples/").replace("](../integrations/", "](integrations/")
 
 
 def commands() -> str:
