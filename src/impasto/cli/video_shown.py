@@ -67,9 +67,9 @@ def tell_film_plan(plan: FilmPlan, *, as_json: bool) -> None:
         )
         return
     tell(f"size     {width}×{height} px")
-    tell(f"frames   {plan.frames}, in {plan.shots} shots")
+    tell(f"frames   {plan.frames}, in {_shots(plan.shots)}")
     tell(f"a frame  {duration(plan.first_seconds)} for the first of a shot, {duration(plan.next_seconds)} for another")
-    tell(f"engine   {plan.engine}, {plan.workers} shots at once")
+    tell(f"engine   {plan.engine}, {_shots(plan.workers)} at once")
     tell(f"memory   about {plan.memory / MEGABYTE:,.0f} MB at the peak")
     tell(f"disk     about {plan.disk / MEGABYTE:,.0f} MB while it lasts")
     tell(f"time     about {duration(plan.seconds)}")
@@ -97,7 +97,7 @@ class _Lines:
         """Take an event."""
         if isinstance(event, Began):
             left = f", {event.finished} of them finished" if event.finished else ""
-            note(f"{event.order.count} frames in {len(event.order.shots)} shots{left}.")
+            note(f"{event.order.count} frames in {_shots(len(event.order.shots))}{left}.")
         elif time.monotonic() - self._last >= LINE_EVERY or event.finished == event.frames:
             self._last = time.monotonic()
             sys.stderr.write(f"frame {event.finished}/{event.frames}  {_pace(event)}\n")
@@ -126,3 +126,7 @@ def _bar() -> Iterator[Show]:
             progress.update(task, completed=done / of, frame=f"{done}/{of}", pace=pace)
 
         yield show
+
+
+def _shots(count: int) -> str:
+    return f"{count} shot" if count == 1 else f"{count} shots"
