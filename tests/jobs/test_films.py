@@ -209,6 +209,7 @@ def test_a_kill_between_a_frames_state_and_its_picture_costs_that_frame_alone(mo
     assert pictures_in("parts") == pictures_in("whole")
 
 
+@pytest.mark.slow
 def test_several_passes_go_to_and_fro_and_go_on_where_they_were():
     write_film(Path("in.mp4"), pan(4, step=(3.0, 1.0)))
     how = replace(LITTLE, passes=3)
@@ -302,6 +303,7 @@ def test_what_changes_in_a_static_scene_is_painted_and_the_rest_stays():
     assert np.abs(painted[0] - painted[-1])[30:50, 10:42].mean() > 0.02
 
 
+@pytest.mark.slow
 def test_a_larger_weight_holds_more_and_long_term_frames_come_back_from_behind():
     frames = pan(4, (64, 80), (1.4, 0.3))
     loose, tight = (
@@ -359,6 +361,7 @@ def test_the_plan_of_a_film_makes_nothing_and_is_told_by_both_commands(capsys, t
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
+@pytest.mark.slow
 def test_where_shots_are_painted_is_made_from_the_flags(monkeypatch, capsys):
     asked = []
 
@@ -440,7 +443,8 @@ def whole(tmp_path_factory) -> Path:
 PROGRAM, ALONE = [sys.executable, "-m", "impasto"], os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=str)
 def test_a_process_that_ends_leaves_what_the_next_goes_on_with(number, whole):
     shutil.copy(whole / "in.mp4", "in.mp4")
     with subprocess.Popen([*PROGRAM, *HOW, "-o", "parts/"], env=ALONE, stderr=subprocess.PIPE, text=True) as process:

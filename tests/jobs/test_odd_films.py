@@ -169,6 +169,7 @@ def test_a_name_that_a_shell_would_run_is_a_name():
     assert sorted(path.name for path in Path().iterdir()) == ["$(touch y).mp4", "a;touch x.mp4"]
 
 
+@pytest.mark.slow
 def test_8k_is_planned_at_the_size_asked_for_and_refused_beyond_the_limit():
     frame = np.zeros((4320, 7680, 3), np.float32)
     write_film(Path("in.mkv"), [frame], codec="mpeg4", options={"b": "100k"})

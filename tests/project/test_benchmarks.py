@@ -210,6 +210,7 @@ def test_bench_tells_the_speed_of_each_engine_and_of_the_default_picture(monkeyp
     assert "A picture of 512 px takes about" in told
 
 
+@pytest.mark.slow
 def test_startup_runs_quickly(tmp_path):
     run("startup", tmp_path)
 
