@@ -140,5 +140,8 @@ def test_the_pool_has_no_race_and_the_sanitizer_notices_one(right, tmp_path):
     program = tmp_path / "callers"
     flags = ("-std=gnu11", "-O1", "-g", "-pthread", "-fsanitize=thread")
     subprocess.run(["gcc", *flags, str(tmp_path / "callers.c"), "-o", str(program)], check=True)
-    ended = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+    for _ in range(1 if right else 20):  # on a busy machine the threads don't always meet
+        ended = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+        if ended.returncode:
+            break
     assert (ended.returncode == 0) == right, ended.stderr[-3000:]

@@ -77,3 +77,8 @@ def test_finding_nearest_neighbours_counts_by_its_multiplications(size):
     places, channels = (size // 4 * (size * 3 // 4) // 4) * (size // 4) ** 2, 64 + 256 + 512
     work = places * channels / multiply_adds("relu4_1")
     assert times["nnst"] - times["w2"] == pytest.approx(OVERHEAD * FORWARD * work, rel=0.02)
+
+
+def test_where_no_layer_has_style_no_time_goes_into_finding_neighbours():
+    taken = [job([(64, 64)], size=64, style_loss=loss, style_layers=())[0].plan for loss in ("w2", "nnst")]
+    assert taken[0].measuring_seconds == taken[1].measuring_seconds

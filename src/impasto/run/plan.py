@@ -249,7 +249,7 @@ def _measured_pixels(settings: Settings, shapes: Shapes, size: Size, tile: int |
     else:
         styles = shapes.style_sizes(size)
     content = forward_pixels(shapes.network_size(size), settings.layers, side, settings.layers)
-    if settings.style_loss.local:
+    if settings.style_loss.local and settings.style_layers:  # without layers, nothing is matched
         content += matched_pixels(size, styles, settings.style_layers)
     return content + sum(forward_pixels(style, settings.style_layers, side, settings.layers) for style in styles)
 
