@@ -30,7 +30,7 @@ from impasto.settings.settings import Settings
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"THE NATIVE ENGINE IS NOT TESTED: {why_not()}")
 
-SOURCE = Path(native.__file__).with_name("native.c")
+SOURCE = Path(__file__).parents[2] / "src/impasto/network/engines/native.c"
 STYLE = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 EMULATED = "AMX emulated"
 KERNELS = [*Bf16Kernel, pytest.param(EMULATED, marks=pytest.mark.slow)]
