@@ -128,11 +128,11 @@ class Bench:
             self._firsts[id(film)] = painted, time.process_time() - began
         return self._firsts[id(film)]
 
-    def style_distance(self, frame: Any, picture: Any) -> float:
+    def style_distance(self, frame: Any, picture: Any, style: str = STYLE) -> float:
         """What is left of the style loss, of 1 for the frame itself."""
         settings = following_settings(self.settings, 1)
         network, speed = self.kept.network(settings), self.kept.speed(settings)
-        job = Stylization(source_image(frame), [STYLE], settings, network=network, speed=speed)
+        job = Stylization(source_image(frame), [style], settings, network=network, speed=speed)
         objective = job.problem(known=self.known).at(job.plan.size).objective
         parts = objective.evaluate(source_image(picture).pixels).parts
         return sum(part for name, part in parts.items() if name.startswith("style"))

@@ -27,6 +27,7 @@ SCRIPTS = (
         "gpu",
         "precision",
         "flicker",
+        "drift",
     ),
 )
 
