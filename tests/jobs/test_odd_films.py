@@ -240,3 +240,42 @@ def test_a_photo_is_no_film_and_an_animation_is():
     assert [is_film(name) for name in ("one.webp", "many.webp", "a.mp4", "f_%03d.png", "folder", "photo.jpg")] == [
         *(False, True, True, True, True, False),
     ]
+
+
+def test_what_a_film_is_made_of_is_never_written_over(capsys):
+    Path("in").mkdir()
+    one = PIL.Image.fromarray((255 * pan(1)[0]).astype(np.uint8))
+    one.save("style.png")
+    for number, frame in enumerate(pan(2), start=1):
+        PIL.Image.fromarray((255 * frame).astype(np.uint8)).save(f"in/frame_{number:05}.png")
+    write_film(Path("in.mp4"), pan(2))
+    Path("link.mp4").symlink_to("in.mp4")
+    before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+    for film, output, named in (
+        ("in.mp4", "in.mp4", "in.mp4"),
+        ("in.mp4", "link.mp4", "link.mp4"),
+        ("in", "in/", "in/frame_00001.png"),
+        ("in/frame_%05d.png", "in/frame_%05d.png", "in/frame_00001.png"),
+        ("in.mp4", "style.png", "style.png"),
+    ):
+        assert main(["video", film, "style.png", "-o", output, "--overwrite", *FLAGS, "--quiet"]) == 2
+        assert f"{named}' is one of the inputs" in capsys.readouterr().err
+    for strip in ("in.mp4", "style.png", "out.mp4"):
+        assert main(["video", "in.mp4", "style.png", "-o", "out.mp4", "--overwrite", "--strip", strip, *FLAGS]) == 2
+        assert "is the film, or one of the inputs" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("strip", ["strip.txt", "gone/strip.png"])
+def test_a_sheet_that_cannot_be_written_is_refused_before_the_film_is_painted(strip, capsys):
+    write_film(Path("in.mp4"), pan(1))
+    assert main(["video", "in.mp4", "dots", "-o", "out.mp4", "--strip", strip, *FLAGS]) == 1
+    assert strip in capsys.readouterr().err
+    assert not Path("out.mp4").exists()
+
+
+@pytest.mark.parametrize("knob", ["keep_exif", "keep_gps"])
+def test_what_no_film_carries_is_refused(knob):
+    write_film(Path("in.mp4"), pan(1))
+    with pytest.raises(ImpastoError, match=f"{knob} is set, but no film carries"):
+        paint("in.mp4", **{knob: True})

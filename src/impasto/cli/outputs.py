@@ -137,6 +137,15 @@ class SheetOutputs:
         everything.check(Settings(), inputs)
 
 
+def check_strip(strip: Path, others: Iterable[str], *, overwrite: bool) -> None:
+    """Raise `SettingsError` or `ImageError` for a sheet of a film that is another file of it, or can't be written."""
+    from impasto.images import writing
+
+    if any(same_place(strip, Path(other)) for other in others):
+        raise SettingsError(f"{quoted(strip)} is the film, or one of the inputs", "give the sheet its own name")
+    writing.check_writable(strip, overwrite)
+
+
 def inputs(pictures: Iterable[str], settings: Settings, config: Path | None = None) -> list[Path]:
     """The files that a run reads, which no output may replace."""
     return [*map(Path, (*pictures, *roles.files(settings))), *([] if config is None else [config])]

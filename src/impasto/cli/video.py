@@ -8,12 +8,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from impasto.cli import knobs
+from impasto.cli import knobs, outputs
 from impasto.cli.batch_how import How
 from impasto.cli.cluster import Address
 from impasto.cli.knobs import OUTPUT, SELDOM
 from impasto.cli.weights import fetch_if_missing
-from impasto.errors import ImageError
+from impasto.settings import roles
 
 From = Annotated[
     str | None,
@@ -112,8 +112,8 @@ def video(
     how = How(workers, executor, address, fetch=False)
     how.check()
     part, steadiness = part_of(from_, to, every, rate), steadiness_of(quality, passes, flow)
-    if strip is not None and strip.exists() and not overwrite:
-        raise ImageError(f"{str(strip)!r} already exists", "choose another name, or set `overwrite`", knob="overwrite")
+    if strip is not None:
+        outputs.check_strip(strip, [output, film, *style, *roles.files(settings)], overwrite=overwrite)
     fetch_if_missing(settings.weights, quiet=quiet)
     run = FilmRun(film, tuple(style), settings, output, part, steadiness, how, strip, overwrite=overwrite, quiet=quiet)
     return run.tell_plan(as_json=json) if plan else run.paint(as_json=json)

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -103,6 +103,16 @@ def same_place(path: Path, other: Path) -> bool:
         folded = {unicodedata.normalize("NFC", each.name).casefold() for each in (one, two)}
         return len(folded) == 1 and one.parent.samefile(two.parent) and _folds_case(one.parent)
     return False
+
+
+def identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Device and number of each file that exists: two paths of one file have the same, whatever links lead there."""
+    found: set[tuple[int, int]] = set()
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            status = path.stat()
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def stems(*paths: str | Path) -> str:

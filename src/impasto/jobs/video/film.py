@@ -24,9 +24,10 @@ from impasto.jobs.video.looking import Looked, look
 from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.jobs.video.writing import Painted, Target, write
+from impasto.jobs.video.writing import Painted, Target, places_of, write
+from impasto.settings import roles
 from impasto.settings.settings import Settings
-from impasto.storage.files import quoted, reason
+from impasto.storage.files import identities, quoted, reason
 
 GLANCE = 1.0
 """Seconds between two looks at how many frames are finished."""
@@ -109,6 +110,14 @@ class Film:
         self.part.check()
         self.clip = probe(path, self.part.rate)
         self.styles, self.target, self.overwrite = tuple(styles), target, overwrite
+        if replaced := identities(places_of(target)) & identities(
+            map(Path, (*self.clip.files, *styles, *roles.files(settings)))
+        ):
+            place = next(place for place in places_of(target) if identities([place]) <= replaced)
+            raise SettingsError(f"{quoted(place)} is one of the inputs", "give the output another name")
+        for knob in roles.carried():
+            if getattr(settings, knob):
+                raise SettingsError(f"`{knob}` is set, but no film carries what a camera noted", "drop it", knob=knob)
         self.asked = settings
         self.folder = WorkFolder(target.folder)
         self.size = size_of_film(self.clip, settings, even=target.even)

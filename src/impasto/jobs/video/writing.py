@@ -119,6 +119,11 @@ def sequence_of(target: Target) -> list[Path]:
     return sorted(f for f in path.iterdir() if f.suffix.lower() in STILLS) if path.is_dir() else []
 
 
+def places_of(target: Target) -> list[Path]:
+    """The files that may be replaced where a film goes: the film itself, or the pictures that are there."""
+    return sequence_of(target) if target.kind is Kind.SEQUENCE else [target.path]
+
+
 @dataclass(frozen=True)
 class Painted:
     """The frames of a painted film: their pictures on the disk, and when and how long each is shown, in seconds."""
