@@ -23,12 +23,14 @@ from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main, video_run
-from impasto.errors import ImpastoError, SettingsError
+from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.images import writing
 from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
+from impasto.jobs.video import film as film_module
 from impasto.jobs.video import flow, painting
 from impasto.jobs.video.clip import frame_time, probe
-from impasto.jobs.video.film import Film, Part, Written
+from impasto.jobs.video.film import Film, Noted, Part, Written
 from impasto.jobs.video.painter import FramePainter
 from impasto.jobs.video.reading import frames
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
@@ -459,3 +461,122 @@ def test_a_process_that_ends_leaves_what_the_next_goes_on_with(number, whole):
         assert "Run the same again to go on." in said
     subprocess.run([*PROGRAM, *HOW, "-o", "parts/"], env=ALONE, check=True, capture_output=True)
     assert pictures_in("parts") == pictures_in(str(whole / "whole"))
+
+
+def test_a_film_that_goes_on_is_the_one_that_was_begun_though_it_is_to_replace_another(tmp_path):
+    write_film(Path("in.mp4"), pan(3))
+    Path("out.mp4").write_bytes(b"old")
+    paint("in.mp4", "out.mp4", most=1, overwrite=True)
+    first = Path("out.mp4.film/frames/000000.png")
+    before = first.stat().st_mtime_ns
+    paint("in.mp4", "out.mp4", most=1, overwrite=True)
+    assert first.stat().st_mtime_ns == before
+    assert Path("out.mp4").read_bytes() == b"old"
+    assert isinstance(paint("in.mp4", "out.mp4", overwrite=True)[-1], Written)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.parametrize("broken", ['"text"', "[]", '{"format": 1}', "{"])
+def test_a_folder_that_cannot_be_read_is_begun_anew_only_when_told_to(broken):
+    write_film(Path("in.mp4"), pan(2))
+    paint("in.mp4", "out.mp4", most=1)
+    Path("out.mp4.film/film.json").write_text(broken)
+    with pytest.raises(ImpastoError, match="isn't a film's folder"):
+        paint("in.mp4", "out.mp4")
+    assert isinstance(paint("in.mp4", "out.mp4", overwrite=True)[-1], Written)
+
+
+def test_a_folder_that_only_is_called_like_a_films_keeps_all_that_is_in_it():
+    write_film(Path("in.mp4"), pan(2))
+    mine = [Path("out.mp4.film") / name for name in ("frames/000000.png", "log", "preview.png", "film.txt")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ImpastoError, match="has files that aren't impasto's"):
+            paint("in.mp4", "out.mp4", overwrite=overwrite)
+        with pytest.raises(ImpastoError):
+            paint("in.mp4", "out.mp4", overwrite=overwrite, mask=("gone.png",))
+    assert all(path.read_text() == "mine" for path in mine)
+
+
+def test_no_other_process_gets_a_films_folder_while_it_is_begun_anew(monkeypatch):
+    write_film(Path("in.mp4"), pan(2))
+    paint("in.mp4", "out.mp4", most=1)
+    target = target_of("out.mp4", overwrite=True)
+    with Film("in.mp4", ["dots"], Settings(**QUICK, tv_weight=0.5), target, overwrite=True) as film:
+        film.look(lambda shots: 1)
+        with (
+            pytest.raises(ImpastoError, match="another process is painting"),
+            Film("in.mp4", ["dots"], Settings(**QUICK), target, overwrite=True),
+        ):
+            pass
+
+
+def test_a_kill_while_a_finished_films_folder_is_removed_leaves_nothing_of_it_to_go_on_with(monkeypatch):
+    write_film(Path("in.mp4"), pan(3))
+    paint("in.mp4", "whole/")
+
+    def dying(path, *, missing_ok=False, real=Path.unlink):
+        real(path, missing_ok=missing_ok)
+        if path.name == "000001.png":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dying)
+        with pytest.raises(KeyboardInterrupt):
+            paint("in.mp4", "out/")
+    assert Path("out.film").exists()
+    paint("in.mp4", "out/", overwrite=True)
+    assert pictures_in("out") == pictures_in("whole")
+    assert not Path("out.film").exists()
+
+
+def test_pictures_that_could_not_all_be_put_out_are_put_out_by_the_next_run(monkeypatch):
+    write_film(Path("in.mp4"), pan(4))
+    for output in ("out/", "f_%d.png"):
+        with monkeypatch.context() as patch:
+            written = []
+
+            def failing(path, *given, real=writing.save, written=written, **named):
+                written.append(path)
+                if len(written) == 3:
+                    raise OSError(28, "No space left on device")
+                return real(path, *given, **named)
+
+            patch.setattr(writing, "save", failing)
+            with pytest.raises(ImpastoError, match="No space left"):
+                paint("in.mp4", output)
+        assert isinstance(paint("in.mp4", output)[-1], Written)
+    assert len(pictures_in("out")) == len(list(Path().glob("f_*.png"))) == 4
+    with pytest.raises(ImpastoError, match="already exists"):
+        paint("in.mp4", "out/")
+
+
+def test_pictures_of_a_longer_film_that_was_there_before_are_told_of():
+    write_film(Path("in.mp4"), pan(4))
+    paint("in.mp4", "out/")
+    part = Part(end=frame_time("0.05", "to"))
+    noted = [event for event in paint("in.mp4", "out/", part=part, overwrite=True) if isinstance(event, Noted)]
+    assert "'out/frame_00003.png' and all 2 such pictures were there before" in noted[0].sentence
+
+
+def test_a_frame_is_never_painted_without_what_it_follows():
+    write_film(Path("in.mp4"), pan(4))
+    paint("in.mp4", "out/", most=2)
+    for state in Path("out.film/states").iterdir():
+        state.unlink()
+    with pytest.raises(ImpastoError, match="What frame 2 follows is missing"):
+        paint("in.mp4", "out/")
+
+
+def test_the_sheet_is_drawn_of_a_film_that_lacked_room_at_first_too(monkeypatch):
+    write_film(Path("in.mp4"), pan(2))
+    command = ["video", "in.mp4", "dots", "-o", "out.mp4", *FLAGS, "--workers", "1", "--quiet", "--strip", "strip.png"]
+    monkeypatch.setattr(local, "LocalExecutor", lambda *given: ExecutorHere())
+    with monkeypatch.context() as patch:
+        patch.setattr(film_module, "write", lambda *a, **k: (_ for _ in ()).throw(ImageError("no room")))
+        assert main(command) == 1
+    assert not Path("strip.png").exists()
+    assert main(command) == 0
+    assert Path("strip.png").exists()

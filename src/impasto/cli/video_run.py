@@ -75,16 +75,15 @@ class FilmRun:
                             note(event.sentence)
                         case Written():
                             written = event
+                            if self.strip is not None:
+                                self._draw_strip(film, order, self.strip)
                         case Began() | Moved():
                             show(event)
                         case None:
                             pass
-                    complete = isinstance(event, Moved) and event.finished == event.frames
-                    if complete or (isinstance(event, Moved) and time.monotonic() - drawn >= STRIP_EVERY):
+                    if isinstance(event, Moved) and time.monotonic() - drawn >= STRIP_EVERY:
                         drawn = time.monotonic()
-                        self._draw_strip(
-                            film, order, self.strip if complete and self.strip else film.folder.path / PREVIEW
-                        )
+                        self._draw_strip(film, order, film.folder.path / PREVIEW)
                     if interruption.signal is not None and not asked:
                         asked = True
                         note("Interrupted: finishing the frames that are being painted. Again to quit at once.")

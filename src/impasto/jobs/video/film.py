@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,7 @@ from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.clip import Clip, probe
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.looking import Looked, look
-from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
+from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import Painted, Target, places_of, write
@@ -79,7 +80,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Written:
-    """The film is where it was to go."""
+    """The film is where it was to go; its folder is removed when the film is left."""
 
     path: Path
     frames: int
@@ -130,10 +131,10 @@ class Film:
                 value=most,
             )
         self.order: Order | None = None
+        self._written = False
         self._lock = FileLock(self.folder.path / LOCK, timeout=0)
 
     def __enter__(self) -> Film:
-        made = not self.folder.path.exists()
         try:
             self.folder.path.mkdir(exist_ok=True)
             self._lock.acquire()
@@ -146,17 +147,20 @@ class Film:
             raise ImpastoError(
                 f"{quoted(self.folder.path)} can't be made ({reason(error)})", "choose another place"
             ) from None
-        if not made and self.overwrite:
-            self.folder.remove()
-            self.folder.path.mkdir(exist_ok=True)
+        if (self.folder.path / DONE).exists():
+            self.folder.clear()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._written:
+            self.folder.clear()
+        if not self.folder.is_ours:  # nothing was begun, or all is done
+            self.folder.remove()  # by whoever holds the lock: another process may begin a film here now
         self._lock.release()
-        if not any(self.folder.path.glob("*.json")):  # nothing was begun, or all is done
-            self.folder.remove()
+        with suppress(OSError):
+            self.folder.path.rmdir()  # on Windows the lock was a file as long as it was held
 
     def look(self, threads: Callable[[int], int]) -> Order:
         """Find out what is to be painted, as it was begun before or anew; raises `ImpastoError`.
@@ -164,13 +168,15 @@ class Film:
         `threads` says how many compute a frame, by the number of shots, where settings don't.
         """
         key = film_key(self.clip, self.size, self.styles, self.asked, asdict(self.part), self.steadiness)
-        began = self.folder.order()
+        began = self._began()
         if began is not None and began.key == key:
             self.order = began
             return began
         looked = look(self.clip, self.size, self.part, self.styles, self.asked, threads)
         now = self._ordered(key, looked)
-        if began is not None:
+        if began is not None and self.overwrite:
+            self.folder.clear()
+        elif began is not None:
             why = "; ".join(differences(began, now)) or "the film or a version was another"
             raise ImpastoError(
                 f"{quoted(self.folder.path)} holds another unfinished film ({why})",
@@ -179,6 +185,16 @@ class Film:
         self.folder.begin(now)
         self.order = now
         return now
+
+    def _began(self) -> Order | None:
+        """What was begun here; what can't be read as such is begun anew where that was asked for."""
+        try:
+            return self.folder.order()
+        except ImpastoError:
+            if not self.overwrite:
+                raise
+            self.folder.clear()
+            return None
 
     def events(self, executor: Executor) -> Generator[Event | None]:
         """Paint what is unfinished, after `look`, and put the film together; None now and then where there is no news.
@@ -199,7 +215,7 @@ class Film:
         painted = Painted(pictures, order.times, order.seconds)
         for sentence in write(painted, self.clip, self.target, overwrite=self.overwrite):
             yield Noted(sentence)
-        self.folder.remove()
+        self._written = True
         yield Written(self.target.path, order.count, time.monotonic() - began)
 
     def _paint(

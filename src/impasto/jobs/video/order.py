@@ -29,6 +29,10 @@ FORMAT = 1
 
 ORDER, LOCK, LOG, PREVIEW = "film.json", "lock", "log", "preview.png"
 
+DONE, PUT_OUT = "done.json", "put_out.jsonl"
+"""What `film.json` is called while the folder of a finished film is removed, and the pictures that were begun to be
+written where a sequence goes, a name a line."""
+
 PICTURES, STATES = "frames", "states"
 
 
@@ -116,8 +120,15 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether impasto has begun a film here, so that what it calls its own is."""
+        return any((self.path / name).exists() for name in (ORDER, DONE))
+
     def begin(self, order: Order) -> None:
-        """Make the folder; raises `OSError`."""
+        """Make the folder; raises `OSError`, and `ImpastoError` where somebody else's pictures are in it."""
+        if not self.is_ours and any(any((self.path / name).glob("*")) for name in (PICTURES, STATES)):
+            raise ImpastoError(f"{quoted(self.path)} has files that aren't impasto's", "choose another name")
         for name in ("", PICTURES, STATES):
             (self.path / name).mkdir(exist_ok=True)
         write_atomically(self.path / ORDER, lambda file: file.write(order.to_json().encode()))
@@ -128,7 +139,7 @@ class WorkFolder:
             return Order.from_json((self.path / ORDER).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, ImpastoError) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, ImpastoError) as error:
             raise ImpastoError(
                 f"{quoted(self.path)} isn't a film's folder as impasto writes them ({reason(error)})",
                 "remove it, or choose another name",
@@ -186,28 +197,38 @@ class WorkFolder:
         except FileNotFoundError:
             return None
         except (OSError, KeyError, SafetensorError, ValueError) as error:
-            raise ImpastoError(f"{quoted(path)} is damaged ({reason(error)})", "begin again with `overwrite`") from None
+            raise ImpastoError(
+                f"{quoted(path)} is damaged ({reason(error)})", f"remove {quoted(self.path)} and begin again"
+            ) from None
 
     def forget(self, number: int, turn: int = 0) -> None:
         """Remove what was kept of a frame."""
         with suppress(OSError):
             self._state(number, turn).unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Remove what impasto wrote here, and the folder if nothing else is in it."""
+    def clear(self) -> None:
+        """Remove what impasto wrote here, if it did, but for the lock; what is cut off there goes on the next time."""
+        if not self.is_ours:
+            return
+        with suppress(FileNotFoundError):
+            (self.path / ORDER).replace(self.path / DONE)
         for folder, pattern in ((PICTURES, "*.png"), (STATES, "*.safetensors")):
             for pattern_ in (pattern, ".impasto-*.tmp"):
                 for file in (self.path / folder).glob(pattern_):
                     file.unlink(missing_ok=True)
             with suppress(OSError):
                 (self.path / folder).rmdir()
-        for name in (ORDER, LOG, PREVIEW, LOCK):
-            with suppress(OSError):
-                (self.path / name).unlink(missing_ok=True)
         for file in self.path.glob(".impasto-*.tmp"):
             file.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.path.rmdir()
+        for name in (LOG, PREVIEW, PUT_OUT, DONE):
+            with suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the lock, which has to be held, and the folder if nothing else is in it."""
+        for remove in ((self.path / LOCK).unlink, self.path.rmdir):
+            with suppress(OSError):
+                remove()
 
     def _state(self, number: int, turn: int) -> Path:
         return self.path / STATES / f"{turn}-{number:06}.safetensors"

@@ -113,9 +113,13 @@ class _Shot:
         """What was kept of the frames before a frame, in the direction of a pass, the nearest first."""
         found: list[PaintedFrame] = []
         for back in range(1, max(self.order.steadiness.back) + 1):
-            kept = self.folder.kept(number - step * back, turn) if self._in_shot(number - step * back) else None
-            if kept is None:
+            if not self._in_shot(number - step * back):
                 break
+            if (kept := self.folder.kept(number - step * back, turn)) is None:
+                raise ImpastoError(
+                    f"What frame {number} follows is missing in {str(self.folder.path)!r}",
+                    "remove that and begin again",
+                )
             found.append(kept)
         return found
 
@@ -142,7 +146,10 @@ class _Shot:
             return
         for number in numbers:
             if (kept := self.folder.kept(number, turn - 1)) is None:
-                raise ImpastoError(f"Frame {number} of the pass before is missing", "begin again with `overwrite`")
+                raise ImpastoError(
+                    f"Frame {number} of the pass before is missing in {str(self.folder.path)!r}",
+                    "remove that and begin again",
+                )
             yield number, FilmFrame(kept.frame, kept.alpha, self.order.times[number])
 
     def _decoded(self, numbers: list[int]) -> Iterator[tuple[int, FilmFrame]]:
@@ -157,5 +164,6 @@ class _Shot:
                     return
                 number = following
         raise ImpastoError(
-            f"Frame {number} of {self.order.clip.name} isn't where it was", "begin again with `overwrite`"
+            f"Frame {number} of {self.order.clip.name} isn't where it was",
+            f"remove {str(self.folder.path)!r} and begin again",
         )

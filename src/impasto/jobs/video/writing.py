@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from impasto.images import reading, writing
 from impasto.jobs.video.animations import write_animation
 from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library
 from impasto.jobs.video.colours import from_srgb, matrix_of
+from impasto.jobs.video.order import PUT_OUT
 from impasto.jobs.video.remuxing import Remuxed
 from impasto.storage.files import move_into_place, quoted, reason, remove_drafts
 
@@ -82,7 +84,7 @@ def _checked(target: Target, overwrite: bool) -> Target:
             ) from None
     if not path.absolute().parent.is_dir():
         raise ImageError(f"{quoted(path)} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
-    there = sequence_of(target) if target.kind is Kind.SEQUENCE else [path] if path.exists() else []
+    there = [place for place in places_of(target) if place.exists() and place.name not in _put_out(target)]
     if there and not overwrite:
         raise ImageError(
             f"{quoted(there[0])} already exists",
@@ -145,7 +147,7 @@ def write(
     try:
         match target.kind:
             case Kind.SEQUENCE:
-                _write_pictures(painted, target, overwrite)
+                yield from _write_pictures(painted, target, overwrite)
             case Kind.ANIMATION:
                 write_animation(target.path, painted.pictures, painted.seconds, overwrite=overwrite)
             case Kind.CONTAINER:
@@ -157,17 +159,33 @@ def write(
         raise ImageError(fault, "make room, or choose another container") from error
 
 
-def _write_pictures(painted: Painted, target: Target, overwrite: bool) -> None:
-    """Each frame as a picture; one in PNG is that of the work folder to the byte."""
+def _write_pictures(painted: Painted, target: Target, overwrite: bool) -> Iterator[str]:
+    """Each frame as a picture; tells of pictures that are there and aren't of this film."""
     path = target.path
     numbered = NUMBERED.search(path.name)
     if not numbered:
         path.mkdir(exist_ok=True)
-    for number, picture in enumerate(painted.pictures, start=1):
-        name = path.name.replace(numbered[0], numbered[0] % number) if numbered else f"frame_{number:05}.png"
-        place = path.with_name(name) if numbered else path / name
-        image = reading.load(picture)
-        writing.save(place, image.pixels, alpha=image.alpha, overwrite=overwrite)
+    before, names = _put_out(target), set[str]()
+    with (target.folder / PUT_OUT).open("a", encoding="utf-8") as noted:
+        for number, picture in enumerate(painted.pictures, start=1):
+            name = path.name.replace(numbered[0], numbered[0] % number) if numbered else f"frame_{number:05}.png"
+            place = path.with_name(name) if numbered else path / name
+            image = reading.load(picture)
+            names.add(name)
+            noted.write(json.dumps(name) + "\n")
+            noted.flush()
+            writing.save(place, image.pixels, alpha=image.alpha, overwrite=overwrite or name in before)
+    if others := [place for place in sequence_of(target) if place.name not in names]:
+        yield f"{quoted(others[0])} and all {len(others)} such pictures were there before, and aren't of this film."
+
+
+def _put_out(target: Target) -> set[str]:
+    """The names of a sequence's pictures that a run which didn't end has begun to write: they are the film's own."""
+    try:
+        lines = (target.folder / PUT_OUT).read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return set()
+    return {json.loads(line) for line in lines[:-1]}  # what comes last is empty, or was cut
 
 
 def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, overwrite: bool) -> Iterator[str]:
