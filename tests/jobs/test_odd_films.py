@@ -1,5 +1,6 @@
 """Films that are broken, deep, bright, half transparent or oddly named: they are painted, or refused in a sentence."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from impasto.cli import main
 from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video import painting
+from impasto.jobs.video import writing as film_writing
 from impasto.jobs.video.clip import HLG, PQ, is_film, probe
 from impasto.jobs.video.colours import from_hdr
 from impasto.jobs.video.film import Film, Noted, Written
@@ -279,3 +281,65 @@ def test_what_no_film_carries_is_refused(knob):
     write_film(Path("in.mp4"), pan(1))
     with pytest.raises(ImpastoError, match=f"{knob} is set, but no film carries"):
         paint("in.mp4", **{knob: True})
+
+
+def test_a_name_with_a_colon_is_a_name_not_an_address():
+    write_film(Path("in.mp4"), pan(2), sound="aac").rename("take 1: dawn.mp4")
+    assert isinstance(paint("take 1: dawn.mp4", "take 2: dusk.mp4")[-1], Written)
+    with av.open(str(Path("take 2: dusk.mp4").absolute())) as film:
+        assert film.streams.audio
+
+
+def test_two_films_whose_names_begin_alike_have_drafts_of_their_own(monkeypatch):
+    write_film(Path("in.mp4"), pan(2))
+    drafts, move = [], film_writing.move_into_place
+    monkeypatch.setattr(
+        film_writing, "move_into_place", lambda draft, *a, **how: drafts.append(draft.name) or move(draft, *a, **how)
+    )
+    for part in (1, 2):
+        paint("in.mp4", f"{'The same long beginning of a title, part ' * 2}{part}.mp4")
+    assert len(set(drafts)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and links")
+def test_a_film_that_is_replaced_keeps_its_rights_and_a_link_to_it_stays_one():
+    write_film(Path("in.mp4"), pan(2))
+    Path("old.mp4").touch()
+    Path("old.mp4").chmod(0o640)
+    Path("link.mp4").symlink_to("old.mp4")
+    assert main(["video", "in.mp4", "dots", "-o", "link.mp4", "--overwrite", *FLAGS, "--workers", "1", "--quiet"]) == 0
+    assert Path("link.mp4").is_symlink()
+    assert len(frames_of(Path("old.mp4"))) == 2
+    assert Path("old.mp4").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["video", "in.mp4", "dots", "-o", ""], "'' is no name for a film"),
+        (["video", "in.mp4", "dots", "-o", "/"], "'/' is no name for a film"),
+        (["video", "in.mp4", "dots", "-o", "a" * 300 + ".mp4"], "has a name of 304 bytes"),
+        (["video", "in.mp4", "dots", "-o", "a" * 250 + ".mp4"], "has a name of 254 bytes, more than the 250"),
+        (["video", "b" * 300 + ".mp4", "dots", "-o", "out.mp4"], "doesn't exist"),
+        (["plan", "b" * 300 + ".mp4", "dots"], "doesn't exist"),
+        (["plan", "b" * 300 + ".jpg", "dots"], "b.jpg"),
+        (["video", "f_%d.png", "dots", "-o", "out.mp4", "--rate", "nan"], "--rate is nan"),
+        (["video", "f_%d.png", "dots", "-o", "out.mp4", "--rate", "inf"], "--rate is inf"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_a_name_or_a_rate_that_cannot_be_is_said_in_a_sentence(command, said, capsys):
+    write_film(Path("in.mp4"), pan(1))
+    assert main([*command, *FLAGS]) in (1, 2)
+    found = capsys.readouterr().err
+    assert said in found
+    assert found.count("\n") == 1
+
+
+def test_a_film_goes_into_the_folder_that_one_is_in():
+    Path("here").mkdir()
+    write_film(Path("here/in.mp4"), pan(2))
+    os.chdir("here")
+    assert isinstance(paint("in.mp4", ".")[-1], Written)
+    assert sorted(path.name for path in Path().iterdir()) == ["frame_00001.png", "frame_00002.png", "in.mp4"]
+    assert [path.name for path in Path("..").iterdir()] == ["here"]

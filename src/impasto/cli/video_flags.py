@@ -7,12 +7,14 @@ from fractions import Fraction
 
 from impasto.errors import SettingsError
 from impasto.jobs.video.clip import frame_time
-from impasto.jobs.video.film import Part
+from impasto.jobs.video.film import MOST_RATE, Part
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
 
 
 def part_of(begin: str | None, end: str | None, every: int, rate: float | None) -> Part:
     """The part of a film that flags ask for; raises `SettingsError`."""
+    if rate is not None and not 0 < rate <= MOST_RATE:
+        raise SettingsError(f"`rate` is {rate:g}", f"give up to {MOST_RATE} frames a second", knob="rate", value=rate)
     found = Part(
         frame_time(begin, "from"),
         frame_time(end, "to"),

@@ -21,11 +21,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, overwri
     What is replaced hands on its permissions, and its owner and group where the system lets it.
     """
     path = Path(os.path.realpath(path))  # a link stays one, its target is replaced; resolve() fails at circles
-    draft = path.with_name(f"{_draft_name(path)}{os.urandom(8).hex()}.tmp")
+    draft = path.with_name(f"{draft_name(path)}{os.urandom(8).hex()}.tmp")
     try:
         with draft.open("xb") as file:
             if overwrite:
-                _take_over_rights(path, draft)
+                take_over_rights(path, draft)
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -38,7 +38,7 @@ def remove_drafts(path: Path) -> None:
     """Remove what a killed process left of its `write_atomically(path, …)`; for whoever alone may write there."""
     path = Path(os.path.realpath(path))
     with contextlib.suppress(OSError):
-        for draft in path.parent.glob(f"{_draft_name(path)}*.tmp"):
+        for draft in path.parent.glob(f"{draft_name(path)}*.tmp"):
             draft.unlink(missing_ok=True)
 
 
@@ -78,7 +78,7 @@ def quoted(path: Path) -> str:
     return repr(str(path))
 
 
-def _take_over_rights(path: Path, draft: Path) -> None:
+def take_over_rights(path: Path, draft: Path) -> None:
     """Give a draft the owner, the group and the permissions of the file that it will replace, if there is one."""
     try:
         replaced = path.stat()
@@ -137,7 +137,7 @@ def _folds_case(folder: Path) -> bool:
     return False
 
 
-def _draft_name(path: Path) -> str:
+def draft_name(path: Path) -> str:
     """How the names of all drafts of a file begin: short, however long the file's name is."""
     import hashlib  # which takes a while that `--help` needn't wait for
 

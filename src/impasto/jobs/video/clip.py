@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,28 +87,43 @@ def library() -> Any:
     return av
 
 
+def opened(path: str, **how: Any) -> Any:
+    """A container to read, or to write with `mode="w"`: by its whole path, as FFmpeg takes 'a:b.mp4' for an address."""
+    return library().open(os.path.abspath(path), **how)  # noqa: PTH100 - resolve() would follow links
+
+
 def is_film(path: str) -> bool:
     """Whether a name is that of a film rather than of a photo: by what it ends in, or as a sequence of pictures."""
     suffix = Path(path).suffix.lower()
-    if suffix in CONTAINERS or suffix == ".apng" or is_pattern(path) or Path(path).is_dir():
+    if suffix in CONTAINERS or suffix == ".apng" or is_pattern(path) or is_folder(path):
         return True
     return suffix in ANIMATIONS and Path(path).is_file() and _animated(Path(path))
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file or a folder of that name; no name is too long to be asked for."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's raises OSError before Python 3.14
+
+
+def is_folder(path: str) -> bool:
+    """The same of a folder."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
+
+
 def is_pattern(path: str) -> bool:
     """Whether a name stands for many pictures: 'frame_%04d.png' or 'frames/*.png'."""
-    return not Path(path).exists() and (NUMBERED.search(Path(path).name) is not None or glob.has_magic(path))
+    return not exists(path) and (NUMBERED.search(Path(path).name) is not None or glob.has_magic(path))
 
 
 def probe(path: str, rate: Fraction | None = None) -> Clip:
     """What a film is; raises `ImageError`. `rate` are the frames a second of a sequence, which can't tell them."""
-    if ADDRESS.match(path) and not Path(path).exists():
+    if ADDRESS.match(path) and not exists(path):
         raise ImageError(f"{path!r} is an address, not a file", "download it first and name the file")
-    if is_pattern(path) or Path(path).is_dir():
+    if is_pattern(path) or is_folder(path):
         return _sequence(path, rate or USUAL_RATE)
     if rate is not None:
         raise SettingsError(f"{quoted(Path(path))} tells its own frames a second", "drop `rate`", knob="rate")
-    if not Path(path).exists():
+    if not exists(path):
         raise ImageError(f"{quoted(Path(path))} doesn't exist", "check the path")
     if not Path(path).is_file():
         raise ImageError(f"{quoted(Path(path))} is a device or a pipe, not a file", "name a file")
@@ -159,7 +175,7 @@ def _in_order(file: str) -> tuple[list[int], str]:
 def _container(path: str) -> Clip:
     av = library()
     try:
-        with av.open(path, metadata_errors="replace") as film:
+        with opened(path, metadata_errors="replace") as film:
             if not film.streams.video:
                 raise ImageError(f"{quoted(Path(path))} has no pictures in it", "name a film")
             stream = film.streams.video[0]

@@ -34,6 +34,10 @@ GLANCE = 1.0
 """Seconds between two looks at how many frames are finished."""
 
 
+MOST_RATE = 1000
+"""Frames a second of a sequence."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Which of a film's frames are painted: from `begin` to before `end`, in seconds, and every so many of these."""
@@ -47,8 +51,9 @@ class Part:
         """Raise `SettingsError` for a part that holds nothing."""
         if self.every < 1:
             raise SettingsError(f"`every` is {self.every}", "give 1 or more", knob="every", value=self.every)
-        if self.rate is not None and not 0 < self.rate <= 1000:
-            raise SettingsError(f"`rate` is {float(self.rate):g}", "give up to 1000 frames a second", knob="rate")
+        if self.rate is not None and not 0 < self.rate <= MOST_RATE:
+            cure = f"give up to {MOST_RATE} frames a second"
+            raise SettingsError(f"`rate` is {float(self.rate):g}", cure, knob="rate")
         if self.end is not None and self.end <= (self.begin or 0):
             raise SettingsError("`to` isn't after `from`", "give a later one", knob="to", value=str(self.end))
 

@@ -14,7 +14,7 @@ from impasto.errors import ImageError, ImpastoError
 from impasto.images import reading
 from impasto.images.size import Size, resize
 from impasto.jobs.video.animations import animation_frames
-from impasto.jobs.video.clip import Clip, Kind, library
+from impasto.jobs.video.clip import Clip, Kind, library, opened
 from impasto.jobs.video.colours import to_srgb
 from impasto.jobs.video.flow import Frame
 
@@ -114,7 +114,7 @@ def _from(clip: Clip, size: Size, begin: Fraction, *, seek: bool) -> Iterator[Sa
 def _opened(clip: Clip) -> Iterator[Any]:
     av = library()
     try:
-        with av.open(clip.path, metadata_errors="replace") as film:
+        with opened(clip.path, metadata_errors="replace") as film:
             yield film
     except (av.FFmpegError, OSError) as error:
         from impasto.storage.files import reason

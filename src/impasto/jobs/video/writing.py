@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,11 +18,11 @@ from PIL import Image
 from impasto.errors import ImageError
 from impasto.images import reading, writing
 from impasto.jobs.video.animations import write_animation
-from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library
+from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library, opened
 from impasto.jobs.video.colours import from_srgb, matrix_of
 from impasto.jobs.video.order import PUT_OUT
 from impasto.jobs.video.remuxing import Remuxed
-from impasto.storage.files import move_into_place, quoted, reason, remove_drafts
+from impasto.storage.files import draft_name, longest_name, move_into_place, quoted, reason, take_over_rights
 
 SHARP = {
     "libx264": {"crf": "16", "preset": "medium"},
@@ -31,6 +32,9 @@ SHARP = {
 """Options of encoders for painted film, which has more detail than most."""
 
 ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "vp8": "libvpx", "hevc": "libx265"}
+
+FOLDER = ".film"
+"""What the name of a work folder ends in."""
 
 PREFERRED = ("libx264", "libvpx-vp9")
 """Of the encoders that a container takes, the first is used; else the container's usual one."""
@@ -46,8 +50,9 @@ class Target:
     @property
     def folder(self) -> Path:
         """The folder of what is being worked on, beside it: a.mp4.film."""
-        name = NUMBERED.sub("", self.path.name) if self.kind is Kind.SEQUENCE else self.path.name
-        return self.path.with_name(f"{name or 'frames'}.film")
+        path = self.path if self.path.name not in ("", "..") else Path(os.path.abspath(self.path))  # noqa: PTH100
+        name = NUMBERED.sub("", path.name) if self.kind is Kind.SEQUENCE else path.name
+        return path.with_name(f"{name or 'frames'}{FOLDER}")
 
     @property
     def even(self) -> bool:
@@ -59,6 +64,15 @@ def target_of(output: str, *, overwrite: bool) -> Target:
     """Where a film of that name goes; raises `ImageError` for what can't be written."""
     path = Path(output)
     suffix = path.suffix.lower()
+    if not output or not Path(os.path.abspath(output)).name:  # noqa: PTH100 - '..' has a name too
+        raise ImageError(f"{output!r} is no name for a film", "name a film, or a folder for its pictures")
+    length, room = len(os.fsencode(path.name + FOLDER)), longest_name(path.absolute().parent)
+    if length > room:
+        raise ImageError(
+            f"{quoted(path)} has a name of {length - len(FOLDER)} bytes, more than the {room - len(FOLDER)} that a "
+            "film's can have",
+            "give a shorter one",
+        )
     numbered = NUMBERED.search(path.name) is not None
     if output.endswith(("/", "\\")) or path.is_dir() or numbered or not suffix:
         if numbered and suffix not in writing.FORMATS:
@@ -189,16 +203,13 @@ def _put_out(target: Target) -> set[str]:
 
 
 def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, overwrite: bool) -> Iterator[str]:
-    av = library()
-    remove_drafts(path)
-    draft = path.with_name(f".impasto-{path.stem[:40]}-draft{path.suffix}")
+    place = Path(os.path.realpath(path))  # a link stays one, its target is replaced
+    draft = place.with_name(f"{draft_name(place)}film{path.suffix}")  # one for each film: a killed one is replaced
     try:
         with ExitStack() as stack:
-            out = stack.enter_context(av.open(str(draft), "w", format=_format_of(path)))
+            out = stack.enter_context(opened(str(draft), mode="w", format=_format_of(path)))
             encoder = _Encoder(out, painted, clip)
-            source = (
-                stack.enter_context(av.open(clip.path, metadata_errors="replace")) if sound and clip.sound else None
-            )
+            source = stack.enter_context(opened(clip.path, metadata_errors="replace")) if sound and clip.sound else None
             others = Remuxed(source, out, painted.times[0], painted.end)
             yield from (f"{quoted(path)} can't hold {what}: it is left out." for what in others.refused)
             rest = others.packets()
@@ -212,10 +223,9 @@ def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, over
                 out.mux(waiting[1])
                 waiting = next(rest, None)
         with draft.open("rb+") as file:
-            import os
-
+            take_over_rights(place, draft)
             os.fsync(file.fileno())
-        move_into_place(draft, path, overwrite=overwrite)
+        move_into_place(draft, place, overwrite=overwrite)
     finally:
         draft.unlink(missing_ok=True)
 
