@@ -580,3 +580,26 @@ def test_the_sheet_is_drawn_of_a_film_that_lacked_room_at_first_too(monkeypatch)
     assert not Path("strip.png").exists()
     assert main(command) == 0
     assert Path("strip.png").exists()
+
+
+def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
+    write_film(Path("in.mp4"), pan(3))
+    Path("here").mkdir()
+    paint("in.mp4", "out.mp4", most=1, max_memory="2GB", size=64)
+
+    def asked_for(**knobs: Any) -> dict[str, Any]:
+        settings, target = Settings(**QUICK | {"size": 64} | knobs), target_of("out.mp4", overwrite=False)
+        with Film("in.mp4", ["dots"], settings, target, steadiness=LITTLE) as film:
+            film.look(lambda shots: 1)
+        return json.loads(Path("out.mp4.film/film.json").read_text())["settings"]
+
+    before = asked_for()
+    assert before["max_memory"] == "2GB"  # what is left open stays as it was
+    other = {"max_memory": "1GB", "scratch": "here", "tile": 64}
+    moved = asked_for(**other)
+    assert moved == before | other | {"history": moved["history"]}  # which follows the memory
+    assert asked_for(engine="auto") == moved
+    assert asked_for(threads=2)["threads"] == 2
+    with pytest.raises(ImpastoError, match="memory"):
+        asked_for(max_memory="1MB", scratch="/proc")
+    assert isinstance(paint("in.mp4", "out.mp4", size=64)[-1], Written)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,8 +15,10 @@ from typing import Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images.reading import ADDRESS, read_size
-from impasto.images.size import Size
-from impasto.storage.files import quoted, reason
+from impasto.images.size import Size, canvas_size, on_grid
+from impasto.settings import roles
+from impasto.settings.settings import Settings
+from impasto.storage.files import identities, quoted, reason
 
 STILLS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif")
 """Names of pictures that a sequence may be made of."""
@@ -247,3 +250,20 @@ def frame_time(time: str | None, knob: str) -> Fraction | None:
         )
     hours, minutes, seconds = found[1] or 0, found[2] or 0, Fraction(found[3])
     return 3600 * int(hours) + 60 * int(minutes) + seconds
+
+
+def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
+    """The (h, w) at which a film is painted."""
+    size = canvas_size(clip.size, settings.longest_side)
+    return on_grid(size, 2) if even else size
+
+
+def check_not_replaced(clip: Clip, styles: Sequence[str], settings: Settings, places: Sequence[Path]) -> None:
+    """Raise `SettingsError` where a film would be written over what it is made of, or is to carry what it can't."""
+    inputs = identities(map(Path, (*clip.files, *styles, *roles.files(settings))))
+    for place in places:
+        if identities([place]) & inputs:
+            raise SettingsError(f"{quoted(place)} is one of the inputs", "give the output another name")
+    for knob in roles.carried():
+        if getattr(settings, knob):
+            raise SettingsError(f"`{knob}` is set, but no film carries what a camera noted", "drop it", knob=knob)

@@ -17,18 +17,17 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.images.size import Size, canvas_size, on_grid
 from impasto.jobs.executors.executor import Done, Executor, Lost
-from impasto.jobs.video.clip import Clip, probe
+from impasto.jobs.video.clip import check_not_replaced, probe, size_of_film
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.looking import Looked, look
+from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import Painted, Target, places_of, write
-from impasto.settings import roles
 from impasto.settings.settings import Settings
-from impasto.storage.files import identities, quoted, reason
+from impasto.storage.files import quoted, reason
 
 GLANCE = 1.0
 """Seconds between two looks at how many frames are finished."""
@@ -116,14 +115,7 @@ class Film:
         self.part.check()
         self.clip = probe(path, self.part.rate)
         self.styles, self.target, self.overwrite = tuple(styles), target, overwrite
-        if replaced := identities(places_of(target)) & identities(
-            map(Path, (*self.clip.files, *styles, *roles.files(settings)))
-        ):
-            place = next(place for place in places_of(target) if identities([place]) <= replaced)
-            raise SettingsError(f"{quoted(place)} is one of the inputs", "give the output another name")
-        for knob in roles.carried():
-            if getattr(settings, knob):
-                raise SettingsError(f"`{knob}` is set, but no film carries what a camera noted", "drop it", knob=knob)
+        check_not_replaced(self.clip, styles, settings, places_of(target))
         self.asked = settings
         self.folder = WorkFolder(target.folder)
         self.size = size_of_film(self.clip, settings, even=target.even)
@@ -175,8 +167,10 @@ class Film:
         key = film_key(self.clip, self.size, self.styles, self.asked, asdict(self.part), self.steadiness)
         began = self._began()
         if began is not None and began.key == key:
-            self.order = began
-            return began
+            self.order = by_other_means(began, self.asked, threads)
+            if self.order is not began:
+                self.folder.begin(self.order)
+            return self.order
         looked = look(self.clip, self.size, self.part, self.styles, self.asked, threads)
         now = self._ordered(key, looked)
         if began is not None and self.overwrite:
@@ -263,9 +257,3 @@ class Film:
             looked.broken,
             looked.peak,
         )
-
-
-def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
-    """The (h, w) at which a film is painted."""
-    size = canvas_size(clip.size, settings.longest_side)
-    return on_grid(size, 2) if even else size
