@@ -25,6 +25,8 @@ from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main, video_run
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import writing
+from impasto.jobs import network
+from impasto.jobs.batch import estimates
 from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video import film as film_module
@@ -603,3 +605,15 @@ def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
     with pytest.raises(ImpastoError, match="memory"):
         asked_for(max_memory="1MB", scratch="/proc")
     assert isinstance(paint("in.mp4", "out.mp4", size=64)[-1], Written)
+
+
+def test_a_plan_counts_the_threads_that_each_of_the_shots_gets(monkeypatch, capsys):
+    write_film(Path("in.mp4"), [*pan(3), *pan(3, seed=8)])
+    counted = []
+    monkeypatch.setattr(network, "measure_speed", lambda *given: counted.append(torch.get_num_threads()) or 1e-6)
+    monkeypatch.setattr(estimates, "processors", lambda: 6)
+    for how in ([], ["--workers", "1"], ["--threads", "2"]):
+        assert main(["video", "in.mp4", "dots", "-o", "out.mp4", "--plan", *FLAGS, *how]) == 0
+    assert counted == [3, 6, 2]
+    assert main(["plan", "in.mp4", "dots", *FLAGS]) == 0
+    assert counted == [3, 6, 2, 3]

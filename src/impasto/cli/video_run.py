@@ -11,7 +11,7 @@ from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
 from impasto.cli.video_shown import shown, tell_plan_of
 from impasto.errors import ImpastoError
-from impasto.jobs.batch.estimates import SPARE, free_memory, processors
+from impasto.jobs.batch.estimates import SPARE, free_memory, shots_at_once, threads_each
 from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
 from impasto.jobs.video.order import LOG, PREVIEW, Order
 from impasto.jobs.video.steadiness import Steadiness
@@ -63,8 +63,9 @@ class FilmRun:
             overwrite=self.overwrite,
         )
         with Interruption() as interruption, film:
-            order = film.look(lambda shots: max(1, processors() // self._at_once(shots)))
-            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
+            order = film.look(lambda shots: threads_each(shots_at_once(shots, self.how.workers)))
+            most = shots_at_once(len(order.shots), self.how.workers)
+            workers = min(most, max(1, int(SPARE * free_memory() / max(order.peak, 1))))
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
             written, asked, drawn = None, False, time.monotonic()
@@ -105,9 +106,6 @@ class FilmRun:
         else:
             tell_path(written.path)
         return 0
-
-    def _at_once(self, shots: int) -> int:
-        return max(1, min(self.how.workers or processors(), shots))
 
     def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
         """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""

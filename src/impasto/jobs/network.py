@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from impasto.jobs.surroundings import usual_modes
 from impasto.network import weights
 from impasto.network.engine import Engine
 from impasto.network.engines.choice import decided_precision, make_engine
@@ -52,8 +53,9 @@ class KeptNetwork:
         return self._network
 
     def speed(self, settings: Settings) -> float:
-        """See `measure_speed`."""
+        """See `measure_speed`; with as many threads as the settings say."""
         engine = self.network(settings).engine
         if settings.layers not in self._speeds:
-            self._speeds[settings.layers] = measure_speed(engine, settings.layers)
+            with usual_modes(settings.threads):
+                self._speeds[settings.layers] = measure_speed(engine, settings.layers)
         return self._speeds[settings.layers]

@@ -75,3 +75,13 @@ def sensible_workers(found: Sequence[Estimate | None], settings: Sequence[Settin
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shots_at_once(shots: int, workers: int | None) -> int:
+    """How many of so many shots are painted at once, as long as memory has room for them."""
+    return max(1, min(workers or processors(), shots))
+
+
+def threads_each(at_once: int) -> int:
+    """How many threads compute each of them, where settings don't say."""
+    return max(1, processors() // at_once)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.images.size import Size
-from impasto.jobs.batch.estimates import SPARE, free_memory, processors
+from impasto.jobs.batch.estimates import SPARE, free_memory, shots_at_once, threads_each
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
@@ -66,6 +66,9 @@ def plan_film(
     assert isinstance(first, FilmFrame), "it was decoded before"
     kept = KeptNetwork()
     content = source_image(first.pixels)
+    most = shots_at_once(len(shots), workers)
+    if settings.threads == "auto":
+        settings = settings.model_copy(update={"threads": threads_each(most)})
     network, speed = kept.network(settings), kept.speed(settings)
     styles = styles or [content]
     whole = Stylization(content, styles, settings, network=network, speed=speed)
@@ -75,7 +78,7 @@ def plan_film(
     pixels = size[0] * size[1]
     each = (after.seconds + FLOW * pixels * len(steadiness.back)) * steadiness.passes
     memory = whole.plan.memory.peak + HELD_BYTES * pixels
-    at_once = max(1, min(workers or processors(), len(shots), int(SPARE * free_memory() / memory)))
+    at_once = max(1, min(most, int(SPARE * free_memory() / memory)))
     seconds = _lasting([whole.plan.seconds + each * (end - begin - 1) for begin, end in shots], at_once)
     states = len(times) if steadiness.passes > 1 else at_once * (max(steadiness.back) + 1)
     disk = 3 * pixels * len(times) + STATE_BYTES * pixels * states
