@@ -617,3 +617,14 @@ def test_a_plan_counts_the_threads_that_each_of_the_shots_gets(monkeypatch, caps
     assert counted == [3, 6, 2]
     assert main(["plan", "in.mp4", "dots", *FLAGS]) == 0
     assert counted == [3, 6, 2, 3]
+
+
+def test_on_a_gpu_one_shot_is_painted_at_once_unless_more_are_asked_for(monkeypatch):
+    monkeypatch.setattr(estimates, "processors", lambda: 16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for knobs, at_once in (({}, 1), ({"device": "cuda:0"}, 1), ({"device": "cpu"}, 9), ({"engine": "native"}, 9)):
+        settings = Settings(**knobs)
+        assert estimates.shots_at_once(9, None, settings) == at_once
+        assert estimates.shots_at_once(9, 3, settings) == 3
+        some = [estimates.Estimate(1.0, 1)] * 9
+        assert estimates.sensible_workers(some, [settings] * 9, None) == at_once

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections import Counter
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,8 +19,9 @@ from impasto.errors import DivergedError
 from impasto.losses.gaussian import gaussian_target, gaussian_w2
 from impasto.losses.linalg import eigen, root_and_inverse
 from impasto.losses.moments import channel_moments, moments
+from impasto.network.tiles import Window
 from impasto.network.vgg import VGG19
-from impasto.objective import captured
+from impasto.objective import captured, temporal
 from impasto.objective.captured import NotCaptured
 from impasto.objective.evaluation import QueuedEvaluation
 from impasto.objective.inputs import Inputs
@@ -430,3 +432,16 @@ def test_where_a_device_is_too_small_canvases_stay_with_the_host():
 def test_a_scratch_adds_up_on_a_device_as_on_the_host():
     x, y = torch.rand(1, 3, 40, 50), torch.rand(1, 3, 40, 50)
     assert Scratch().total(torch.dot, x, y).item() == pytest.approx(Scratch().sum(torch.dot, x, y))
+
+
+def test_what_a_films_frame_is_held_to_is_copied_to_a_queued_device_once(monkeypatch):
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(devices, "QUEUED", {"cpu"})
+    monkeypatch.setattr(temporal, "temporal_loss", lambda image, *there: seen.extend(there[:2]) or image.sum())
+    whole = Window(0, 0, 8, 8)
+    (term,) = temporal.temporal_terms([temporal.Earlier(torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8))], 1.0)
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64)  # of another type, as it would be on another device
+    for _ in range(2):
+        term.measure(SimpleNamespace(tile=SimpleNamespace(interior=whole, padded=whole), input=image), None)
+    assert [one.data_ptr() for one in seen[:2]] == [one.data_ptr() for one in seen[2:]]
+    assert all(one.dtype == torch.float64 for one in seen)

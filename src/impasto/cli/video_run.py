@@ -63,9 +63,8 @@ class FilmRun:
             overwrite=self.overwrite,
         )
         with Interruption() as interruption, film:
-            order = film.look(lambda shots: threads_each(shots_at_once(shots, self.how.workers)))
-            most = shots_at_once(len(order.shots), self.how.workers)
-            workers = min(most, max(1, int(SPARE * free_memory() / max(order.peak, 1))))
+            order = film.look(lambda shots: threads_each(self._at_once(shots)))
+            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
             written, asked, drawn = None, False, time.monotonic()
@@ -106,6 +105,9 @@ class FilmRun:
         else:
             tell_path(written.path)
         return 0
+
+    def _at_once(self, shots: int) -> int:
+        return shots_at_once(shots, self.how.workers, self.settings)
 
     def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
         """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""

@@ -17,6 +17,7 @@ from impasto.objective.problem import CanvasTransform, ScaleProblem
 from impasto.objective.stylization import StylizationProblem
 from impasto.objective.terms import Kind, LocalTerm
 from impasto.settings.settings import Settings
+from impasto.storage.devices import resident
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def temporal_terms(earlier: Sequence[Earlier], weight: float) -> list[LocalTerm]
 def _difference_of_tile(earlier: Earlier, activations: TileActivations, _: Tensor | None = None) -> Tensor:
     tile = activations.tile
     image = tile.interior.relative_to(tile.padded).crop(activations.input)
-    there = tile.interior.crop(earlier.image).to(image), tile.interior.crop(earlier.certainty).to(image)
-    return temporal_loss(image, *there, earlier.image.numel())
+    there = (resident(plane, image) for plane in (earlier.image, earlier.certainty))  # copied to a GPU once
+    return temporal_loss(image, *map(tile.interior.crop, there), earlier.image.numel())
 
 
 class FrameProblem:
@@ -97,7 +98,7 @@ class _FrameTransform:
 
         def evaluate_held(canvas: Tensor) -> Evaluation:
             now = evaluate(self._shown(canvas))
-            return replace(now, gradient=now.gradient * (1 - held.to(canvas)))
+            return replace(now, gradient=now.gradient * (1 - resident(held, canvas)))
 
         return evaluate_held
 
@@ -115,5 +116,5 @@ class _FrameTransform:
         held, start = self.frame.held, self.frame.start
         if held is None or start is None:
             return canvas
-        held, start = held.to(canvas), start.to(canvas)
+        held, start = resident(held, canvas), resident(start, canvas)
         return torch.where(held == 1, start, torch.lerp(canvas, start, held))

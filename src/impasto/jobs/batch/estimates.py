@@ -14,8 +14,10 @@ from impasto.jobs.batch.job import BatchJob
 from impasto.jobs.inputs import SWATCH_SIDE, shapes_of
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.style_scale import unsettled
+from impasto.network.engines.choice import choose_device
 from impasto.run.memory_plan import free_memory
 from impasto.run.plan import plan_run
+from impasto.settings.choices import EngineName
 from impasto.settings.settings import Settings
 
 SPARE = 0.8
@@ -67,9 +69,15 @@ def sensible_workers(found: Sequence[Estimate | None], settings: Sequence[Settin
     """
     peak = max((one.peak for one in found if one is not None), default=0)
     by_memory = int(SPARE * free_memory() / peak) if peak else len(found)
-    on_gpu = any(str(one.device) not in ("auto", "cpu") for one in settings)
-    wanted = most or (1 if on_gpu else processors())
+    wanted = most or (1 if any(map(on_gpu, settings)) else processors())
     return max(1, min(wanted, len(found), max(1, by_memory)))
+
+
+def on_gpu(settings: Settings) -> bool:
+    """Whether a GPU paints, on this machine where the settings leave it open."""
+    if settings.engine is EngineName.NATIVE:
+        return False
+    return settings.device != "cpu" and (settings.device != "auto" or choose_device("auto").type != "cpu")
 
 
 def processors() -> int:
@@ -77,9 +85,9 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shots_at_once(shots: int, workers: int | None) -> int:
-    """How many of so many shots are painted at once, as long as memory has room for them."""
-    return max(1, min(workers or processors(), shots))
+def shots_at_once(shots: int, workers: int | None, settings: Settings) -> int:
+    """How many of so many shots are painted at once, as long as memory has room for them; one on a GPU."""
+    return max(1, min(workers or (1 if on_gpu(settings) else processors()), shots))
 
 
 def threads_each(at_once: int) -> int:

@@ -66,7 +66,7 @@ def plan_film(
     assert isinstance(first, FilmFrame), "it was decoded before"
     kept = KeptNetwork()
     content = source_image(first.pixels)
-    most = shots_at_once(len(shots), workers)
+    most = shots_at_once(len(shots), workers, settings)
     if settings.threads == "auto":
         settings = settings.model_copy(update={"threads": threads_each(most)})
     network, speed = kept.network(settings), kept.speed(settings)
