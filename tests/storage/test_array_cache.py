@@ -174,3 +174,18 @@ def test_kept_weights_and_kernels_give_the_same_features_and_gradients_to_the_bi
         monkeypatch.setattr("impasto.network.engines.native.Convolution._arrange", None)
         second = gradient(weights.load())
     assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(alone, first, second, strict=True))
+
+
+def test_what_killed_processes_were_writing_is_removed_and_never_taken_for_what_was_kept(cache, tmp_path):
+    path = kept(cache)
+    old, new = (cache.folder / f"kernels.{name}.tmp" for name in ("old", "new"))
+    for draft in (old, new):
+        draft.write_bytes(path.read_bytes())
+    os.utime(old, (0, 0))
+    (tmp_path / "somebody's.txt").touch()
+    check_ahead(tmp_path).join()
+    assert [one.name for one in array_cache._checking] == ["kernels"]
+    assert cache.read("kernels", len(DATA)) == DATA
+    kept(cache, "others")
+    assert not old.exists()
+    assert new.exists()  # another process may be writing it

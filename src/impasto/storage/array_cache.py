@@ -25,6 +25,9 @@ FORMAT = 1
 HEADER = 4096
 """Bytes before the array: it begins on a page, as mapping wants it."""
 
+DRAFT, ABANDONED = ".tmp", 3600.0
+"""What the names of drafts end in, and the seconds after which one is of a process that was killed."""
+
 UNUSED_DAYS = 30.0
 """What hasn't been used for so long is removed when something else is kept."""
 
@@ -62,12 +65,13 @@ class ArrayCache:
 
     def _write(self, name: str, data: memoryview) -> None:
         path = self.folder / name
-        draft = path.with_name(f"{name}.{os.urandom(8).hex()}.tmp")
+        draft = path.with_name(f"{name}.{os.urandom(8).hex()}{DRAFT}")
         about = {"key": self._key(name), "size": data.nbytes, "sha256": hashlib.sha256(data).hexdigest()}
         with contextlib.suppress(OSError):  # then it is made again the next time
             if not self.folder.is_dir():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _remove_unused(self.folder.parent)
+            _remove_abandoned(self.folder)
             try:
                 with draft.open("xb") as file:  # not synced: a torn file is noticed
                     file.write(json.dumps(about).encode().ljust(HEADER))
@@ -129,9 +133,18 @@ def check_ahead(root: Path | None = None) -> threading.Thread:
 
 
 def _used_last(root: Path) -> Iterator[Path]:
-    """The files of the folder that was used last."""
+    """The files of the folder that was used last, but for drafts."""
     with contextlib.suppress(OSError, ValueError):
-        yield from sorted(max(root.iterdir(), key=lambda folder: folder.stat().st_mtime).iterdir())
+        folders = (folder for folder in root.iterdir() if folder.is_dir())
+        last = max(folders, key=lambda folder: folder.stat().st_mtime)
+        yield from sorted(path for path in last.iterdir() if path.suffix != DRAFT)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for draft in folder.glob(f"*{DRAFT}"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if time.time() - draft.stat().st_mtime > ABANDONED:
+                draft.unlink()
 
 
 def _remove_unused(root: Path) -> None:
