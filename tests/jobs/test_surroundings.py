@@ -4,6 +4,7 @@ they are."""
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from impasto.images import reading
 from impasto.jobs import checkpoint
 from impasto.jobs.checkpoint import Checkpoint
 from impasto.jobs.rerun import from_recipe
+from impasto.jobs.surroundings import usual_modes
 from impasto.network import weights
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
@@ -205,3 +207,24 @@ def test_a_picture_is_painted_again_with_as_many_threads_as_then(old, threads_of
     list(again.events())
     assert {*threads_of_steps} == {3}
     assert again.recipe().threads == 3
+
+
+def test_a_job_that_begins_in_a_thread_while_another_is_at_work_has_the_hosts_threads():
+    def seen() -> int:
+        with usual_modes():
+            return torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with usual_modes(1), usual_modes(2):
+            assert torch.get_num_threads() == 2
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(seen).result() == 3
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 3
+        torch.set_num_threads(4)  # the host's, in between
+        with usual_modes(1), ThreadPoolExecutor(1) as pool:
+            assert pool.submit(seen).result() == 4
+    finally:
+        torch.set_num_threads(before)

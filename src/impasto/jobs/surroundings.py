@@ -6,8 +6,9 @@ events, are the host's own; modes that the host has set for its thread are set a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
@@ -23,6 +24,44 @@ from impasto.storage.pool import POOL
 from impasto.storage.process import freed_memory_returned
 
 
+class _Threads:
+    """How many threads torch computes with, for a while in one thread of Python's.
+
+    Torch keeps that number for each thread, but one that begins gets what any thread has set last. So a thread whose
+    first job begins while another's is at work is given what the host has set, not what that job has for the moment.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._known = threading.Lock(), threading.local()
+        self._users, self._usual = 0, 0
+
+    def begin(self) -> None:
+        """Have this thread begin with the host's number."""
+        if not hasattr(self._known, "begun"):
+            with self._lock:
+                if torch.get_num_threads() != self._usual and self._users:
+                    torch.set_num_threads(self._usual)
+            self._known.begun = True
+
+    @contextmanager
+    def set_to(self, count: int) -> Iterator[None]:
+        """So many while the block runs."""
+        with self._lock:
+            before = torch.get_num_threads()
+            self._usual = self._usual if self._users else before
+            self._users += 1
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            with self._lock:
+                torch.set_num_threads(before)
+                self._users -= 1
+
+
+_threads = _Threads()
+
+
 @contextmanager
 def usual_modes(threads: int | str = "auto") -> Iterator[None]:
     """Torch with its usual modes while the block runs, whatever the thread's are: gradients, float32, no autocast.
@@ -30,6 +69,7 @@ def usual_modes(threads: int | str = "auto") -> Iterator[None]:
     It computes with so many threads, 'auto' being as many as the host has set. The default type of numbers is one for
     the whole process: it is put back, and changed only where it isn't float32.
     """
+    _threads.begin()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -38,9 +78,8 @@ def usual_modes(threads: int | str = "auto") -> Iterator[None]:
                 stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        if threads != "auto" and threads != (before := torch.get_num_threads()):
-            torch.set_num_threads(int(threads))
-            stack.callback(torch.set_num_threads, before)
+        if threads not in ("auto", torch.get_num_threads()):
+            stack.enter_context(_threads.set_to(int(threads)))
         if (default := torch.get_default_dtype()) != torch.float32:
             torch.set_default_dtype(torch.float32)
             stack.callback(torch.set_default_dtype, default)
@@ -65,14 +104,8 @@ def computing(engine: Engine, settings: Settings) -> Iterator[None]:
             return
         most, side = torch.get_num_threads(), settings.longest_side
         small = side is not None and side <= SMALL
-        if small:
-            torch.set_num_threads(1)
-        try:
-            with at_most(most):
-                yield
-        finally:
-            if small:
-                torch.set_num_threads(most)
+        with _threads.set_to(1) if small else nullcontext(), at_most(most):
+            yield
 
 
 @contextmanager
