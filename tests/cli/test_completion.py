@@ -60,3 +60,14 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     assert "can't be written" in told
     assert "--output" in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_a_file_that_is_no_such_script_is_never_replaced_by_one(tmp_path, capsys):
+    photo, script = tmp_path / "photo.jpg", tmp_path / "script"
+    photo.write_bytes(b"a photo")
+    assert main(["--install-completion", "--shell", "zsh", "--output", str(photo)]) == 1
+    assert "exists, and isn't such a script: choose another place by --output" in capsys.readouterr().err
+    assert photo.read_bytes() == b"a photo"
+    script.touch()
+    for shell in ("bash", "zsh", "fish", "powershell"):  # over the one before too
+        assert main(["--install-completion", "--shell", shell, "--output", str(script)]) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from impasto.errors import SettingsError
 from impasto.network import unpacked, weights
 from impasto.network.engines.native import NativeEngine
 from impasto.network.engines.native_library import why_not
@@ -189,3 +190,9 @@ def test_what_killed_processes_were_writing_is_removed_and_never_taken_for_what_
     kept(cache, "others")
     assert not old.exists()
     assert new.exists()  # another process may be writing it
+
+
+def test_a_cache_in_a_home_that_nobody_has_is_told_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("IMPASTO_CACHE", "~nobody-of-that-name/x")
+    with pytest.raises(SettingsError, match=r"IMPASTO_CACHE is '~nobody-of-that-name/x', whose user has no home"):
+        array_cache.cache_folder()

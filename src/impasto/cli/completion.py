@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from impasto.cli.terminal import tell
 from impasto.errors import ImpastoError, SettingsError
+from impasto.storage.files import quoted
 
 
 def install_completion(
@@ -30,9 +31,23 @@ def install_completion(
         shell = shell or detect_shell()
     except ShellDetectionError:
         raise SettingsError("Nothing here tells which shell this is", "say it by `shell`", knob="shell") from None
+    if output is not None and not _is_ours(output):
+        raise ImpastoError(f"{quoted(output)} exists, and isn't such a script", "choose another place by `output`")
     try:
         path = app.install_completion(shell=shell, output=output, add_to_startup=output is None)
     except OSError as error:
         where = error.filename or output
         raise ImpastoError(f"{where} can't be written ({error.strerror})", "choose another place by `output`") from None
     tell(f"{path}: begin a new shell, and it completes." if output is None else str(path))
+
+
+def _is_ours(output: Path) -> bool:
+    """Whether a file may be replaced: it is a script of an earlier version, it is empty, or there is none."""
+    try:
+        if not output.is_file():  # /dev/stdout, which nobody is to be read from
+            return True
+        with output.open("rb") as file:
+            begin = file.read(400)
+    except OSError:
+        return True  # which writing will say
+    return not begin or b"impasto" in begin

@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from impasto.storage.files import move_into_place
+from impasto.errors import SettingsError
+from impasto.storage.files import move_into_place, quoted
 
 FORMAT = 1
 HEADER = 4096
@@ -33,10 +34,19 @@ UNUSED_DAYS = 30.0
 
 
 def cache_folder() -> Path:
-    """Where impasto keeps what it can get again: IMPASTO_CACHE, or the place that the system has for that."""
+    """Where impasto keeps what it can get again: IMPASTO_CACHE, or the place that the system has for that.
+
+    Raises `SettingsError` where that is in the home of a user that there isn't.
+    """
     import platformdirs
 
-    return Path(os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto")).expanduser()
+    folder = Path(os.environ.get("IMPASTO_CACHE") or platformdirs.user_cache_dir("impasto"))
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"The environment's IMPASTO_CACHE is {quoted(folder)}, whose user has no home", "give a whole path"
+        ) from None
 
 
 class ArrayCache:
