@@ -207,6 +207,8 @@ def test_pictures_of_different_sizes_are_no_sequence():
     [
         ("out.xyz", "which no container does"),
         ("out.jpg", "can hold one picture only"),
+        ("out.wav", "takes no film"),
+        ("out.3gp", "takes no film"),
         ("gone/out.mp4", "in a folder that doesn't exist"),
         ("f_%03d.txt", "not in a known format"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -88,14 +89,7 @@ def target_of(output: str, *, overwrite: bool) -> Target:
 def _checked(target: Target, overwrite: bool) -> Target:
     path = target.path
     if target.kind is Kind.CONTAINER:
-        av = library()
-        try:
-            av.format.ContainerFormat(_format_of(path), "w")
-        except ValueError:
-            raise ImageError(
-                f"{quoted(path)} ends in {path.suffix!r}, which no container does",
-                "use .mp4, .mkv, .webm, .mov or .gif",
-            ) from None
+        _try_container(path)
     if not path.absolute().parent.is_dir():
         raise ImageError(f"{quoted(path)} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
     there = [place for place in places_of(target) if place.exists() and place.name not in _put_out(target)]
@@ -107,6 +101,29 @@ def _checked(target: Target, overwrite: bool) -> Target:
             value=False,
         )
     return target
+
+
+def _try_container(path: Path) -> None:
+    """Write a film of one small frame to memory; raises `ImageError` for a container that can't hold one."""
+    av = library()
+    cure = "use .mp4, .mkv, .webm, .mov or .gif"
+    try:
+        av.format.ContainerFormat(_format_of(path), "w")
+    except ValueError:
+        raise ImageError(f"{quoted(path)} ends in {path.suffix!r}, which no container does", cure) from None
+    try:
+        with av.open(io.BytesIO(), "w", format=_format_of(path)) as out:
+            name, pixels = _encoder_for(out, alpha=False)
+            stream = out.add_stream(name, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24").reformat(format=pixels)
+            frame.pts = 0
+            out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ImageError(
+            f"{quoted(path)} ends in {path.suffix!r}, which takes no film ({reason(error)})", cure
+        ) from None
 
 
 def _format_of(path: Path) -> str:
@@ -240,7 +257,7 @@ class _Encoder:
         with Image.open(painted.pictures[0]) as first:
             width, height = first.size
         alpha = clip.alpha and any(_has_alpha(picture) for picture in painted.pictures)
-        name, self._pixels = _encoder_for(out, clip, alpha=alpha)
+        name, self._pixels = _encoder_for(out, alpha=alpha)
         ticks = [*painted.times, *painted.seconds]
         base = _base(ticks)
         stream = out.add_stream(name, rate=_rate(painted))
@@ -271,7 +288,7 @@ class _Encoder:
         yield self._painted.end - first, self._stream.encode(None)
 
 
-def _encoder_for(out: Any, clip: Clip, *, alpha: bool) -> tuple[str, str]:
+def _encoder_for(out: Any, *, alpha: bool) -> tuple[str, str]:
     """The encoder and the kind of pixels for a container."""
     taken = out.supported_codecs
     if alpha and out.format.name == "webm":
