@@ -39,8 +39,8 @@ def temporal_terms(earlier: Sequence[Earlier], weight: float) -> list[LocalTerm]
 def _difference_of_tile(earlier: Earlier, activations: TileActivations, _: Tensor | None = None) -> Tensor:
     tile = activations.tile
     image = tile.interior.relative_to(tile.padded).crop(activations.input)
-    there = (resident(plane, image) for plane in (earlier.image, earlier.certainty))  # copied to a GPU once
-    return temporal_loss(image, *map(tile.interior.crop, there), earlier.image.numel())
+    warped, certainty = (tile.interior.crop(resident(plane, image)) for plane in (earlier.image, earlier.certainty))
+    return temporal_loss(image, warped, certainty, earlier.image.numel())
 
 
 class FrameProblem:
