@@ -15,6 +15,9 @@ PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGEL
 ELSEWHERE = {"examples": "start/developer.md", "decisions": "decisions.md"}
 """Folders that the repository's pages point to, and where the site has them."""
 
+SHOWN = {"comfyui": "nodes.py", "krita": "impasto_krita/extension.py"}
+"""Folders of integrations/, and the file that the site shows for each."""
+
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that docs/ lacks."""
@@ -23,7 +26,7 @@ def on_files(files: Files, config: Any) -> Files:
         for folder, page in ELSEWHERE.items():
             text = text.replace(f"]({folder})", f"]({page})")
         files.append(File.generated(config, called, content=text))
-    for path in (*HOUSE.glob("examples/*.ipynb"), *HOUSE.glob("integrations/*/*.py")):
+    for path in (*HOUSE.glob("examples/*.ipynb"), *HOUSE.glob("integrations/**/*.py")):
         files.append(File.generated(config, str(path.relative_to(HOUSE)), abs_src_path=str(path)))
     files.append(File.generated(config, "commands.md", content=commands()))
     files.append(File.generated(config, "decisions.md", content=decisions()))
@@ -38,7 +41,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = re.sub(
             rf"\]\((?:\.\./)*{name}(#[\w-]+)?\)", lambda found, to=there: f"]({to}{found[1] or ''})", markdown
         )
-    markdown = markdown.replace("](../integrations/comfyui)", "](../integrations/comfyui/nodes.py)")
+    for folder, file in SHOWN.items():
+        markdown = markdown.replace(f"](../integrations/{folder})", f"](../integrations/{folder}/{file})")
     return markdown.replace("](../examples/", "](examples/").replace("](../integrations/", "](integrations/")
 
 

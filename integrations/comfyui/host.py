@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import comfy.model_management as management
@@ -34,6 +35,23 @@ class Job(Protocol):
         ...
 
 
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Where gradients can be had of what is made in it: ComfyUI runs nodes under inference mode."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def planes(image: torch.Tensor) -> list[torch.Tensor]:
+    """Copies of the images of a batch (n, h, w, c) as (1, 3, h, w) in [0, 1], made within `gradients`."""
+    return [one[..., :3].permute(2, 0, 1)[None].clone().float().clamp(0, 1) for one in image]
+
+
+def mask_planes(mask: torch.Tensor | None) -> list[torch.Tensor]:
+    """Copies of the masks of a batch (n, h, w) as (1, h, w) in [0, 1], made within `gradients`; none of no mask."""
+    return [] if mask is None else [one[None].clone().float().clamp(0, 1) for one in mask]
+
+
 def fitted(settings: Settings) -> Settings:
     """`settings` on ComfyUI's device, within the memory that it says is free, where they leave that open."""
     chosen: dict[str, Any] = {}
@@ -58,7 +76,7 @@ def memory_budget(device: torch.device) -> int:
     return held + int(SHARE_OF_FREE * free)
 
 
-def made(make: Callable[[Settings], Any], settings: Settings) -> Any:
+def made(make: Callable[[Settings], Job], settings: Settings) -> Job:
     """The job that `make` makes of fitted settings; if it doesn't fit, ComfyUI is asked to unload its models.
 
     Raises `ImpastoError`.
@@ -96,8 +114,14 @@ def painted(job: Job, bar: Any, number: int) -> torch.Tensor:
     raise AssertionError("a run ends with Finished")
 
 
-def batch(jobs: Iterable[Callable[[], Job]], count: int) -> torch.Tensor:
-    """The pictures of jobs, each made when it is its turn, as ComfyUI's IMAGE (n, h, w, 3)."""
+def batch(make: Callable[[int, Settings], Job], count: int, settings: Settings) -> torch.Tensor:
+    """The pictures of `count` jobs, each made by its number when it is its turn, as ComfyUI's IMAGE (n, h, w, 3).
+
+    Raises `ImpastoError`, or ComfyUI's own exception where it was cancelled.
+    """
     bar = comfy.utils.ProgressBar(RESOLUTION * count)
-    pictures = [painted(make(), bar, number)[0].permute(1, 2, 0) for number, make in enumerate(jobs)]
+    pictures: list[torch.Tensor] = []
+    for number in range(count):
+        job = made(partial(make, number), settings)
+        pictures.append(painted(job, bar, number)[0].permute(1, 2, 0))
     return torch.stack(pictures).contiguous().to(management.intermediate_device())

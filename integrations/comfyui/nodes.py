@@ -1,4 +1,7 @@
-"""The nodes: style transfer, textures, and all further settings."""
+"""The nodes: style transfer, textures, and all further settings.
+
+A new widget comes last in its node, and none is moved: saved workflows have their values by place (`SAVED_ORDER`).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,8 @@ from . import host, schema
 
 CATEGORY = "image/Impasto"
 AdvancedType = io.Custom("IMPASTO_SETTINGS")
-SEED_LIMIT = 2**63 - 1
 ELSEWHERE = {"strength", "style_scale", "color", "size", "seed"}
 """The settings that have a widget on the other nodes."""
-
-
-def planes(image: torch.Tensor) -> list[torch.Tensor]:
-    """Copies of the images of a batch (n, h, w, c) as (1, 3, h, w) in [0, 1], which may take part in gradients."""
-    return [one[..., :3].permute(2, 0, 1)[None].clone().float().clamp(0, 1) for one in image]
 
 
 def advanced_input() -> Any:
@@ -54,10 +51,7 @@ class StyleTransfer(io.ComfyNode):
                     tooltip="Longest side of the result in pixels; 0 is the photo's own.",
                 ),
                 schema.preset_input(),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=SEED_LIMIT, control_after_generate=True, display_name="Seed",
-                    tooltip=schema.FORMS["seed"].help,
-                ),
+                schema.seed_input(),
                 io.Mask.Input("mask", optional=True, tooltip="White where it is painted; the photo stays elsewhere."),
                 advanced_input(),
             ],
@@ -79,21 +73,15 @@ class StyleTransfer(io.ComfyNode):
         """The painted batch; raises `ImpastoError`, or ComfyUI's own exception where it was cancelled."""
         given = schema.changed(main) | {"size": size or "original", "seed": seed}
         chosen = schema.settings_of(preset, settings, given)
-        with torch.inference_mode(False), torch.enable_grad():  # ComfyUI runs nodes where no gradient can be had
-            photos, styles = planes(content), planes(style)
-            masks = [] if mask is None else [one[None].clone().float().clamp(0, 1) for one in mask]
+        with host.gradients():
+            photos, styles, masks = host.planes(content), host.planes(style), host.mask_planes(mask)
             network = load_network(host.fitted(chosen))
 
-            def job(number: int) -> Stylization:
+            def job(number: int, settings: Settings) -> Stylization:
                 where = [masks[min(number, len(masks) - 1)]] * len(styles) if masks else []
+                return Stylization(photos[number], styles, settings, masks=where, network=network)
 
-                def make(settings: Settings) -> Stylization:
-                    return Stylization(photos[number], styles, settings, masks=where, network=network)
-
-                return host.made(make, chosen)
-
-            jobs = [lambda number=number: job(number) for number in range(len(photos))]
-            return io.NodeOutput(host.batch(jobs, len(photos)))
+            return io.NodeOutput(host.batch(job, len(photos), chosen))
 
 
 class Texture(io.ComfyNode):
@@ -116,10 +104,7 @@ class Texture(io.ComfyNode):
                     "seamless", default=False, display_name="Seamless", tooltip="Copies side by side show no seam."
                 ),
                 schema.preset_input(),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=SEED_LIMIT, control_after_generate=True, display_name="Seed",
-                    tooltip=schema.FORMS["seed"].help,
-                ),
+                schema.seed_input(),
                 advanced_input(),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The textures.")],
@@ -138,17 +123,13 @@ class Texture(io.ComfyNode):
     ) -> io.NodeOutput:
         """The batch of textures; raises `ImpastoError`, or ComfyUI's own exception where it was cancelled."""
         chosen = schema.settings_of(preset, settings, {"seed": seed})
-        with torch.inference_mode(False), torch.enable_grad():
-            styles = planes(style)
+        with host.gradients():
+            styles = host.planes(style)
 
-            def job(number: int) -> TextureJob:
-                def make(settings: Settings) -> TextureJob:
-                    return TextureJob(styles[number], (width, height), settings, seamless=seamless)
+            def job(number: int, settings: Settings) -> TextureJob:
+                return TextureJob(styles[number], (width, height), settings, seamless=seamless)
 
-                return host.made(make, chosen)
-
-            jobs = [lambda number=number: job(number) for number in range(len(styles))]
-            return io.NodeOutput(host.batch(jobs, len(styles)))
+            return io.NodeOutput(host.batch(job, len(styles), chosen))
 
 
 class AdvancedSettings(io.ComfyNode):
@@ -162,11 +143,12 @@ class AdvancedSettings(io.ComfyNode):
             display_name="Impasto Settings",
             category=CATEGORY,
             description="All further settings. What is left at its default is the preset's, if there is one.",
-            inputs=[schema.widget(name) for name in schema.advanced_names(ELSEWHERE)],
+            inputs=schema.advanced_inputs(ELSEWHERE),
             outputs=[AdvancedType.Output(display_name="settings")],
         )
 
     @classmethod
     def execute(cls, **given: Any) -> io.NodeOutput:
         """The settings that aren't at their defaults; the node that paints says what is wrong with them."""
-        return io.NodeOutput(schema.changed(given))
+        now = schema.advanced_names(ELSEWHERE)
+        return io.NodeOutput(schema.changed({name: given[name] for name in now if name in given}))

@@ -12,8 +12,20 @@ from impasto.studio.schema import KnobForm, settings_form
 
 FORMS: dict[str, KnobForm] = {form.name: form for form in settings_form().knobs}
 NO_PRESET = "none"
+SEED_LIMIT = 2**63 - 1
 LARGEST = {"integer": 2**31 - 1, "number": 1e12}
 """The bound of a widget whose setting has none; ComfyUI's own is 2048."""
+
+SAVED_ORDER = (
+    "objective", "content_weight", "style_weight", "style_weights", "content_layers", "style_layers",
+    "content_layer_weights", "layer_weights", "style_loss", "content_loss", "style_scale", "guard", "mask_erosion",
+    "tv_weight", "pooling", "padding", "optimizer", "learning_rate", "epochs", "steps_per_epoch", "scales",
+    "step_ratio", "detail", "negligible", "stop_gain", "until", "init_noise", "device", "engine", "threads",
+    "precision", "compile", "max_memory", "tile", "history", "max_pixels",
+)  # fmt: skip
+"""The widgets of the node for all other settings. A saved workflow has its widgets' values by their places alone, so
+that a new setting comes last, none is moved, and one that impasto has no more keeps its place here.
+"""
 
 
 def widget(name: str, *, words: bool = True, **more: Any) -> Any:
@@ -80,10 +92,31 @@ def preset_input() -> Any:
     )  # fmt: skip
 
 
+def seed_input() -> Any:
+    """The seed, which the page may change after each run."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=SEED_LIMIT, control_after_generate=True, display_name="Seed",
+        tooltip=FORMS["seed"].help,
+    )  # fmt: skip
+
+
 def settings_of(preset: str, advanced: dict[str, Any] | None, given: dict[str, Any]) -> Settings:
     """The settings of a node: its own inputs over the advanced ones over the preset; raises `SettingsError`."""
     named = {} if preset == NO_PRESET else dict(presets.load(preset).knobs)
     return Settings(**named | (advanced or {}) | given)
+
+
+def advanced_inputs(elsewhere: set[str]) -> list[Any]:
+    """The widgets for all other settings, in the order in which workflows have saved them; what is a setting of this
+    node no more is an idle text in its place.
+    """
+    now = advanced_names(elsewhere)
+    saved = [widget(name) if name in now else _idle(name) for name in SAVED_ORDER]
+    return saved + [widget(name) for name in now if name not in SAVED_ORDER]
+
+
+def _idle(name: str) -> Any:
+    return io.String.Input(name, default="", display_name=f"{name} (idle)", tooltip="Impasto has it no more.")
 
 
 def advanced_names(elsewhere: set[str]) -> list[str]:

@@ -23,6 +23,9 @@ gi.require_version("Gtk", "3.0")
 from gi.repository import Gimp, GimpUi, Gio, GLib, GObject, Gtk  # noqa: E402
 
 NAME = "impasto-paint-layer"
+
+# From here to `painted` it is integrations/krita/impasto_krita/studio.py, to the letter: each plug-in stands alone.
+
 ADDRESS = "http://127.0.0.1:8600"
 STYLES = (
     "dots", "facets", "flow", "glass", "gold", "knife", "marble", "mosaic", "pastel", "watercolour", "woodcut",
@@ -104,6 +107,43 @@ def refusal(error):
         return f"The studio answered {error.code} {error.reason}."
 
 
+def followed(studio, job, waiting):
+    """A job once it has ended; raises `Cancelled`, after the studio was told, and `StudioError`."""
+    try:
+        while job["state"] not in ENDED:
+            progress = job["progress"]
+            if progress is None:
+                waiting.show(0.0, "Waiting in the studio's queue" if job["state"] == "queued" else "Beginning")
+            else:
+                left = f"{progress['seconds_left']:.0f} s left"
+                waiting.show(progress["share"], f"Step {progress['step']} of {progress['steps']}, {left}")
+            waiting.pause(POLL)
+            job = studio.job(job["id"])
+    except Cancelled:
+        studio.ask("POST", f"/jobs/{job['id']}/cancel")
+        raise
+    if job["state"] == "failed":
+        raise StudioError(job["error"]["message"])
+    if job["state"] == "cancelled":
+        raise Cancelled
+    return job
+
+
+def painted(studio, layer, style, settings, waiting, folder):
+    """A PNG file of a layer's file painted; raises `Cancelled` or `StudioError`."""
+    job = studio.create(
+        {
+            "contents": [studio.upload(layer, "content")],
+            "styles": [{"swatch": style} if isinstance(style, str) else {"image": studio.upload(style, "style")}],
+            "settings": settings,
+        }
+    )
+    job = followed(studio, job, waiting)
+    result = folder / "painted.png"
+    result.write_bytes(studio.ask("GET", f"/jobs/{job['id']}/picture?format=png"))
+    return result
+
+
 class Waiting:
     """GIMP's progress bar; in a session with windows a small one too, whose button cancels the job.
 
@@ -150,43 +190,6 @@ class Waiting:
         if self._window is not None:
             self._window.destroy()
         Gimp.progress_end()
-
-
-def followed(studio, job, waiting):
-    """A job once it has ended; raises `Cancelled`, after the studio was told, and `StudioError`."""
-    try:
-        while job["state"] not in ENDED:
-            progress = job["progress"]
-            if progress is None:
-                waiting.show(0.0, "Waiting in the studio's queue" if job["state"] == "queued" else "Beginning")
-            else:
-                left = f"{progress['seconds_left']:.0f} s left"
-                waiting.show(progress["share"], f"Step {progress['step']} of {progress['steps']}, {left}")
-            waiting.pause(POLL)
-            job = studio.job(job["id"])
-    except Cancelled:
-        studio.ask("POST", f"/jobs/{job['id']}/cancel")
-        raise
-    if job["state"] == "failed":
-        raise StudioError(job["error"]["message"])
-    if job["state"] == "cancelled":
-        raise Cancelled
-    return job
-
-
-def painted(studio, layer, style, settings, waiting, folder):
-    """A PNG file of a layer's file painted; raises `Cancelled` or `StudioError`."""
-    job = studio.create(
-        {
-            "contents": [studio.upload(layer, "content")],
-            "styles": [{"swatch": style} if isinstance(style, str) else {"image": studio.upload(style, "style")}],
-            "settings": settings,
-        }
-    )
-    job = followed(studio, job, waiting)
-    result = folder / "painted.png"
-    result.write_bytes(studio.ask("GET", f"/jobs/{job['id']}/picture?format=png"))
-    return result
 
 
 def write_layer(image, layer, file):

@@ -23,6 +23,9 @@ from impasto.settings import presets, roles
 
 PACKAGE = Path(__file__).parents[2] / "integrations/comfyui"
 WORKFLOWS = sorted((PACKAGE / "example_workflows").glob("*.json"))
+SAVED = Path(__file__).with_name("saved_workflow.json")
+"""What the page saved of each node with every widget moved, and what it meant; values are only ever added to it."""
+
 TINY: dict[str, Any] = {
     "epochs": 1,
     "steps_per_epoch": 4,
@@ -83,6 +86,16 @@ def images(count: int = 1, height: int = 36, width: int = 48, seed: int = 0) -> 
 def defaults(node: Any) -> dict[str, Any]:
     types = node.INPUT_TYPES()
     return {id: about["default"] for group in types.values() for id, (_, about) in group.items() if "default" in about}
+
+
+def widgets_of(node: Any) -> list[str]:
+    """Its widgets in the order in which ComfyUI's page has them, with the one that it adds behind a seed."""
+    found: list[str] = []
+    for group in node.INPUT_TYPES().values():
+        for id, (_, about) in group.items():
+            if "default" in about:
+                found += [id, f"{id}, then"] if about.get("control_after_generate") else [id]
+    return found
 
 
 @torch.inference_mode()
@@ -318,6 +331,33 @@ def test_an_example_workflow_fits_the_nodes_and_runs(path, nodes):
     assert any(isinstance(result, torch.Tensor) and 32 in result.shape for result in results.values())
 
 
+def test_a_workflow_saved_earlier_means_what_it_meant(nodes):
+    """ComfyUI's page gives a saved workflow's values to the widgets in their order, as many as there are."""
+    for node, saved in json.loads(SAVED.read_text("utf-8")).items():
+        values, places = list(saved["widgets_values"]), widgets_of(nodes[node])
+        assert len(values) <= len(places), node
+        assert dict(zip(places, values, strict=False)) == saved["means"], node
+        fresh = defaults(nodes[node])
+        same = [name for name, value in saved["means"].items() if value == fresh.get(name, "fixed")]
+        assert same == [], "a value that is the default's shows no move"
+
+
+def test_every_widget_of_the_settings_has_its_place_in_saved_workflows(nodes):
+    """A new setting is written down last in `SAVED_ORDER` and in the saved workflow."""
+    package = sys.modules[nodes["ImpastoSettings"].__module__].schema
+    assert list(package.SAVED_ORDER) == widgets_of(nodes["ImpastoSettings"])
+    for node, saved in json.loads(SAVED.read_text("utf-8")).items():
+        assert list(saved["means"]) == widgets_of(nodes[node])
+
+
+def test_a_setting_that_impasto_has_no_more_keeps_its_place_and_a_new_one_comes_last(nodes, monkeypatch):
+    schema = sys.modules[nodes["ImpastoSettings"].__module__].schema
+    before = widgets_of(nodes["ImpastoSettings"])
+    monkeypatch.setattr(schema, "SAVED_ORDER", (*before[:2], "hue", *before[2:-1]))
+    assert widgets_of(nodes["ImpastoSettings"]) == [*before[:2], "hue", *before[2:]]
+    assert run(nodes["ImpastoSettings"], hue="0.5", tv_weight=0.3) == {"tv_weight": 0.3}
+
+
 def test_there_are_two_example_workflows():
     assert len(WORKFLOWS) == 2
 
@@ -341,4 +381,7 @@ def test_the_api_is_pinned_and_the_registrys_fields_are_there():
     assert about["project"]["version"] == ours["project"]["version"]
     assert about["project"]["requires-python"] == ours["project"]["requires-python"]
     assert about["project"]["dependencies"] == (PACKAGE / "requirements.txt").read_text().split()
-    assert {"PublisherId", "DisplayName", "Icon", "includes"} <= about["tool"]["comfy"].keys()
+    fields = about["tool"]["comfy"] | about["project"]["urls"]
+    assert {"PublisherId", "DisplayName", "Icon", "Repository", "includes"} <= fields.keys()
+    told = (PACKAGE / "README.md").read_text("utf-8")
+    assert [name for name, value in fields.items() if value == "" and f"| `{name}` |" not in told] == []

@@ -47,7 +47,7 @@ EVERY_PAGE = (
     *RECORDS,
 )
 TINY = {"size": "48", "epochs": "1", "steps_per_epoch": "2", "device": "cpu"}
-FOREIGN = {"--extra-index-url", "--torch-backend", "--data-binary"}
+FOREIGN = {"--extra-index-url", "--torch-backend", "--data-binary", "--pip-args"}
 """Flags of other programs."""
 
 

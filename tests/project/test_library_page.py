@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -29,6 +32,25 @@ def test_every_program_runs(program, tmp_path, monkeypatch, capsys):
     assert program.count("size=512") == 1
     exec(compile(program.replace("size=512", TINY), "docs/library.md", "exec"), {})
     assert "inished" in capsys.readouterr().out
+
+
+def test_marimos_controls_steer_the_widget(monkeypatch):
+    """The page's cells, with a stand-in for marimo that keeps what its controls were to call."""
+    pytest.importorskip("ipywidgets", reason="IPYWIDGETS IS NOT INSTALLED: pip install 'impasto[notebook]'")
+    begin = PAGE.index("    widget = impasto.Styl")
+    cells = textwrap.dedent(PAGE[begin : PAGE.index("## Logging")])
+    marimo = MagicMock()
+    names: dict[str, Any] = {"impasto": impasto, "mo": marimo}
+    exec(compile(cells, "docs/library.md", "exec"), names)
+    widget = names["widget"]
+    marimo.ui.slider.call_args.kwargs["on_change"](0.7)
+    assert widget.controls["strength"].value == 0.7
+    called: list[str] = []
+    monkeypatch.setattr(widget, "start", lambda: called.append("start"))
+    monkeypatch.setattr(widget, "stop", lambda: called.append("stop"))
+    for call in marimo.ui.button.call_args_list:
+        call.kwargs["on_click"](None)
+    assert called == ["start", "stop"]
 
 
 def test_every_public_name_is_used_where_the_strict_checker_reads():

@@ -147,6 +147,12 @@ def test_what_has_no_place_raises_os_errors_only(tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "loop"]
 
 
+class InvalidDataError(ValueError):
+    """As FFmpeg's errors are in PyAV: not all of them are OSError."""
+
+    strerror = "Invalid data found"
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -154,6 +160,7 @@ def test_what_has_no_place_raises_os_errors_only(tmp_path):
         (OSError("gone."), "gone"),
         (ValueError("embedded\n  null\tbyte."), "embedded null byte"),
         (KeyError(), "KeyError"),
+        (InvalidDataError("[Errno 1094995529] Invalid data found: 'a.mp4'"), "Invalid data found"),
     ],
 )
 def test_a_reason_is_a_few_words_on_one_line(error, words):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 from impasto.cli.terminal import duration
 from impasto.run.events import EpochDone, Event, Finished, ScaleDone, Started, Stepped
@@ -12,6 +13,7 @@ from impasto.run.remaining import most_steps, seconds_left, share_done
 from impasto.run.stop_rules import StopReason
 
 Show = Callable[[Event], None]
+E = TypeVar("E")
 
 
 def early_end(started: Started, done: ScaleDone) -> str:
@@ -31,16 +33,18 @@ def scale_name(started: Started, step: Stepped) -> str:
     return f"scale {step.scale}/{len(started.plan.scales)} {width}×{height}"
 
 
-@contextmanager
-def following(*, epochs: int, quiet: bool) -> Iterator[Show]:
+def following(*, epochs: int, quiet: bool) -> AbstractContextManager[Show]:
     """Show the events handed to what this yields on stderr, if at all."""
+    return bar_or_lines(_bar, Lines(epochs).show, quiet=quiet)
+
+
+def bar_or_lines(
+    bar: Callable[[], AbstractContextManager[Callable[[E], None]]], lines: Callable[[E], None], *, quiet: bool
+) -> AbstractContextManager[Callable[[E], None]]:
+    """What events are handed to: a bar where stderr is a terminal, lines elsewhere, nobody if it is to be quiet."""
     if quiet:
-        yield lambda event: None
-    elif sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield Lines(epochs).show
+        return nullcontext(lambda event: None)
+    return bar() if sys.stderr.isatty() else nullcontext(lines)
 
 
 class Lines:

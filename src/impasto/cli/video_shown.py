@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from impasto.cli.progress import bar_or_lines
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.jobs.video.clip import probe, size_of_film
 from impasto.jobs.video.film import Began, Moved, Part
@@ -75,16 +76,9 @@ def tell_film_plan(plan: FilmPlan, *, as_json: bool) -> None:
     tell(f"time     about {duration(plan.seconds)}")
 
 
-@contextmanager
-def shown(*, quiet: bool) -> Iterator[Show]:
+def shown(*, quiet: bool) -> AbstractContextManager[Show]:
     """Progress on stderr: a bar on a terminal, lines elsewhere."""
-    if quiet:
-        yield lambda event: None
-    elif sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield _Lines().show
+    return bar_or_lines(_bar, _Lines().show, quiet=quiet)
 
 
 class _Lines:

@@ -18,7 +18,7 @@ from impasto.report.layout import MARGIN, Box, arrange_page
 from impasto.report.metrics import Step
 from impasto.settings.choices import Color
 from impasto.settings.settings import Settings
-from impasto.storage.files import write_atomically
+from impasto.storage.files import reason, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,9 @@ class Report:
         try:
             write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
         except OSError as error:
-            raise ImageError(f"'{path}' can't be written ({error})", "make room or save it elsewhere") from error
+            raise ImageError(
+                f"'{path}' can't be written ({reason(error)})", "make room or save it elsewhere"
+            ) from error
 
 
 def draw(report: Report) -> Figure:

@@ -69,7 +69,7 @@ def read_small(path: Path, most: int) -> bytes:
 
 def reason(error: Exception) -> str:
     """What went wrong in a few words on one line, without errno, file name or full stop."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = getattr(error, "strerror", None) or str(error)  # FFmpeg's errors have it too, and aren't all OSError
     return " ".join(text.split()).rstrip(".") or type(error).__name__
 
 

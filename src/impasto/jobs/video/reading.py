@@ -17,6 +17,7 @@ from impasto.jobs.video.animations import animation_frames
 from impasto.jobs.video.clip import Clip, Kind, library, opened
 from impasto.jobs.video.colours import to_srgb
 from impasto.jobs.video.flow import Frame
+from impasto.storage.files import reason
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _from(clip: Clip, size: Size, begin: Fraction, *, seek: bool) -> Iterator[Sa
             try:
                 yield *to_srgb(frame, clip, size, reformatter), time - start, seconds
             except (av.FFmpegError, ValueError) as error:
-                raise ImageError(f"A frame of {clip.name} can't be used ({error})", "use another copy") from error
+                fault = f"A frame of {clip.name} can't be used ({reason(error)})"
+                raise ImageError(fault, "use another copy") from error
 
 
 @contextlib.contextmanager
@@ -117,8 +119,6 @@ def _opened(clip: Clip) -> Iterator[Any]:
         with opened(clip.path, metadata_errors="replace") as film:
             yield film
     except (av.FFmpegError, OSError) as error:
-        from impasto.storage.files import reason
-
         raise ImageError(f"{clip.name} breaks off ({reason(error)})", "use another copy") from error
 
 
