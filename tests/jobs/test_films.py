@@ -27,9 +27,10 @@ from impasto.errors import ImpastoError, SettingsError
 from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video import flow, painting
-from impasto.jobs.video.clip import frame_time, probe
-from impasto.jobs.video.film import Film, Part, Written
+from impasto.jobs.video.clip import probe
+from impasto.jobs.video.film import Film, Written
 from impasto.jobs.video.painter import FramePainter
+from impasto.jobs.video.part import Part, frame_time
 from impasto.jobs.video.reading import frames
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
 from impasto.jobs.video.writing import target_of
@@ -60,7 +61,7 @@ def paint(
     settings = Settings(**QUICK | knobs)
     target = target_of(output, overwrite=overwrite)
     with Film(str(source), ["dots"], settings, target, part=part, steadiness=steadiness, overwrite=overwrite) as film:
-        film.look(lambda shots: 1)
+        film.analyse(lambda shots: 1)
         return [event for event in film.events(ExecutorHere(most)) if event is not None]
 
 

@@ -11,9 +11,10 @@ from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
 from impasto.cli.video_shown import shown, tell_plan_of
 from impasto.errors import ImpastoError
-from impasto.jobs.batch.estimates import SPARE, free_memory, processors
-from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
+from impasto.jobs.video.at_once import shots_at_once, threads_for
+from impasto.jobs.video.film import Began, Film, Moved, Noted, Written
 from impasto.jobs.video.order import LOG, PREVIEW, Order
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import target_of
 from impasto.settings.settings import Settings
@@ -63,8 +64,8 @@ class FilmRun:
             overwrite=self.overwrite,
         )
         with Interruption() as interruption, film:
-            order = film.look(lambda shots: max(1, processors() // self._at_once(shots)))
-            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
+            order = film.analyse(lambda shots: threads_for(shots, self.how.workers))
+            workers = shots_at_once(order, self.how.workers)
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
             written, asked, drawn = None, False, time.monotonic()
@@ -106,9 +107,6 @@ class FilmRun:
         else:
             tell_path(written.path)
         return 0
-
-    def _at_once(self, shots: int) -> int:
-        return max(1, min(self.how.workers or processors(), shots))
 
     def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
         """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""

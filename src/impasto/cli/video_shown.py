@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from impasto.cli.terminal import duration, note, tell, tell_json
 from impasto.jobs.video.clip import probe
-from impasto.jobs.video.film import Began, Moved, Part, size_of_film
+from impasto.jobs.video.film import Began, Moved, size_of_film
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.planning import FilmPlan, plan_film
 from impasto.jobs.video.steadiness import Steadiness
 

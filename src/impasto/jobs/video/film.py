@@ -1,4 +1,4 @@
-"""A film as a job: looked through, painted shot by shot by an executor, and put together with its sound.
+"""A film as a job: analysed, painted shot by shot by an executor, and put together with its sound.
 
 The truth is on the disk, in the folder OUT.film beside the output: see `order`. A film that was killed goes on with the
 frame that it was at, to the same pictures.
@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.errors import ImageError, ImpastoError
 from impasto.images.size import Size, canvas_size, on_grid
 from impasto.jobs.executors.executor import Done, Executor, Lost
+from impasto.jobs.video.analysis import Analysis, analyse
 from impasto.jobs.video.clip import Clip, probe
 from impasto.jobs.video.fingerprint import absolute, film_key
-from impasto.jobs.video.looking import Looked, look
 from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import Painted, Target, write
 from impasto.settings.settings import Settings
@@ -30,25 +30,6 @@ from impasto.storage.files import quoted, reason
 
 GLANCE = 1.0
 """Seconds between two looks at how many frames are finished."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which of a film's frames are painted: from `begin` to before `end`, in seconds, and every so many of these."""
-
-    begin: Fraction | None = None
-    end: Fraction | None = None
-    every: int = 1
-    rate: Fraction | None = None
-
-    def check(self) -> None:
-        """Raise `SettingsError` for a part that holds nothing."""
-        if self.every < 1:
-            raise SettingsError(f"`every` is {self.every}", "give 1 or more", knob="every", value=self.every)
-        if self.rate is not None and not 0 < self.rate <= 1000:
-            raise SettingsError(f"`rate` is {float(self.rate):g}", "give up to 1000 frames a second", knob="rate")
-        if self.end is not None and self.end <= (self.begin or 0):
-            raise SettingsError("`to` isn't after `from`", "give a later one", knob="to", value=str(self.end))
 
 
 @dataclass(frozen=True)
@@ -86,6 +67,10 @@ class Written:
 
 
 Event = Began | Moved | Noted | Written
+
+
+class OtherFilmError(ImpastoError):
+    """The work folder holds an unfinished film of other inputs, settings or versions."""
 
 
 class Film:
@@ -149,7 +134,7 @@ class Film:
         if not any(self.folder.path.glob("*.json")):  # nothing was begun, or all is done
             self.folder.remove()
 
-    def look(self, threads: Callable[[int], int]) -> Order:
+    def analyse(self, threads: Callable[[int], int]) -> Order:
         """Find out what is to be painted, as it was begun before or anew; raises `ImpastoError`.
 
         `threads` says how many compute a frame, by the number of shots, where settings don't.
@@ -159,11 +144,11 @@ class Film:
         if began is not None and began.key == key:
             self.order = began
             return began
-        looked = look(self.clip, self.size, self.part, self.styles, self.asked, threads)
-        now = self._ordered(key, looked)
+        found = analyse(self.clip, self.size, self.part, self.styles, self.asked, threads)
+        now = self._ordered(key, found)
         if began is not None:
             why = "; ".join(differences(began, now)) or "the film or a version was another"
-            raise ImpastoError(
+            raise OtherFilmError(
                 f"{quoted(self.folder.path)} holds another unfinished film ({why})",
                 "give the same again to go on with it, or begin anew with `overwrite`",
             )
@@ -172,11 +157,11 @@ class Film:
         return now
 
     def events(self, executor: Executor) -> Generator[Event | None]:
-        """Paint what is unfinished, after `look`, and put the film together; None now and then where there is no news.
+        """Paint what is unfinished, after `analyse`, and put the film together; None now and then without any news.
 
         Where the executor was asked to end, the film is left as it is, without a `Written`. Raises `ImpastoError`.
         """
-        assert self.order is not None, "the film has been looked through"
+        assert self.order is not None, "the film has been analysed"
         order, began = self.order, time.monotonic()
         finished = self.folder.painted(order)
         yield Began(order, finished)
@@ -197,7 +182,7 @@ class Film:
         self, order: Order, shots: Sequence[int], executor: Executor, before: int, began: float
     ) -> Generator[Moved | None]:
         faults: dict[int, str] = {}
-        looked, last = began, before
+        glanced, last = began, before
         for news in executor.map(TASK, (item(self.folder.path, shot) for shot in shots)):
             match news:
                 case Done(number=number, result={"error": fault}):
@@ -208,8 +193,8 @@ class Film:
                     pass
             yield None
             now = time.monotonic()
-            if now - looked >= GLANCE or isinstance(news, Done | Lost):
-                looked, finished = now, self.folder.painted(order)
+            if now - glanced >= GLANCE or isinstance(news, Done | Lost):
+                glanced, finished = now, self.folder.painted(order)
                 if finished > last:
                     last = finished
                     each = (now - began) / (finished - before)
@@ -218,8 +203,8 @@ class Film:
             shot, fault = next(iter(faults.items()))
             raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
 
-    def _ordered(self, key: str, looked: Looked) -> Order:
-        styles, clip, settings = absolute(self.styles, self.clip, looked.settings)
+    def _ordered(self, key: str, found: Analysis) -> Order:
+        styles, clip, settings = absolute(self.styles, self.clip, found.settings)
         return Order(
             key,
             clip,
@@ -227,11 +212,11 @@ class Film:
             styles,
             settings,
             self.steadiness,
-            looked.times,
-            looked.seconds,
-            looked.shots,
-            looked.broken,
-            looked.peak,
+            found.times,
+            found.seconds,
+            found.shots,
+            found.broken,
+            found.peak,
         )
 
 

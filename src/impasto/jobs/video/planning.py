@@ -11,10 +11,10 @@ from impasto.jobs.batch.estimates import SPARE, free_memory, processors
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
+from impasto.jobs.video.analysis import HELD_BYTES, Frames, times_and_shots
 from impasto.jobs.video.clip import Clip
-from impasto.jobs.video.film import Part
-from impasto.jobs.video.looking import HELD_BYTES, times_and_shots
 from impasto.jobs.video.painter import following_settings, source_image
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.settings.settings import Settings
@@ -56,12 +56,13 @@ def plan_film(
     settings: Settings,
     steadiness: Steadiness,
     workers: int | None = None,
+    known: Frames | None = None,
 ) -> FilmPlan:
     """Go through a film and plan it; raises `ImpastoError` for what can't be painted.
 
-    Without a style, one like the first frame is assumed.
+    Without a style, one like the first frame is assumed. `known` is what going through it has found, where it was done.
     """
-    times, shots, _, _ = times_and_shots(clip, part)
+    times, shots, _, _ = known or times_and_shots(clip, part)
     first = next(iter(frames(clip, size, times[0])))
     assert isinstance(first, FilmFrame), "it was decoded before"
     kept = KeptNetwork()
