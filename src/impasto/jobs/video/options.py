@@ -11,7 +11,9 @@ from impasto.jobs.video.steadiness import Steadiness, steadiness_of
 class FilmOptions(BaseModel):
     """Which part of a film is painted, and how steady; as it goes over the wire, times as they were typed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, coerce_numbers_to_str=True
+    )
 
     quality: str = Field("good", max_length=20, description="Steps of a frame: draft, good or best.")
     begin: str | None = Field(None, alias="from", max_length=30, description="Paint from there on: seconds, or 1:02.5.")
@@ -23,6 +25,10 @@ class FilmOptions(BaseModel):
         max_length=20,
         description="How what moves is found: 'dis', optical flow, or 'none': only what is still is held.",
     )
+
+    def check(self) -> None:
+        """Raise `SettingsError` for what can't be meant."""
+        self.part(), self.steadiness()
 
     def part(self) -> Part:
         """Which frames are painted; raises `SettingsError`."""

@@ -46,6 +46,7 @@ class FilmPlan:
     memory: int
     disk: int
     engine: str
+    style_scale: float
 
 
 def plan_film(
@@ -57,6 +58,7 @@ def plan_film(
     steadiness: Steadiness,
     workers: int | None = None,
     known: Frames | None = None,
+    kept: KeptNetwork | None = None,
 ) -> FilmPlan:
     """Go through a film and plan it; raises `ImpastoError` for what can't be painted.
 
@@ -65,7 +67,7 @@ def plan_film(
     times, shots, _, _ = known or times_and_shots(clip, part)
     first = next(iter(frames(clip, size, times[0])))
     assert isinstance(first, FilmFrame), "it was decoded before"
-    kept = KeptNetwork()
+    kept = kept or KeptNetwork()
     content = source_image(first.pixels)
     network, speed = kept.network(settings), kept.speed(settings)
     styles = styles or [content]
@@ -91,6 +93,7 @@ def plan_film(
         at_once * memory,
         disk,
         str(network.engine.name),
+        whole.settings.style_factor,
     )
 
 
