@@ -21,7 +21,8 @@ def read(file: Path, folder: Path, pixels: int, sides: tuple[int, int], film: Fi
     """See `reading.read_upload`."""
     os.chdir(file.parent)  # so that a sentence about it says its name alone
     file = Path(file.name)
-    facts = None if film is None else films.read(file, still := folder / STILL, film)
+    still = folder / STILL
+    facts = None if film is None else films.read(file, still, film)
     image = reading.load(file if facts is None else still, max_pixels=pixels, needed=sides[0])
     for name, side in zip(("view", "thumbnail"), sides, strict=True):
         size = fit(size_of(image.pixels), min(side, max(size_of(image.pixels))))

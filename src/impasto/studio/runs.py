@@ -43,8 +43,8 @@ class RunFiles:
     @classmethod
     def of(cls, message: dict[str, Any]) -> RunFiles:
         """From the JSON that `message` made."""
-        paths = {name: Path(message[name]) for name in ("folder", "content")}
-        return cls(**message | paths | {"styles": tuple(message["styles"])})
+        folder, content = Path(message["folder"]), Path(message["content"])
+        return cls(folder, content, tuple(message["styles"]), dict(message["settings"]), message["film"])
 
     def message(self) -> dict[str, Any]:
         """As JSON has it."""

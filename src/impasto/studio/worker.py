@@ -94,9 +94,12 @@ class Painter(JobPainter):
         """The last good picture of a run that diverged."""
         if not isinstance(error, DivergedError):
             return False
+        return self._keep_last(error.picture)
+
+    def _keep_last(self, picture: Any) -> bool:
         from impasto.images import writing
 
-        writing.save(self.files.picture, error.picture, overwrite=True)
+        writing.save(self.files.picture, picture, overwrite=True)
         return True
 
     def paint(self) -> str:

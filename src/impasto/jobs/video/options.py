@@ -15,13 +15,15 @@ class FilmOptions(BaseModel):
         extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True, coerce_numbers_to_str=True
     )
 
-    quality: str = Field("good", max_length=20, description="Steps of a frame: draft, good or best.")
-    begin: str | None = Field(None, alias="from", max_length=30, description="Paint from there on: seconds, or 1:02.5.")
-    end: str | None = Field(None, alias="to", max_length=30, description="Paint up to there.")
-    every: int = Field(1, description="Paint every Nth frame, each shown as long as N were.")
-    passes: int = Field(1, description="Go through each shot N times, to and fro: steadier where much moves.")
+    quality: str = Field(default="good", max_length=20, description="Steps of a frame: draft, good or best.")
+    begin: str | None = Field(
+        default=None, alias="from", max_length=30, description="Paint from there on: seconds, or 1:02.5."
+    )
+    end: str | None = Field(default=None, alias="to", max_length=30, description="Paint up to there.")
+    every: int = Field(default=1, description="Paint every Nth frame, each shown as long as N were.")
+    passes: int = Field(default=1, description="Go through each shot N times, to and fro: steadier where much moves.")
     flow: str = Field(
-        "dis",
+        default="dis",
         max_length=20,
         description="How what moves is found: 'dis', optical flow, or 'none': only what is still is held.",
     )
