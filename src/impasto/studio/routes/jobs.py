@@ -203,7 +203,7 @@ async def thumbnail(job: TheJob, studio: TheStudio) -> FileResponse:
 
 @router.get("/jobs/{id}/picture", response_class=FileResponse)
 async def picture(job: TheJob, studio: TheStudio, format: Format = "png", download: bool = False) -> FileResponse:
-    """The result with its recipe, in one of four formats."""
+    """The result with its recipe, in one of four formats; of a film its first frame."""
     made = _files(studio, job).picture
     if not made.is_file():
         raise HTTPException(404, "There is no such picture yet")

@@ -34,7 +34,7 @@ export function FilmOptions() {
       .map((knob) => html`<${Control} key=${knob.name} knob=${knob} store=${filmStore} />`);
   return html`
     <section class="panel film-options" aria-labelledby="film-title" data-test="film-options">
-      <h2 id="film-title">${T.film.title}</h2>
+      <h2 id="film-title">${T.film.options}</h2>
       ${some(true)}
       <details><summary>${T.film.more}</summary>${some(false)}</details>
     </section>`;

@@ -70,7 +70,7 @@ export function Photo() {
   const { contents } = draft.value;
   return html`
     <section class="panel" aria-labelledby="photo-title" data-drop="content">
-      <h2 id="photo-title">${contents.length > 1 ? T.photo.titles : T.photo.title}</h2>
+      <h2 id="photo-title">${contents.length > 1 ? T.photo.titles : contents[0]?.film ? T.film.title : T.photo.title}</h2>
       ${
         contents.length === 0 &&
         html`

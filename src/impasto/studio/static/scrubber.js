@@ -7,27 +7,11 @@ import { Frame, SwapImage } from "./picture.js";
 import { imageOf } from "./state.js";
 import { T } from "./texts.js";
 
-const runsOf = (job) => job.progress?.film?.finished ?? [];
-const countOf = (job) => runsOf(job).reduce((sum, [first, end]) => sum + end - first, 0);
-
-/** The number of the frame at a place among those that are finished. */
-function numberAt(job, place) {
-  let left = place;
-  for (const [first, end] of runsOf(job)) {
-    if (left < end - first) return first + left;
-    left -= end - first;
-  }
-  return 0;
-}
-
-/** The place of a frame among those that are finished; of one that isn't, the place before it. */
-function placeOf(job, number) {
-  let before = 0;
-  for (const [first, end] of runsOf(job)) {
-    if (number < first) break;
-    before += Math.min(number + 1, end) - first;
-  }
-  return Math.max(0, before - 1);
+/** The finished frame that is nearest to a number. */
+function nearest(job, wanted) {
+  const runs = job.progress?.film?.finished ?? [];
+  const ends = runs.map(([first, end]) => Math.min(Math.max(wanted, first), end - 1));
+  return ends.reduce((best, one) => (Math.abs(one - wanted) < Math.abs(best - wanted) ? one : best), ends[0] ?? 0);
 }
 
 /** A painted frame, beside the film's own under the line where they are compared. */
@@ -41,16 +25,20 @@ function Painted({ job, number, first, children }) {
     <${SwapImage} key=${job.id} first=${first} src=${frameUrl(job, number)} alt=${alt} data-test="frame" />${children}<//>`;
 }
 
-/** The slider; `number` is the frame that shows, `take` is given the one that is to. */
+/** The slider over the whole film, which stops at frames that are finished; `take` is given the one that is to show. */
 function Scrubber({ job, number, take, children }) {
-  const most = Math.max(0, countOf(job) - 1);
-  const told = T.film.at(number + 1, job.progress?.steps ?? 0);
+  const frames = job.progress?.steps ?? 1;
+  const told = T.film.at(number + 1, frames);
+  const move = (event) => {
+    const there = nearest(job, Number(event.target.value));
+    event.target.value = there;
+    take(there);
+  };
   return html`
     <div class="scrubber">
       ${children}
-      <input type="range" min="0" max=${most} step="1" value=${placeOf(job, number)} disabled=${most === 0}
-        aria-label=${T.film.scrubber} aria-valuetext=${told} data-test="scrubber"
-        onInput=${(event) => take(numberAt(job, Number(event.target.value)))} />
+      <input type="range" min="0" max=${frames - 1} step="1" value=${number} disabled=${frames === 1}
+        aria-label=${T.film.scrubber} aria-valuetext=${told} data-test="scrubber" onInput=${move} />
       <output class="small" data-test="scrubber-at">${told}</output>
     </div>`;
 }

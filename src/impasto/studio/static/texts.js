@@ -145,6 +145,7 @@ export const T = {
   },
   film: {
     title: "Film",
+    options: "How the film is painted",
     more: "More for films",
     settings: "Settings",
     facts: ({ frames, rate, seconds, sound }) =>
