@@ -294,7 +294,7 @@ def test_a_film_that_was_interrupted_goes_on_to_the_same_frames_and_paints_none_
     after = contents(tmp_path / "cut")
     assert before.items() <= after.items()
     assert after == contents(whole[1])
-    assert (tmp_path / "cut/frames/000001.webp").stat().st_mtime_ns == times["000001.webp"]
+    assert {name: (tmp_path / "cut/frames" / name).stat().st_mtime_ns for name in times} == times
     assert second.of("step")[-1]["seconds"] > first.of("step")[-1]["seconds"]
 
 
@@ -381,18 +381,18 @@ def test_the_plan_of_a_film_says_what_it_takes(studio, painted):
 
 @pytest.mark.slow
 def test_a_studio_that_is_killed_goes_on_with_the_frame_that_the_film_was_at(tmp_path):
-    film = write_film(tmp_path / "long.mp4", pan(12, (72, 96)))
+    film = write_film(tmp_path / "long.mp4", pan(6, (48, 64)))
     studio = Served(tmp_path / "data")
     try:
         image = studio.client.upload(film, "content")
-        asked = asked_for(image, quality="best") | {"settings": SMALL | {"size": 96, "steps_per_epoch": 40}}
+        asked = asked_for(image) | {"settings": SMALL | {"size": 64, "steps_per_epoch": 20}}
         id = studio.client.create(**asked)["jobs"][0]["id"]
 
         def finished() -> int:
             progress = studio.client.job(id)["progress"]
             return progress["step"] if progress else 0
 
-        until(lambda: finished() >= 2, 120)
+        until(lambda: finished() >= 1, 120)
         studio.kill()
         frames = tmp_path / "data/runs" / id / "frames"
         before = {path.name: path.stat().st_mtime_ns for path in frames.iterdir()}

@@ -758,6 +758,31 @@ def test_a_film_is_dropped_painted_and_looked_at_frame_by_frame(size, scheme, op
     assert page.of("choice-quality-draft").is_checked()
 
 
+def test_a_film_is_paused_half_painted_looked_at_and_gone_on_with(opened, tmp_path):
+    clip = write_film(tmp_path / "long walk.mp4", pan(40, (72, 96)))
+    page = opened()
+    page.of("photo-input").set_input_files(clip)
+    page.click("style-tile-dots", "choice-quality-best")
+    page.of("number-size").fill("96")
+    page.of("number-size").press("Enter")
+    page.click("paint")
+    page.of("scrubber").wait_for(timeout=LONG)
+    page.click("pause")
+    page.of("resume").wait_for(timeout=LONG)
+    page.shot("film-light-4-half")
+    page.of("scrubber").focus()
+    page.page.keyboard.press("End")  # of what is finished
+    half = int(page.of("scrubber-at").inner_text().split()[1])
+    assert 1 <= half < 40
+    page.page.keyboard.press("Home")
+    sync.expect(page.of("scrubber-at")).to_have_text("Frame 1 of 40")
+    sync.expect(page.of("frame")).to_have_attribute("src", re.compile("/frames/0$"))
+    page.check_access()
+    page.click("resume")
+    page.of("film").wait_for(timeout=LONG)
+    assert page.of("scrubber").get_attribute("max") == "39"
+
+
 def test_a_setting_that_is_added_has_its_control_without_a_line_more(browser, tmp_path):
     with serving(tmp_path, "-c", WITH_ANOTHER_KNOB) as address:
         page = Page(browser, address, DESKTOP)

@@ -223,7 +223,7 @@ class Scheduler:
         if job is None:
             return
         # The number grows over processes too, so that no browser shows an old one from its cache.
-        fresh = preview != self._newest.get(id)
+        fresh = preview != self._newest.get(id, 0)
         if fresh or time.monotonic() - self._told >= TELL_EVERY:
             self._told = time.monotonic()
             self._newest = {id: preview}

@@ -77,6 +77,10 @@ class FilmFiles:
         if number == 0:
             shutil.copyfile(picture, self._first)
 
+    def has_frame(self, number: int) -> bool:
+        """Whether a finished frame was kept."""
+        return self.painted(number).exists() and (number > 0 or self._first.exists())
+
     def keep_film(self, run: RunFiles) -> None:
         """Move the film and its first frame to where they stay, and remove the state; raises `OSError`."""
         from PIL import Image
@@ -119,7 +123,7 @@ class Finished:
         newest = None
         for number in [number for number in self._left if self._folder.is_painted(number)]:
             newest = self._folder.picture(number)
-            if not self._files.painted(number).exists() or number == 0:
+            if not self._files.has_frame(number):
                 self._files.keep_frame(number, newest)
             del self._left[number]
             self.newest = number
