@@ -9,11 +9,10 @@ from pathlib import Path
 
 from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
-from impasto.cli.video_shown import shown, tell_plan_of
-from impasto.errors import ImpastoError
+from impasto.cli.video_shown import draw_strip, shown, tell_plan_of
 from impasto.jobs.video.at_once import shots_at_once, threads_for
 from impasto.jobs.video.film import Began, Film, Moved, Noted, Written
-from impasto.jobs.video.order import LOG, PREVIEW, Order
+from impasto.jobs.video.order import LOG, PREVIEW
 from impasto.jobs.video.part import Part
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import target_of
@@ -22,9 +21,6 @@ from impasto.storage.process import Interruption
 
 STRIP_EVERY = 60.0
 """Seconds between two preview strips."""
-
-ON_STRIP = 12
-"""Frames on the strip."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,7 @@ class FilmRun:
                     complete = isinstance(event, Moved) and event.finished == event.frames
                     if complete or (isinstance(event, Moved) and time.monotonic() - drawn >= STRIP_EVERY):
                         drawn = time.monotonic()
-                        self._draw_strip(
-                            film, order, self.strip if complete and self.strip else film.folder.path / PREVIEW
-                        )
+                        draw_strip(film, order, self.strip if complete and self.strip else film.folder.path / PREVIEW)
                     if interruption.signal is not None and not asked:
                         asked = True
                         note("Interrupted: finishing the frames that are being painted. Again to quit at once.")
@@ -107,15 +101,3 @@ class FilmRun:
         else:
             tell_path(written.path)
         return 0
-
-    def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
-        """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""
-        from impasto.report import sheet_of_files
-
-        done = [number for number in range(order.count) if film.folder.is_painted(number)]
-        picked = [done[round(k * (len(done) - 1) / (ON_STRIP - 1))] for k in range(ON_STRIP)] if done else []
-        cells = [(film.folder.picture(n), [f"{float(order.times[n]):.2f} s"]) for n in dict.fromkeys(picked)]
-        try:
-            sheet_of_files.write(place, cells, film.target.path.name, order.count)
-        except ImpastoError as error:
-            note(str(error))

@@ -13,7 +13,8 @@ from typing import Any
 
 from impasto.errors import ImageError, SettingsError
 from impasto.images.reading import ADDRESS, read_size
-from impasto.images.size import Size
+from impasto.images.size import Size, canvas_size, on_grid
+from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
 STILLS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif")
@@ -215,3 +216,9 @@ def _clip_of(path: str, film: Any, stream: Any, first: Any) -> Clip:
 def _hidden_alpha(stream: Any) -> bool:
     """Whether a VP8 or VP9 film has its transparency in a second picture, which the usual decoder doesn't look at."""
     return stream.metadata.get("alpha_mode") == "1" or stream.metadata.get("ALPHA_MODE") == "1"
+
+
+def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
+    """The (h, w) at which a film is painted."""
+    size = canvas_size(clip.size, settings.longest_side)
+    return on_grid(size, 2) if even else size

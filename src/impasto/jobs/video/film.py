@@ -15,10 +15,9 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from impasto.errors import ImageError, ImpastoError
-from impasto.images.size import Size, canvas_size, on_grid
 from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.analysis import Analysis, analyse
-from impasto.jobs.video.clip import Clip, probe
+from impasto.jobs.video.clip import probe, size_of_film
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.order import LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
@@ -218,9 +217,3 @@ class Film:
             found.broken,
             found.peak,
         )
-
-
-def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
-    """The (h, w) at which a film is painted."""
-    size = canvas_size(clip.size, settings.longest_side)
-    return on_grid(size, 2) if even else size

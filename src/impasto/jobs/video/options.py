@@ -30,7 +30,8 @@ class FilmOptions(BaseModel):
 
     def check(self) -> None:
         """Raise `SettingsError` for what can't be meant."""
-        self.part(), self.steadiness()
+        self.part()
+        self.steadiness()
 
     def part(self) -> Part:
         """Which frames are painted; raises `SettingsError`."""

@@ -7,8 +7,7 @@ from functools import lru_cache
 from impasto.jobs.batch.estimates import SPARE, free_memory
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.video.analysis import Frames, times_and_shots
-from impasto.jobs.video.clip import Clip, probe
-from impasto.jobs.video.film import size_of_film
+from impasto.jobs.video.clip import Clip, probe, size_of_film
 from impasto.jobs.video.options import FilmOptions
 from impasto.jobs.video.part import Part
 from impasto.jobs.video.planning import plan_film
