@@ -79,16 +79,18 @@ class Orders:
         settings = self.settings(spec.preset, spec.settings).model_dump(mode="json")
         settings |= {knob: value for knob, value in named.items() if value}
         film = None if spec.film is None else spec.film.model_dump()
-        content = self.file(spec.content) if film is None else self.store.image_file(spec.content)
+        content = self.file(spec.content, whole=film is not None)
         styles = tuple(style.swatch or str(self.file(style.image or "")) for style in spec.styles)
         _check_counts(Settings(**settings), len(styles))  # together with the masks
         return RunFiles(self.config.data / "runs" / id, content, styles, settings, film)
 
-    def file(self, image: str) -> Path:
-        """Where an image's bytes are, of a film those of its first frame; raises `ImageError`."""
+    def file(self, image: str, *, whole: bool = False) -> Path:
+        """Where an image's bytes are, of a film those of its first frame, or the `whole` of it; raises `ImageError`."""
         if (found := self.store.image(image)) is None:
             raise ImageError("A picture of this job isn't in the studio", "drop it again")
-        return self.store.image_file(image) if found.film is None else self.config.data / "images" / image / STILL
+        if found.film is None or whole:
+            return self.store.image_file(image)
+        return self.config.data / "images" / image / STILL
 
     def style(self, style: StyleRef) -> Input:
         """A style as a page shows it."""

@@ -122,11 +122,12 @@ class Finished:
         """Keep what has been finished since the last time; the picture of the newest, None where there is none."""
         newest = None
         for number in [number for number in self._left if self._folder.is_painted(number)]:
-            newest = self._folder.picture(number)
-            if not self._files.has_frame(number):
-                self._files.keep_frame(number, newest)
-            del self._left[number]
-            self.newest = number
+            picture = self._folder.picture(number)
+            with contextlib.suppress(OSError):  # on a full disk it is tried again the next time
+                if not self._files.has_frame(number):
+                    self._files.keep_frame(number, picture)
+                del self._left[number]
+                self.newest, newest = number, picture
         return newest
 
     def runs(self) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from impasto.errors import ImpastoError
 from impasto.jobs.executors.local import LocalExecutor
 from impasto.jobs.video.at_once import shots_at_once, threads_for
 from impasto.jobs.video.film import Began, Film, Moved, Noted, OtherFilmError, Written
@@ -13,6 +14,7 @@ from impasto.jobs.video.options import FilmOptions
 from impasto.jobs.video.order import LOG, Order
 from impasto.jobs.video.writing import target_of
 from impasto.settings.settings import Settings
+from impasto.storage.files import reason
 from impasto.studio.films.files import FilmFiles, Finished
 from impasto.studio.films.models import FilmProgress
 from impasto.studio.models import Progress
@@ -27,7 +29,13 @@ class FilmPainter(JobPainter):
 
     def paint(self) -> str:
         """See `JobPainter`."""
-        place = FilmFiles(self.files.folder)
+        try:
+            return self._paint(FilmFiles(self.files.folder))
+        except OSError as error:
+            fault = f"The film's folder can't be written in ({reason(error)})"
+            raise ImpastoError(fault, "make room on the disk") from error
+
+    def _paint(self, place: FilmFiles) -> str:
         place.state.mkdir(exist_ok=True)
         if not place.draft.exists():  # else it was killed when all was done
             ended = self._frames(place)

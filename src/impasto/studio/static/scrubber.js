@@ -1,6 +1,6 @@
 // A film on the stage: its newest frame or the film itself, and a slider over the frames that are finished.
 import { filmUrl, firstFrameUrl, frameUrl, originalUrl } from "./api.js";
-import { Button, Menu, html, said, useEffect, useRef, useSignal } from "./html.js";
+import { Button, Menu, html, said, useSignal } from "./html.js";
 import { Slider, comparing } from "./compare.js";
 import { cancel, pause, resume } from "./jobs.js";
 import { Frame, SwapImage } from "./picture.js";
@@ -94,33 +94,35 @@ export function FilmWatch({ job }) {
 
 /** A film that is finished: it plays, or stands still at the frame that the slider is at. */
 export function FilmFinished({ job, children }) {
-  const video = useRef(null);
   const still = useSignal(false);
+  const playing = useSignal(false);
   const number = useSignal(0);
   const frames = job.progress?.steps ?? 1;
-  const follow = () => {
-    const { currentTime, duration } = video.current ?? {};
+  const follow = ({ target: { currentTime, duration } }) => {
     if (duration) number.value = Math.min(frames - 1, Math.floor((frames * currentTime) / duration));
   };
   const look = (wanted) => {
     number.value = wanted;
     still.value = true;
+    playing.value = false;
   };
   const play = () => {
     comparing.value = false;
     still.value = false;
+    playing.value = true;
   };
   const shown = still.value || comparing.value;
-  useEffect(() => {
-    if (still.value === false && video.current && number.value > 0)
-      video.current.currentTime = (video.current.duration || 0) * (number.value / frames);
-  }, [shown]);
+  // The film goes on where the slider was, and begins anew after its last frame.
+  const loaded = ({ target }) => {
+    if (number.value > 0 && number.value < frames - 1) target.currentTime = (target.duration * (number.value + 0.5)) / frames;
+  };
   return html`
     ${
       shown
         ? html`<${Painted} job=${job} number=${number.value} />`
         : html`<${Frame} width=${job.width} height=${job.height} kind="film">
-          <video ref=${video} src=${filmUrl(job)} poster=${frameUrl(job, 0)} controls playsinline preload="metadata"
+          <video src=${filmUrl(job)} poster=${frameUrl(job, 0)} controls playsinline preload="metadata"
+            autoplay=${playing.value} onLoadedMetadata=${loaded}
             aria-label=${T.film.alt(job.title)} data-test="film" onTimeUpdate=${follow}></video><//>`
     }
     <div class="stage-foot">
