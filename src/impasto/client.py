@@ -78,7 +78,7 @@ class StudioClient:
             masks=[None if mask is None else self.upload(mask, "mask")["id"] for mask in masks or ()],
             preset=preset,
             settings=settings,
-            film=film,
+            **({} if film is None else {"film": film}),  # which a studio of before films doesn't know
         )["jobs"][0]
 
     def create(self, **request: Any) -> dict[str, Any]:

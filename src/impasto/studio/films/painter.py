@@ -14,7 +14,6 @@ from impasto.jobs.video.options import FilmOptions
 from impasto.jobs.video.order import LOG, Order
 from impasto.jobs.video.writing import target_of
 from impasto.settings.settings import Settings
-from impasto.storage.files import reason
 from impasto.studio.films.files import FilmFiles, Finished
 from impasto.studio.films.models import FilmProgress
 from impasto.studio.models import Progress
@@ -32,7 +31,7 @@ class FilmPainter(JobPainter):
         try:
             return self._paint(FilmFiles(self.files.folder))
         except OSError as error:
-            fault = f"The film's folder can't be written in ({reason(error)})"
+            fault = f"The film's folder can't be written in ({error.strerror})"
             raise ImpastoError(fault, "make room on the disk") from error
 
     def _paint(self, place: FilmFiles) -> str:
