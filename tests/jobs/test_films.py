@@ -19,8 +19,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 
+from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main, video_run
 from impasto.errors import ImpastoError, SettingsError

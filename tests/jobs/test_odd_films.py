@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from clips import FLAGS, QUICK, frames_of, pan, times_of, write_film
 
+from clips import FLAGS, QUICK, frames_of, pan, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main
 from impasto.errors import ImageError, ImpastoError
