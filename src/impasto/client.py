@@ -48,7 +48,7 @@ class StudioClient:
         self.seconds: float = seconds
 
     def upload(self, file: str | Path, role: str = "any") -> dict[str, Any]:
-        """Send a picture; the same bytes give the same image. `role` is content, style, mask or any."""
+        """Send a picture or a film; the same bytes give the same image. `role` is content, style, mask or any."""
         path = Path(file)
         query = urllib.parse.urlencode({"name": path.name, "role": role})
         return self._json("POST", f"/images?{query}", path.read_bytes())
@@ -59,9 +59,13 @@ class StudioClient:
         *styles: str | Path,
         preset: str | None = None,
         masks: list[str | Path | None] | None = None,
+        film: dict[str, Any] | None = None,
         **settings: Any,
     ) -> dict[str, Any]:
-        """Send a photo and its styles, files or swatches' names, and put a job into the queue; the job."""
+        """Send a photo or a film and its styles, files or swatches' names, and put a job into the queue; the job.
+
+        `film` are the options of a film, such as {"quality": "draft", "from": "12", "to": "1:02.5", "every": 2}.
+        """
         shown = {swatch["name"] for swatch in self._json("GET", "/swatches")}
         return self.create(
             contents=[self.upload(content, "content")["id"]],
@@ -74,6 +78,7 @@ class StudioClient:
             masks=[None if mask is None else self.upload(mask, "mask")["id"] for mask in masks or ()],
             preset=preset,
             settings=settings,
+            **({} if film is None else {"film": film}),  # which a studio of before films doesn't know
         )["jobs"][0]
 
     def create(self, **request: Any) -> dict[str, Any]:
@@ -157,10 +162,17 @@ class StudioClient:
                     fields[name] = value.removeprefix(" ")
 
     def save(self, id: str, file: str | Path) -> Path:
-        """Write a job's picture as the file's name says: .png, .jpg, .webp or .tif; its recipe is inside."""
+        """Write a job's picture as the file's name says: .png, .jpg, .webp or .tif; its recipe is inside.
+
+        A film is written as .mp4; its picture is the first frame.
+        """
         path = Path(file)
+        if path.suffix.lower() == ".mp4":
+            with self._request("GET", f"/jobs/{id}/film") as answer, path.open("wb") as target:
+                shutil.copyfileobj(answer, target)
+            return path
         if (kind := FORMATS.get(path.suffix.lower())) is None:
-            raise StudioError(f"{path.name} has no known kind", f"end it in one of {', '.join(FORMATS)}")
+            raise StudioError(f"{path.name} has no known kind", f"end it in one of {', '.join((*FORMATS, '.mp4'))}")
         with self._request("GET", f"/jobs/{id}/picture?format={kind}") as answer:
             path.write_bytes(answer.read())
         return path

@@ -19,8 +19,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 
+from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main, video_run
 from impasto.errors import ImageError, ImpastoError, SettingsError
@@ -29,11 +29,12 @@ from impasto.jobs import network
 from impasto.jobs.batch import estimates
 from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
+from impasto.jobs.video import at_once, flow, painting
 from impasto.jobs.video import film as film_module
-from impasto.jobs.video import flow, painting
-from impasto.jobs.video.clip import frame_time, probe
-from impasto.jobs.video.film import Film, Noted, Part, Written
+from impasto.jobs.video.clip import probe
+from impasto.jobs.video.film import Film, Noted, Written
 from impasto.jobs.video.painter import FramePainter
+from impasto.jobs.video.part import Part, frame_time
 from impasto.jobs.video.reading import frames
 from impasto.jobs.video.steadiness import QUALITIES, Steadiness
 from impasto.jobs.video.writing import target_of
@@ -64,7 +65,7 @@ def paint(
     settings = Settings(**QUICK | knobs)
     target = target_of(output, overwrite=overwrite)
     with Film(str(source), ["dots"], settings, target, part=part, steadiness=steadiness, overwrite=overwrite) as film:
-        film.look(lambda shots: 1)
+        film.analyse(lambda shots: 1)
         return [event for event in film.events(ExecutorHere(most)) if event is not None]
 
 
@@ -507,7 +508,7 @@ def test_no_other_process_gets_a_films_folder_while_it_is_begun_anew(monkeypatch
     paint("in.mp4", "out.mp4", most=1)
     target = target_of("out.mp4", overwrite=True)
     with Film("in.mp4", ["dots"], Settings(**QUICK, tv_weight=0.5), target, overwrite=True) as film:
-        film.look(lambda shots: 1)
+        film.analyse(lambda shots: 1)
         with (
             pytest.raises(ImpastoError, match="another process is painting"),
             Film("in.mp4", ["dots"], Settings(**QUICK), target, overwrite=True),
@@ -592,7 +593,7 @@ def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
     def asked_for(**knobs: Any) -> dict[str, Any]:
         settings, target = Settings(**QUICK | {"size": 64} | knobs), target_of("out.mp4", overwrite=False)
         with Film("in.mp4", ["dots"], settings, target, steadiness=LITTLE) as film:
-            film.look(lambda shots: 1)
+            film.analyse(lambda shots: 1)
         return json.loads(Path("out.mp4.film/film.json").read_text())["settings"]
 
     before = asked_for()
@@ -611,7 +612,7 @@ def test_a_plan_counts_the_threads_that_each_of_the_shots_gets(monkeypatch, caps
     write_film(Path("in.mp4"), [*pan(3), *pan(3, seed=8)])
     counted = []
     monkeypatch.setattr(network, "measure_speed", lambda *given: counted.append(torch.get_num_threads()) or 1e-6)
-    monkeypatch.setattr(estimates, "processors", lambda: 6)
+    monkeypatch.setattr(at_once, "processors", lambda: 6)
     for how in ([], ["--workers", "1"], ["--threads", "2"]):
         assert main(["video", "in.mp4", "dots", "-o", "out.mp4", "--plan", *FLAGS, *how]) == 0
     assert counted == [3, 6, 2]
@@ -621,10 +622,11 @@ def test_a_plan_counts_the_threads_that_each_of_the_shots_gets(monkeypatch, caps
 
 def test_on_a_gpu_one_shot_is_painted_at_once_unless_more_are_asked_for(monkeypatch):
     monkeypatch.setattr(estimates, "processors", lambda: 16)
+    monkeypatch.setattr(at_once, "processors", lambda: 16)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    for knobs, at_once in (({}, 1), ({"device": "cuda:0"}, 1), ({"device": "cpu"}, 9), ({"engine": "native"}, 9)):
+    for knobs, expected in (({}, 1), ({"device": "cuda:0"}, 1), ({"device": "cpu"}, 9), ({"engine": "native"}, 9)):
         settings = Settings(**knobs)
-        assert estimates.shots_at_once(9, None, settings) == at_once
-        assert estimates.shots_at_once(9, 3, settings) == 3
+        assert at_once.at_once_at_most(9, None, settings) == expected
+        assert at_once.at_once_at_most(9, 3, settings) == 3
         some = [estimates.Estimate(1.0, 1)] * 9
-        assert estimates.sensible_workers(some, [settings] * 9, None) == at_once
+        assert estimates.sensible_workers(some, [settings] * 9, None) == expected

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from clips import FLAGS, QUICK, frames_of, pan, times_of, write_film
 
+from clips import FLAGS, QUICK, frames_of, pan, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
 from impasto.cli import main
 from impasto.errors import ImageError, ImpastoError
@@ -38,7 +38,7 @@ def _tiny(monkeypatch, tmp_path) -> None:
 def paint(source: Path | str, output: str = "out.mp4", **knobs: Any) -> list[Any]:
     target = target_of(output, overwrite=False)
     with Film(str(source), ["dots"], Settings(**QUICK | knobs), target, steadiness=Steadiness(steps=1)) as film:
-        film.look(lambda shots: 1)
+        film.analyse(lambda shots: 1)
         return [event for event in film.events(ExecutorHere()) if event is not None]
 
 

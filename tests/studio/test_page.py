@@ -1,6 +1,7 @@
 """The studio's page, clicked through in Debian's chromium as a person would: by mouse, by keyboard, on a phone."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from clips import frames_of, pan, write_film
 from impasto.images import reading
 from impasto.settings.settings import Settings
 
@@ -699,6 +701,86 @@ def reach(page: Page, test: str) -> None:
             return
         page.page.keyboard.press("Tab")
     raise AssertionError(f"Tab never comes to {test}")
+
+
+DROP = """async ([name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([Uint8Array.from(bytes)], name, { type: "video/mp4" }));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def test_a_film_is_dropped_painted_and_looked_at_frame_by_frame(size, scheme, opened, tmp_path):
+    clip = write_film(tmp_path / "walk.mp4", pan(6, (72, 96), seed=size["width"]), sound="aac")
+    page, name = opened(size, scheme), f"film-{scheme}"
+    page.of("style-tile-dots").wait_for()
+    page.page.evaluate(DROP, [clip.name, [*clip.read_bytes()]])
+    sync.expect(page.of("film-facts")).to_have_text("0.24 s, 6 frames, 25 a second, sound", timeout=PATIENCE)
+    page.click("style-tile-dots", "choice-quality-draft")
+    page.of("text-from").fill("0.04")
+    page.of("text-from").press("Enter")
+    page.of("number-size").fill("96")
+    page.of("number-size").press("Enter")
+    sync.expect(page.of("plan")).to_contain_text("for 5 frames", timeout=LONG)
+    page.check_access()
+    page.shot(f"{name}-1-chosen")
+    page.click("paint")
+    page.of("film").wait_for(timeout=LONG)
+    sync.expect(page.of("scrubber-at")).to_have_text("Frame 1 of 5")
+    page.shot(f"{name}-2-painted")
+    page.of("scrubber").focus()
+    page.page.keyboard.press("End")
+    sync.expect(page.of("scrubber-at")).to_have_text("Frame 5 of 5")
+    sync.expect(page.of("frame")).to_have_attribute("src", re.compile("/frames/4$"))
+    page.page.keyboard.press("ArrowLeft")
+    sync.expect(page.of("frame")).to_have_attribute("src", re.compile("/frames/3$"))
+    page.click("compare")
+    shown = page.page.locator(".slider img")
+    sync.expect(shown.first).to_have_attribute("src", re.compile("/frames/3/original$"))
+    sync.expect(shown.first).to_have_js_property("complete", value=True)
+    assert shown.first.evaluate("image => image.naturalWidth") == 96
+    page.check_access()
+    page.check_width()
+    page.shot(f"{name}-3-compared")
+    page.click("film-play")
+    video = page.of("film")
+    sync.expect(video).to_have_js_property("videoWidth", value=96, timeout=PATIENCE)
+    page.click("download")
+    saved = download(page, "download-mp4", tmp_path)
+    assert saved.name == "walk x dots.mp4"
+    assert len(frames_of(saved)) == 5
+    page.page.keyboard.press("Escape")
+    page.of("text-from").evaluate("field => field.value = ''")
+    page.click("use-settings")
+    sync.expect(page.of("text-from")).to_have_value("0.04", timeout=PATIENCE)
+    assert page.of("choice-quality-draft").is_checked()
+
+
+def test_a_film_is_paused_half_painted_looked_at_and_gone_on_with(opened, tmp_path):
+    clip = write_film(tmp_path / "long walk.mp4", pan(40, (72, 96)))
+    page = opened()
+    page.of("photo-input").set_input_files(clip)
+    page.click("style-tile-dots", "choice-quality-best")
+    page.of("number-size").fill("96")
+    page.of("number-size").press("Enter")
+    page.click("paint")
+    page.of("scrubber").wait_for(timeout=LONG)
+    page.click("pause")
+    page.of("resume").wait_for(timeout=LONG)
+    page.shot("film-light-4-half")
+    page.of("scrubber").focus()
+    page.page.keyboard.press("End")  # of what is finished
+    half = int(page.of("scrubber-at").inner_text().split()[1])
+    assert 1 <= half < 40
+    page.page.keyboard.press("Home")
+    sync.expect(page.of("scrubber-at")).to_have_text("Frame 1 of 40")
+    sync.expect(page.of("frame")).to_have_attribute("src", re.compile("/frames/0$"))
+    page.check_access()
+    page.click("resume")
+    page.of("film").wait_for(timeout=LONG)
+    assert page.of("scrubber").get_attribute("max") == "39"
 
 
 def test_a_setting_that_is_added_has_its_control_without_a_line_more(browser, tmp_path):

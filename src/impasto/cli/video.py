@@ -13,16 +13,15 @@ from impasto.cli.batch_how import How
 from impasto.cli.cluster import Address
 from impasto.cli.knobs import OUTPUT, SELDOM
 from impasto.cli.weights import fetch_if_missing
+from impasto.jobs.video.options import words
 from impasto.settings import roles
 
 From = Annotated[
     str | None,
-    Parameter(("--from",), metavar="TIME", help="Paint from there on: seconds, or 1:02.5. [default: the start]"),
+    Parameter(("--from",), metavar="TIME", help=f"{words('begin')} [default: the start]"),
 ]
-To = Annotated[str | None, Parameter(metavar="TIME", help="Paint up to there. [default: the end]")]
-Every = Annotated[
-    int, Parameter(metavar="N", group=SELDOM, help="Paint every Nth frame, each shown as long as N were.")
-]
+To = Annotated[str | None, Parameter(metavar="TIME", help=f"{words('end')} [default: the end]")]
+Every = Annotated[int, Parameter(metavar="N", group=SELDOM, help=words("every"))]
 Rate = Annotated[
     float | None, Parameter(metavar="X", group=SELDOM, help="Frames a second of a sequence of pictures. [default: 25]")
 ]
@@ -30,7 +29,7 @@ Quality = Annotated[
     str,
     Parameter(
         metavar="NAME",
-        help="Steps of a frame: draft, good or best. [default: good]",
+        help=f"{words('quality')} [default: good]",
     ),
 ]
 Passes = Annotated[
@@ -38,7 +37,7 @@ Passes = Annotated[
     Parameter(
         metavar="N",
         group=SELDOM,
-        help="Go through each shot N times, to and fro: steadier where much moves. [default: 1]",
+        help=f"{words('passes')} [default: 1]",
     ),
 ]
 Flow = Annotated[
@@ -46,7 +45,7 @@ Flow = Annotated[
     Parameter(
         metavar="NAME",
         group=SELDOM,
-        help="How what moves is found: 'dis', optical flow, or 'none': only what is still is held. [default: dis]",
+        help=f"{words('flow')} [default: dis]",
     ),
 ]
 
@@ -105,8 +104,9 @@ def video(
 
     Run again after Ctrl-C or a crash, it goes on where it was, by what is in OUT.film.
     """
-    from impasto.cli.video_flags import part_of, steadiness_of
     from impasto.cli.video_run import FilmRun
+    from impasto.jobs.video.part import part_of
+    from impasto.jobs.video.steadiness import steadiness_of
 
     settings = knobs.from_shell(flags or {}, os.environ, config, preset)
     how = How(workers, executor, address, fetch=False)

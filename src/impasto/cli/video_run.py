@@ -9,11 +9,11 @@ from pathlib import Path
 
 from impasto.cli.batch_how import How
 from impasto.cli.terminal import note, tell_json, tell_path
-from impasto.cli.video_shown import shown, tell_plan_of
-from impasto.errors import ImpastoError
-from impasto.jobs.batch.estimates import SPARE, free_memory, shots_at_once, threads_each
-from impasto.jobs.video.film import Began, Film, Moved, Noted, Part, Written
-from impasto.jobs.video.order import LOG, PREVIEW, Order
+from impasto.cli.video_shown import draw_strip, shown, tell_plan_of
+from impasto.jobs.video.at_once import shots_at_once, threads_for
+from impasto.jobs.video.film import Began, Film, Moved, Noted, Written
+from impasto.jobs.video.order import LOG, PREVIEW
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import target_of
 from impasto.settings.settings import Settings
@@ -21,9 +21,6 @@ from impasto.storage.process import Interruption
 
 STRIP_EVERY = 60.0
 """Seconds between two preview strips."""
-
-ON_STRIP = 12
-"""Frames on the strip."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,8 @@ class FilmRun:
             overwrite=self.overwrite,
         )
         with Interruption() as interruption, film:
-            order = film.look(lambda shots: threads_each(self._at_once(shots)))
-            workers = min(self._at_once(len(order.shots)), max(1, int(SPARE * free_memory() / max(order.peak, 1))))
+            order = film.analyse(lambda shots: threads_for(shots, self.how.workers, self.settings))
+            workers = shots_at_once(order, self.how.workers)
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)
             written, asked, drawn = None, False, time.monotonic()
@@ -76,14 +73,14 @@ class FilmRun:
                         case Written():
                             written = event
                             if self.strip is not None:
-                                self._draw_strip(film, order, self.strip)
+                                draw_strip(film, order, self.strip)
                         case Began() | Moved():
                             show(event)
                         case None:
                             pass
                     if isinstance(event, Moved) and time.monotonic() - drawn >= STRIP_EVERY:
                         drawn = time.monotonic()
-                        self._draw_strip(film, order, film.folder.path / PREVIEW)
+                        draw_strip(film, order, film.folder.path / PREVIEW)
                     if interruption.signal is not None and not asked:
                         asked = True
                         note("Interrupted: finishing the frames that are being painted. Again to quit at once.")
@@ -105,18 +102,3 @@ class FilmRun:
         else:
             tell_path(written.path)
         return 0
-
-    def _at_once(self, shots: int) -> int:
-        return shots_at_once(shots, self.how.workers, self.settings)
-
-    def _draw_strip(self, film: Film, order: Order, place: Path) -> None:
-        """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""
-        from impasto.report import sheet_of_files
-
-        done = [number for number in range(order.count) if film.folder.is_painted(number)]
-        picked = [done[round(k * (len(done) - 1) / (ON_STRIP - 1))] for k in range(ON_STRIP)] if done else []
-        cells = [(film.folder.picture(n), [f"{float(order.times[n]):.2f} s"]) for n in dict.fromkeys(picked)]
-        try:
-            sheet_of_files.write(place, cells, film.target.path.name, order.count)
-        except ImpastoError as error:
-            note(str(error))

@@ -6,12 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli.progress import bar_or_lines
 from impasto.cli.terminal import duration, note, tell, tell_json
+from impasto.errors import ImpastoError
 from impasto.jobs.video.clip import probe, size_of_film
-from impasto.jobs.video.film import Began, Moved, Part
+from impasto.jobs.video.film import Began, Film, Moved
+from impasto.jobs.video.order import Order
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.planning import FilmPlan, plan_film
 from impasto.jobs.video.steadiness import Steadiness
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
+
+ON_STRIP = 12
+"""Frames on the strip."""
 
 Show = Callable[[Began | Moved], None]
 
@@ -74,6 +81,19 @@ def tell_film_plan(plan: FilmPlan, *, as_json: bool) -> None:
     tell(f"memory   about {plan.memory / MEGABYTE:,.0f} MB at the peak")
     tell(f"disk     about {plan.disk / MEGABYTE:,.0f} MB while it lasts")
     tell(f"time     about {duration(plan.seconds)}")
+
+
+def draw_strip(film: Film, order: Order, place: Path) -> None:
+    """Some of the finished frames on one sheet, evenly over the film; one that can't be written costs nothing."""
+    from impasto.report import sheet_of_files
+
+    done = [number for number in range(order.count) if film.folder.is_painted(number)]
+    picked = [done[round(k * (len(done) - 1) / (ON_STRIP - 1))] for k in range(ON_STRIP)] if done else []
+    cells = [(film.folder.picture(n), [f"{float(order.times[n]):.2f} s"]) for n in dict.fromkeys(picked)]
+    try:
+        sheet_of_files.write(place, cells, film.target.path.name, order.count)
+    except ImpastoError as error:
+        note(str(error))
 
 
 def shown(*, quiet: bool) -> AbstractContextManager[Show]:

@@ -25,6 +25,9 @@ class Limits:
     upload_bytes: int = 200_000_000
     pixels: int = 100_000_000
     """Of an uploaded picture."""
+    film_pixels: int = 9_000_000
+    """Of each frame of an uploaded film: 4K, not 8K."""
+    film_frames: int = 20_000
     body_bytes: int = 1_000_000
     """Of a request that isn't an upload."""
     queue: int = 500

@@ -65,8 +65,8 @@ class Placed(NamedTuple):
 
 
 def entries(config: StudioConfig, group: Group, jobs: Sequence[Job]) -> list[Entry]:
-    """The files of the folder, of jobs in the order in which they were made. Blocks."""
-    found = _placed(config, jobs)
+    """The files of the folder, of jobs in the order in which they were made, films left out. Blocks."""
+    found = _placed(config, [job for job in jobs if job.film is None])
     records = [one.record for one in found]
     known = [record for record in records if record is not None]
     with tempfile.TemporaryDirectory() as name:

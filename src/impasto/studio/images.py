@@ -9,6 +9,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import AsyncIterator, Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,15 @@ UNFIT = re.compile(r"[^\w.() +-]+")
 OWN = "own"
 """The folder of an upload's own file, whatever that is called, beside what is made of it."""
 
+FILMS = ("content", "any")
+"""Roles of what may be a film; a style is a picture, if one of many frames."""
+
 MOST_READERS = 2
 """Pictures that are read at once."""
 
 
 class Images:
-    """The studio's uploads; raises `ImageError` for what is no picture, `TooLargeError` for too much."""
+    """The studio's uploads; raises `ImageError` for what is neither picture nor film, `TooLargeError` for too much."""
 
     def __init__(self, config: StudioConfig, store: Store) -> None:
         self.config, self.store = config, store
@@ -55,7 +59,7 @@ class Images:
             if (known := self.store.image_by_hash(digest)) is not None:
                 return self._again(known, role, shelf)
             async with self._readers:
-                found = await asyncio.to_thread(reading.read_upload, file, folder, self.config.limits)
+                found = await asyncio.to_thread(self._read, file, folder, role)
             if (known := self.store.image_by_hash(digest)) is not None:  # sent twice at the same time
                 return self._again(known, role, shelf)
             address = f"/api/v1/images/{id}"
@@ -72,6 +76,7 @@ class Images:
                 thumbnail=f"{address}/thumbnail",
                 view=f"{address}/view",
                 file=f"{address}/file",
+                film=found["film"],
                 recipe=None if found["recipe"] is None else self._recipe(json.loads(found["recipe"])),
             )
             self.store.add_image(image, file)
@@ -110,6 +115,13 @@ class Images:
                 draft.replace(target)
         return target
 
+    async def write_original(self, film: Path, size: tuple[int, int], time: Fraction, target: Path) -> None:
+        """A film's frame that is shown at a time, as a page shows it; raises `ImpastoError`."""
+        async with self._readers:
+            draft = target.with_name(f"{new_id()}.webp")
+            await asyncio.to_thread(reading.write_original, film, size, time, draft, self.config.limits)
+            draft.replace(target)
+
     def sweep(self) -> None:
         """Remove what nobody can reach any more: off the shelf and in no job, or left by an upload that broke off."""
         folders = [folder for folder in (self.config.data / "images").iterdir() if folder.name not in self._coming]
@@ -133,6 +145,9 @@ class Images:
         if not size:
             raise ImageError("The file is empty", "use another copy")
         return digest.hexdigest()
+
+    def _read(self, file: Path, folder: Path, role: str) -> dict[str, Any]:
+        return reading.read_upload(file, folder, self.config.limits, films=role in FILMS)
 
     def _again(self, image: Image, role: str, shelf: bool) -> Image:
         """An image that is here already, back on the shelf."""

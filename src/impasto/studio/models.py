@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from impasto.jobs.video.options import FilmOptions
+from impasto.studio.films.models import FilmFacts, FilmProgress, PlannedFilm
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10,40}$")]
 """An image's, a job's or a group's; nobody can guess one."""
 
@@ -76,7 +79,7 @@ class FoundRecipe(BaseModel):
 
 
 class Image(BaseModel):
-    """An uploaded picture: pixels upright, bytes as they came."""
+    """An uploaded picture: pixels upright, bytes as they came. Of a `film` what is shown is its first frame."""
 
     id: str
     name: str
@@ -91,6 +94,7 @@ class Image(BaseModel):
     view: str
     file: str
     recipe: FoundRecipe | None = None
+    film: FilmFacts | None = None
 
 
 class ImageChange(Wire):
@@ -120,6 +124,7 @@ class JobRequest(Wire):
     """A picture to be painted, or several: one of each content and of each combination of what varies.
 
     Its styles share each picture, unless `each_style` has pictures of its own. `title` is the picture's or the group's.
+    `film` is for those of the contents that are films; a `quick` look at one paints its first frame alone.
     """
 
     contents: Annotated[list[Id], Field(min_length=1, max_length=MOST_IMAGES)]
@@ -136,6 +141,7 @@ class JobRequest(Wire):
     quick: bool = False
     each_style: bool = False
     title: Name | None = None
+    film: FilmOptions | None = None
 
 
 class JobSpec(Wire):
@@ -149,6 +155,7 @@ class JobSpec(Wire):
     style_masks: list[Id | None] = []
     strength_map: Id | None = None
     init: Id | None = None
+    film: FilmOptions | None = None
 
 
 class Input(BaseModel):
@@ -161,7 +168,10 @@ class Input(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a run is; `steps` are at most so many, and `share` is the part of its work that is behind it."""
+    """How far a run is; `steps` are at most so many, and `share` is the part of its work that is behind it.
+
+    A step of a film is a frame, which has no loss of its own; seconds are left once it has a pace.
+    """
 
     step: int
     steps: int
@@ -171,10 +181,11 @@ class Progress(BaseModel):
     scales: int
     loss: float
     seconds: float
-    seconds_left: float
+    seconds_left: float | None
     width: int
     height: int
     share: float = 0.0
+    film: FilmProgress | None = None
 
 
 class Job(BaseModel):
@@ -182,7 +193,8 @@ class Job(BaseModel):
 
     `settings` are those that were given beside the preset; `scheduled` are the knobs that may change while it runs, as
     they are now, whoever set them. `place` is which of its group it is, from 0, and `planned` the seconds that it was
-    planned to take, where it is one of a group.
+    planned to take, where it is one of a group. What has a `film` paints its content frame by frame, by these options;
+    its picture is the first frame.
     """
 
     id: str
@@ -218,6 +230,7 @@ class Job(BaseModel):
     pinned: bool = False
     deleted: bool = False
     has_picture: bool = False
+    film: FilmOptions | None = None
 
 
 class Jobs(BaseModel):
@@ -327,7 +340,7 @@ class PlannedScale(BaseModel):
 
 
 class Plan(BaseModel):
-    """What a job would take."""
+    """What a job would take; a film has no scales."""
 
     width: int
     height: int
@@ -339,6 +352,7 @@ class Plan(BaseModel):
     tile: int | None
     engine: str
     style_scale: float
+    film: PlannedFilm | None = None
 
 
 class Health(BaseModel):

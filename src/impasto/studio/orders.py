@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import ImageError, SettingsError
+from impasto.jobs.video.options import FilmOptions
 from impasto.settings import presets, roles
 from impasto.settings.settings import Settings
 from impasto.studio.config import StudioConfig
+from impasto.studio.films.files import STILL
 from impasto.studio.models import Input, Job, JobRequest, JobSpec, StyleRef
 from impasto.studio.runs import RunFiles
 from impasto.studio.schema import is_place, names_pictures
@@ -41,6 +43,8 @@ class Orders:
         cells, parts = list(_cells(request.vary)), list(_parts(request))
         if (many := len(cells) * len(parts) * len(request.contents)) > MOST_JOBS:
             raise SettingsError(f"That makes {many} jobs at once", f"ask for {MOST_JOBS} or fewer")
+        if request.film is not None and not any(map(self._is_film, request.contents)):
+            raise SettingsError("`film` is set, but none of the contents is one", "leave it out", knob="film")
         group = new_id() if many > 1 else None
         named = {} if request.title is None else {"title" if group is None else "group_title": request.title}
         made = [
@@ -74,16 +78,19 @@ class Orders:
         named |= {knob: str(self.file(image)) for knob in roles.single_images() if (image := getattr(spec, knob))}
         settings = self.settings(spec.preset, spec.settings).model_dump(mode="json")
         settings |= {knob: value for knob, value in named.items() if value}
+        film = None if spec.film is None else spec.film.model_dump()
+        content = self.file(spec.content, whole=film is not None)
         styles = tuple(style.swatch or str(self.file(style.image or "")) for style in spec.styles)
         _check_counts(Settings(**settings), len(styles))  # together with the masks
-        return RunFiles(self.config.data / "runs" / id, self.file(spec.content), styles, settings)
+        return RunFiles(self.config.data / "runs" / id, content, styles, settings, film)
 
-    def file(self, image: str) -> Path:
-        """Where an image's bytes are; raises `ImageError`."""
-        try:
+    def file(self, image: str, *, whole: bool = False) -> Path:
+        """Where an image's bytes are, of a film those of its first frame, or the `whole` of it; raises `ImageError`."""
+        if (found := self.store.image(image)) is None:
+            raise ImageError("A picture of this job isn't in the studio", "drop it again")
+        if found.film is None or whole:
             return self.store.image_file(image)
-        except KeyError:
-            raise ImageError("A picture of this job isn't in the studio", "drop it again") from None
+        return self.config.data / "images" / image / STILL
 
     def style(self, style: StyleRef) -> Input:
         """A style as a page shows it."""
@@ -96,6 +103,18 @@ class Orders:
             raise ImageError("A picture of this job isn't in the studio", "drop it again")
         return Input(image=found.id, name=found.name, thumbnail=found.thumbnail)
 
+    def _is_film(self, image: str) -> bool:
+        found = self.store.image(image)
+        return found is not None and found.film is not None
+
+    def _film(self, request: JobRequest, content: str) -> FilmOptions | None:
+        """The options of a content, None where a picture of it is wanted; raises `SettingsError`."""
+        if request.quick or not self._is_film(content):
+            return None
+        options = request.film or FilmOptions()
+        options.check()
+        return options
+
     def _spec(self, request: JobRequest, content: str, cell: dict[str, Any]) -> JobSpec:
         quick = presets.load(QUICK).knobs if request.quick else {}
         return JobSpec(
@@ -107,6 +126,7 @@ class Orders:
             style_masks=request.style_masks,
             strength_map=request.strength_map,
             init=request.init,
+            film=self._film(request, content),
         )
 
     def _job(self, spec: JobSpec, group: str | None, labels: dict[str, str], *, quick: bool) -> tuple[Job, JobSpec]:
@@ -128,6 +148,7 @@ class Orders:
             **spec.model_dump(include={*roles.single_images(), *(f"{knob}s" for knob in roles.image_lists())}),
             labels=labels,
             quick=quick,
+            film=spec.film,
         )
         return job, spec
 

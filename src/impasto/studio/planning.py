@@ -8,6 +8,7 @@ from impasto.jobs.batch.estimates import estimates
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.planning import plan_job
 from impasto.settings.settings import Settings
+from impasto.studio.films import planning as films
 from impasto.studio.models import Plan, PlannedScale
 from impasto.studio.records import batch_job
 from impasto.studio.runs import RunFiles
@@ -23,6 +24,8 @@ def weigh(jobs: Sequence[RunFiles]) -> list[float | None]:
 
 def plan(files: RunFiles) -> Plan:
     """The plan of a job; raises `ImpastoError`."""
+    if files.film is not None:
+        return films.plan(files, KEPT)
     job = plan_job(files.content, files.styles, Settings(**files.settings), network=KEPT.network, speed=KEPT.speed)
     planned, memory = job.plan, job.plan.memory
     return Plan(

@@ -10,6 +10,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,15 @@ def warm() -> None:
         forkserver.ensure_running()
 
 
-def read_upload(file: Path, folder: Path, limits: Limits) -> dict[str, Any]:
+def read_upload(file: Path, folder: Path, limits: Limits, *, films: bool = False) -> dict[str, Any]:
     """Width, height and recipe (as JSON, or None) of a picture; view.webp and thumbnail.webp in `folder`.
+
+    Where it may be one of the `films`, also what that has: then they are of its first frame, as is still.png.
 
     Raises `ImageError` where it is no picture, too large, or takes too long or too much memory to read. Blocks.
     """
-    return _apart(_read, limits, str(file), str(folder), limits.pixels)
+    film = (limits.film_frames, limits.film_pixels) if films else None
+    return _apart(_read, limits, str(file), str(folder), limits.pixels, film)
 
 
 def convert(picture: Path, target: Path, limits: Limits) -> None:
@@ -48,6 +52,11 @@ def write_sheet(
 ) -> None:
     """Write a contact sheet of painted pictures: see `report.sheet_of_files`; raises `ImpastoError`. Blocks."""
     _apart(_write_sheet, limits, pictures, str(target), name, of)
+
+
+def write_original(film: Path, size: tuple[int, int], time: Fraction, target: Path, limits: Limits) -> None:
+    """A film's frame that is shown at a time, at the (h, w) at which it is painted; raises `ImpastoError`. Blocks."""
+    _apart(_write_original, limits, str(film), size, time, str(target))
 
 
 def _context() -> SpawnContext | ForkServerContext:
@@ -108,16 +117,24 @@ def _limited(pipe: Any, task: Callable[..., Any], memory: int, seconds: int, arg
         pipe.send(("error", ImageError("The picture takes too much memory to read", "use a smaller one")))
 
 
-def _read(file: str, folder: str, pixels: int) -> dict[str, Any]:
+def _read(file: str, folder: str, pixels: int, film: tuple[int, int] | None) -> dict[str, Any]:
+    from impasto.studio.films.reading import FilmLimits
     from impasto.studio.reading_child import read
 
-    return read(Path(file), Path(folder), pixels, (VIEW_SIDE, THUMBNAIL_SIDE))
+    limits = None if film is None else FilmLimits(*film)
+    return read(Path(file), Path(folder), pixels, (VIEW_SIDE, THUMBNAIL_SIDE), limits)
 
 
 def _write_sheet(pictures: Sequence[tuple[str, Sequence[str]]], target: str, name: str, of: int) -> None:
     from impasto.studio.reading_child import write_sheet
 
     write_sheet(pictures, Path(target), name, of)
+
+
+def _write_original(film: str, size: tuple[int, int], time: Fraction, target: str) -> None:
+    from impasto.studio.films.reading import write_original
+
+    write_original(Path(film), size, time, Path(target))
 
 
 def _convert(picture: str, target: str) -> None:

@@ -12,19 +12,25 @@ from impasto.images import reading, writing
 from impasto.images.size import fit, resize, size_of
 from impasto.jobs.recipe import Recipe
 from impasto.report import sheet_of_files
+from impasto.studio.films import reading as films
+from impasto.studio.films.files import STILL
+from impasto.studio.films.reading import FilmLimits
 
 
-def read(file: Path, folder: Path, pixels: int, sides: tuple[int, int]) -> dict[str, Any]:
+def read(file: Path, folder: Path, pixels: int, sides: tuple[int, int], film: FilmLimits | None) -> dict[str, Any]:
     """See `reading.read_upload`."""
     os.chdir(file.parent)  # so that a sentence about it says its name alone
     file = Path(file.name)
-    image = reading.load(file, max_pixels=pixels, needed=sides[0])
+    still = folder / STILL
+    facts = None if film is None else films.read(file, still, film)
+    image = reading.load(file if facts is None else still, max_pixels=pixels, needed=sides[0])
     for name, side in zip(("view", "thumbnail"), sides, strict=True):
         size = fit(size_of(image.pixels), min(side, max(size_of(image.pixels))))
         alpha = None if image.alpha is None else resize(image.alpha, size)
         writing.to_pil(resize(image.pixels, size), alpha).save(folder / f"{name}.webp", "WEBP", quality=88)
     height, width = image.size
-    return {"width": width, "height": height, "recipe": _recipe(file)}
+    recipe = None if facts else _recipe(file)
+    return {"width": width, "height": height, "recipe": recipe, "film": facts and facts.model_dump()}
 
 
 def _recipe(file: Path) -> str | None:

@@ -14,6 +14,7 @@ from impasto.settings.settings import Settings
 from impasto.storage.files import write_atomically
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from impasto.jobs.stylization import Stylization
@@ -29,20 +30,21 @@ THUMBNAIL_SIDE = 320
 class RunFiles:
     """A job as the process that paints it is told: its folder, input files and settings, all checked before.
 
-    A style is a file or a swatch's name. `settings` are all that were given, with the files of masks in them.
+    A style is a file or a swatch's name. `settings` are all that were given, with the files of masks in them, `film`
+    the options of a film.
     """
 
     folder: Path
     content: Path
     styles: tuple[str, ...]
     settings: dict[str, Any]
+    film: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, message: dict[str, Any]) -> RunFiles:
         """From the JSON that `message` made."""
-        return cls(
-            Path(message["folder"]), Path(message["content"]), tuple(message["styles"]), dict(message["settings"])
-        )
+        folder, content = Path(message["folder"]), Path(message["content"])
+        return cls(folder, content, tuple(message["styles"]), dict(message["settings"]), message["film"])
 
     def message(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -133,6 +135,14 @@ class RunFiles:
     def write_thumbnail(self, picture: Tensor) -> None:
         """The result for lists."""
         self._write_small(picture, THUMBNAIL_SIDE, self.thumbnail, "WEBP", quality=85)
+
+    def show_frame(self, frame: Image.Image, *, result: bool = False) -> None:
+        """A film's frame as the preview, or its first one as what lists show of it; a full disk costs that alone."""
+        side, path, kind = (THUMBNAIL_SIDE, self.thumbnail, "WEBP") if result else (PREVIEW_SIDE, self.preview, "JPEG")
+        shown = frame.convert("RGB")
+        shown.thumbnail((side, side))
+        with contextlib.suppress(OSError):
+            write_atomically(path, lambda file: shown.save(file, kind, quality=88))
 
     def _write_small(self, picture: Tensor, side: int, path: Path, kind: str, **options: Any) -> None:
         from impasto.images.size import fit, resize, size_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import sqlite3
 import time
 import traceback
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from impasto.errors import ImpastoError
 from impasto.studio.changes import Changes
 from impasto.studio.config import StudioConfig
+from impasto.studio.films.files import FilmFiles
 from impasto.studio.metrics import Metrics
 from impasto.studio.models import ENDED, Job, Problem, Progress, State
 from impasto.studio.orders import Orders
@@ -129,7 +129,7 @@ class Scheduler:
         if how == "stopped":
             how = "cancelled"
         if how == "cancelled":
-            shutil.rmtree(self.config.data / "runs" / job.id / "state", ignore_errors=True)
+            self._discard(job.id)
         return self.change(job.id, state=State(how), ended=now() if State(how) in ENDED else None)
 
     def enqueue(self, job: Job) -> Job:
@@ -151,6 +151,10 @@ class Scheduler:
             await self.process.tell({"do": "change", "knobs": knobs})
         return self.change(job.id, settings=job.settings | knobs, scheduled=scheduled_knobs(changed))
 
+    def _discard(self, id: str) -> None:
+        """Remove what a cancelled job has painted."""
+        FilmFiles(self.config.data / "runs" / id).discard()
+
     async def _kill_later(self, id: str) -> None:
         await asyncio.sleep(PATIENCE)
         if self.current == id:
@@ -169,6 +173,8 @@ class Scheduler:
                 if await self._follow(job.id, files) or self._closing:
                     return
             if self._asked is not None:
+                if self._asked == "cancelled":
+                    self._discard(job.id)
                 self._end(job.id, State.CANCELLED if self._asked == "cancelled" else State.PAUSED)
                 return
             reached = self._progress.step if self._progress is not None else -1
@@ -211,12 +217,13 @@ class Scheduler:
 
     def _step(self, id: str, progress: Progress, preview: int) -> None:
         job = self.store.job(id)
-        self.metrics.step(progress)
+        if progress.film is None:
+            self.metrics.step(progress)
         self._progress = progress
         if job is None:
             return
         # The number grows over processes too, so that no browser shows an old one from its cache.
-        fresh = preview != self._newest.get(id)
+        fresh = preview != self._newest.get(id, 0)
         if fresh or time.monotonic() - self._told >= TELL_EVERY:
             self._told = time.monotonic()
             self._newest = {id: preview}

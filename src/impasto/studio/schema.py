@@ -46,10 +46,11 @@ class KnobForm(BaseModel):
 
 
 class SettingsForm(BaseModel):
-    """Every control, in the order of the settings."""
+    """Every control, in the order of the settings, and those that a film has besides."""
 
     groups: list[str]
     knobs: list[KnobForm]
+    film: list[KnobForm] = []
 
 
 def settings_form(settings: type[Settings] = Settings) -> SettingsForm:

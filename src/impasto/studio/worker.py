@@ -6,70 +6,23 @@ what it paints and ends too: whoever starts a server next goes on from there, to
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import queue
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from filelock import FileLock
 
-from impasto.errors import DivergedError, ImpastoError
+from impasto.errors import ImpastoError
 from impasto.storage.process import owned
-from impasto.studio import records
-from impasto.studio.models import Progress
-from impasto.studio.problems import problem_of, problems_of, without_folders
+from impasto.studio.line import Line
+from impasto.studio.painting import JobPainter, told
+from impasto.studio.problems import problem_of
 from impasto.studio.runs import RunFiles
-
-PREVIEW_SHARE = 0.03
-"""Of the time that previews may take."""
-
-PREVIEW_EVERY = 0.6
-"""Seconds between two previews at least."""
 
 IDLE = 180.0
 """Seconds after which a process that nobody asks ends, for it holds torch and perhaps a network."""
-
-
-class Line:
-    """The connection to the server: requests come in a thread of their own, answers go out whole."""
-
-    def __init__(self, incoming: TextIO, outgoing: TextIO) -> None:
-        self._incoming, self._outgoing = incoming, outgoing
-        self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self._incoming:
-            self._requests.put(json.loads(line))
-        self._requests.put(None)
-
-    def next(self, seconds: float | None = None) -> dict[str, Any] | None:
-        """The next request; None where the server has gone, or nothing came within `seconds`."""
-        try:
-            return self._requests.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-    def waiting(self) -> Iterator[dict[str, Any] | None]:
-        """The requests that are there already."""
-        while True:
-            try:
-                yield self._requests.get_nowait()
-            except queue.Empty:
-                return
-
-    def tell(self, **message: Any) -> None:
-        """Send an answer; a server that has gone is noticed where its requests end."""
-        with contextlib.suppress(OSError):
-            self._outgoing.write(json.dumps(message) + "\n")
-            self._outgoing.flush()
 
 
 def main(role: str, data: Path) -> int:
@@ -86,8 +39,18 @@ def main(role: str, data: Path) -> int:
             elif request["do"] == "weigh":
                 _weigh(request, line)
             elif request["do"] == "paint":
-                Painter(request, line).run()
+                _painter(RunFiles.of(request["job"]), line).run()
     return 0
+
+
+def _painter(files: RunFiles, line: Line) -> JobPainter:
+    if files.film is None:
+        from impasto.studio.picture_painter import PicturePainter
+
+        return PicturePainter(files, line)
+    from impasto.studio.films.painter import FilmPainter
+
+    return FilmPainter(files, line)
 
 
 def _answer(request: dict[str, Any], line: Line) -> None:
@@ -96,7 +59,7 @@ def _answer(request: dict[str, Any], line: Line) -> None:
     try:
         line.tell(plan=plan(RunFiles.of(request["job"])).model_dump())
     except ImpastoError as error:
-        line.tell(errors=_told(error, RunFiles.of(request["job"])))
+        line.tell(errors=told(error, RunFiles.of(request["job"])))
     except Exception as error:  # a planner that ends helps nobody; its log has the rest
         traceback.print_exception(error)
         line.tell(errors=[problem_of(ImpastoError(f"Planning failed ({type(error).__name__})")).model_dump()])
@@ -111,154 +74,6 @@ def _weigh(request: dict[str, Any], line: Line) -> None:
     except Exception as error:  # as above
         traceback.print_exception(error)
         line.tell(seconds=[None] * len(jobs))
-
-
-def _told(error: ImpastoError, files: RunFiles) -> list[dict[str, Any]]:
-    return [without_folders(problem, files.inputs()).model_dump() for problem in problems_of(error)]
-
-
-class Painter:
-    """One job that is painted: it tells of each step, and listens between two of them."""
-
-    def __init__(self, request: dict[str, Any], line: Line) -> None:
-        self.files, self.line = RunFiles.of(request["job"]), line
-        self.previews = 0
-        self.telling, self._began = 0.0, time.monotonic()
-        self._previewed, self._cost = 0.0, 0.0
-        self._end: str | None = None
-
-    def run(self) -> None:
-        """Paint, and tell how it ended."""
-        try:
-            ended = self._paint()
-        except ImpastoError as error:
-            picture = False
-            if isinstance(error, DivergedError):
-                with contextlib.suppress(ImpastoError):
-                    picture = self._keep_last(error.picture)
-            self.line.tell(ended="failed", errors=_told(error, self.files), picture=picture)
-        except Exception as error:  # one job's fault is no other's; its log has the rest
-            traceback.print_exception(error)
-            told = ImpastoError(f"Painting failed ({type(error).__name__}: {error})", "the log has the rest")
-            self.line.tell(ended="failed", errors=[problem_of(told).model_dump()], picture=False)
-        else:
-            spent = {"telling": self.telling, "painting": time.monotonic() - self._began}
-            self.line.tell(ended=ended, picture=self.files.picture.exists(), bytes=self.files.size(), spent=spent)
-        if self._end == "gone":
-            raise SystemExit(0)
-
-    def _keep_last(self, picture: Any) -> bool:
-        from impasto.images import writing
-
-        writing.save(self.files.picture, picture, overwrite=True)
-        return True
-
-    def _paint(self) -> str:
-        from impasto.jobs.checkpointer import Checkpointer
-        from impasto.jobs.saving import save_picture
-        from impasto.run.events import Finished, Restarted, Started, Stepped
-
-        if not self.files.resumes:
-            records.begin(self.files)
-        stylization, events = self.files.begin()
-        self._stylization, newest = stylization, None
-        note = self._note
-        with Checkpointer(
-            self.files.state, stylization.recipe(), record=dict, shell={}, warn=note, every=None
-        ) as checkpointer:
-            for event in events:
-                checkpointer.observe(event)
-                told = time.monotonic()
-                match event:
-                    case Started():
-                        self._started = event
-                        stylization.change(**self.files.scheduled_knobs())  # some may be newer than the state
-                        self._tell_start()
-                    case Stepped():
-                        newest = event.picture
-                        self._tell_step(event)
-                    case Restarted():
-                        note(
-                            f"Step {event.step} led to values that aren't finite: it was taken again, more cautiously."
-                        )
-                    case Finished():
-                        newest = None
-                        save_picture(stylization, event.picture, self.files.picture, recipe=True, overwrite=True)
-                        self.files.write_thumbnail(event.picture)
-                        changed = bool(stylization.recipe().schedule)
-                        records.finish(self.files, loss=event.loss, seconds=event.seconds, changed=changed)
-                        checkpointer.discard()
-                        return "done"
-                end = self._listen()
-                self.telling += time.monotonic() - told
-                if end is not None and (newest is not None or end != "stopped"):
-                    break
-            end = self._end or "stopped"
-            if end == "cancelled":
-                checkpointer.discard()
-                return end
-            saved = checkpointer.save()
-            if end == "stopped" and newest is not None:
-                picture = newest()
-                save_picture(stylization, picture, self.files.picture, overwrite=True)
-                self.files.write_thumbnail(picture)
-            return "paused" if end == "gone" and saved else end
-        raise AssertionError("a run ends with Finished")
-
-    def _listen(self) -> str | None:
-        """Do what was asked since the last step; how the run is to end, None where it goes on."""
-        for request in self.line.waiting():
-            match request:
-                case None:
-                    self._end = "gone"
-                case {"do": "end", "as": how}:
-                    self._end = how if how == "cancelled" else self._end or how
-                case {"do": "change", "knobs": knobs}:
-                    try:
-                        self._stylization.change(**knobs)
-                    except ImpastoError as error:
-                        self._note(str(error))
-        return self._end
-
-    def _note(self, text: str) -> None:
-        self.line.tell(note=text)
-
-    def _tell_start(self) -> None:
-        plan = self._started.plan
-        self.line.tell(started={"width": plan.size[1], "height": plan.size[0]})
-
-    def _tell_step(self, step: Any) -> None:
-        from impasto.run.remaining import most_steps, seconds_left, share_done
-
-        plan = self._started.plan
-        self.files.note_step(step.step, step.loss)
-        self.line.tell(
-            step=Progress(
-                step=step.step,
-                steps=most_steps(self._started, step),
-                epoch=step.epoch,
-                epochs=plan.epochs,
-                scale=step.scale,
-                scales=len(plan.scales),
-                loss=step.loss,
-                seconds=round(step.seconds, 3),
-                seconds_left=round(seconds_left(self._started, step), 3),
-                width=step.size[1],
-                height=step.size[0],
-                share=round(share_done(self._started, step), 4),
-            ).model_dump(),
-            preview=self._preview(step),
-        )
-
-    def _preview(self, step: Any) -> int:
-        """Write a preview where it is time; the number of the newest."""
-        began = time.monotonic()
-        if began - self._previewed >= max(PREVIEW_EVERY, self._cost / PREVIEW_SHARE):
-            self.files.write_preview(step.picture())
-            self.previews += 1
-            self._previewed = time.monotonic()
-            self._cost = self._previewed - began
-        return self.previews
 
 
 if __name__ == "__main__":

@@ -83,13 +83,3 @@ def on_gpu(settings: Settings) -> bool:
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def shots_at_once(shots: int, workers: int | None, settings: Settings) -> int:
-    """How many of so many shots are painted at once, as long as memory has room for them; one on a GPU."""
-    return max(1, min(workers or (1 if on_gpu(settings) else processors()), shots))
-
-
-def threads_each(at_once: int) -> int:
-    """How many threads compute each of them, where settings don't say."""
-    return max(1, processors() // at_once)

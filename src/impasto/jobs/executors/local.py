@@ -76,6 +76,12 @@ class LocalExecutor:
         for worker in self._started:
             worker.listen_no_more()
 
+    def kill(self) -> None:
+        """End all processes at once, whatever they are at, and begin no other."""
+        self._ending = True
+        for worker in self._started:
+            worker.kill()
+
     def _free(self) -> _Worker | None:
         """A process that has nothing to do, a new one where there is room, or None."""
         for worker in self._started:
@@ -139,6 +145,10 @@ class _Worker:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once; `close` tells of it."""
+        self._process.kill()
 
     def close(self) -> str:
         """Wait for its end, or bring it about; how it ended, in words."""

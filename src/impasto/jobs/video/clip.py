@@ -236,22 +236,6 @@ def _hidden_alpha(stream: Any) -> bool:
     return stream.metadata.get("alpha_mode") == "1" or stream.metadata.get("ALPHA_MODE") == "1"
 
 
-def frame_time(time: str | None, knob: str) -> Fraction | None:
-    """'12.5', '1:02.5' or '1:00:02' -> seconds; raises `SettingsError`."""
-    if time is None:
-        return None
-    found = re.fullmatch(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,7}(?:\.\d{1,9})?)", time.strip())
-    if found is None:
-        raise SettingsError(
-            f"`{knob}` is {time!r}",
-            "give seconds, such as 12.5, or minutes and seconds, such as 1:02.5",
-            knob=knob,
-            value=time,
-        )
-    hours, minutes, seconds = found[1] or 0, found[2] or 0, Fraction(found[3])
-    return 3600 * int(hours) + 60 * int(minutes) + seconds
-
-
 def size_of_film(clip: Clip, settings: Settings, *, even: bool) -> Size:
     """The (h, w) at which a film is painted."""
     size = canvas_size(clip.size, settings.longest_side)

@@ -1,4 +1,4 @@
-"""A film as a job: looked through, painted shot by shot by an executor, and put together with its sound.
+"""A film as a job: analysed, painted shot by shot by an executor, and put together with its sound.
 
 The truth is on the disk, in the folder OUT.film beside the output: see `order`. A film that was killed goes on with the
 frame that it was at, to the same pictures.
@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.executors.executor import Done, Executor, Lost
+from impasto.jobs.video.analysis import Analysis, analyse
 from impasto.jobs.video.clip import check_not_replaced, probe, size_of_film
 from impasto.jobs.video.fingerprint import absolute, film_key
-from impasto.jobs.video.looking import Looked, look
 from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.jobs.video.writing import Painted, Target, places_of, write
 from impasto.settings.settings import Settings
@@ -31,30 +31,6 @@ from impasto.storage.files import quoted, reason
 
 GLANCE = 1.0
 """Seconds between two looks at how many frames are finished."""
-
-
-MOST_RATE = 1000
-"""Frames a second of a sequence."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which of a film's frames are painted: from `begin` to before `end`, in seconds, and every so many of these."""
-
-    begin: Fraction | None = None
-    end: Fraction | None = None
-    every: int = 1
-    rate: Fraction | None = None
-
-    def check(self) -> None:
-        """Raise `SettingsError` for a part that holds nothing."""
-        if self.every < 1:
-            raise SettingsError(f"`every` is {self.every}", "give 1 or more", knob="every", value=self.every)
-        if self.rate is not None and not 0 < self.rate <= MOST_RATE:
-            cure = f"give up to {MOST_RATE} frames a second"
-            raise SettingsError(f"`rate` is {float(self.rate):g}", cure, knob="rate")
-        if self.end is not None and self.end <= (self.begin or 0):
-            raise SettingsError("`to` isn't after `from`", "give a later one", knob="to", value=str(self.end))
 
 
 @dataclass(frozen=True)
@@ -92,6 +68,10 @@ class Written:
 
 
 Event = Began | Moved | Noted | Written
+
+
+class OtherFilmError(ImpastoError):
+    """The work folder holds an unfinished film of other inputs, settings or versions."""
 
 
 class Film:
@@ -159,7 +139,7 @@ class Film:
         with suppress(OSError):
             self.folder.path.rmdir()  # on Windows the lock was a file as long as it was held
 
-    def look(self, threads: Callable[[int], int]) -> Order:
+    def analyse(self, threads: Callable[[int], int]) -> Order:
         """Find out what is to be painted, as it was begun before or anew; raises `ImpastoError`.
 
         `threads` says how many compute a frame, by the number of shots, where settings don't.
@@ -171,13 +151,13 @@ class Film:
             if self.order is not began:
                 self.folder.begin(self.order)
             return self.order
-        looked = look(self.clip, self.size, self.part, self.styles, self.asked, threads)
-        now = self._ordered(key, looked)
+        found = analyse(self.clip, self.size, self.part, self.styles, self.asked, threads)
+        now = self._ordered(key, found)
         if began is not None and self.overwrite:
             self.folder.clear()
         elif began is not None:
             why = "; ".join(differences(began, now)) or "the film or a version was another"
-            raise ImpastoError(
+            raise OtherFilmError(
                 f"{quoted(self.folder.path)} holds another unfinished film ({why})",
                 "give the same again to go on with it, or begin anew with `overwrite`",
             )
@@ -196,11 +176,11 @@ class Film:
             return None
 
     def events(self, executor: Executor) -> Generator[Event | None]:
-        """Paint what is unfinished, after `look`, and put the film together; None now and then where there is no news.
+        """Paint what is unfinished, after `analyse`, and put the film together; None now and then without any news.
 
         Where the executor was asked to end, the film is left as it is, without a `Written`. Raises `ImpastoError`.
         """
-        assert self.order is not None, "the film has been looked through"
+        assert self.order is not None, "the film has been analysed"
         order, began = self.order, time.monotonic()
         finished = self.folder.painted(order)
         yield Began(order, finished)
@@ -221,7 +201,7 @@ class Film:
         self, order: Order, shots: Sequence[int], executor: Executor, before: int, began: float
     ) -> Generator[Moved | None]:
         faults: dict[int, str] = {}
-        looked, last = began, before
+        glanced, last = began, before
         for news in executor.map(TASK, (item(self.folder.path, shot) for shot in shots)):
             match news:
                 case Done(number=number, result={"error": fault}):
@@ -232,8 +212,8 @@ class Film:
                     pass
             yield None
             now = time.monotonic()
-            if now - looked >= GLANCE or isinstance(news, Done | Lost):
-                looked, finished = now, self.folder.painted(order)
+            if now - glanced >= GLANCE or isinstance(news, Done | Lost):
+                glanced, finished = now, self.folder.painted(order)
                 if finished > last:
                     last = finished
                     each = (now - began) / (finished - before)
@@ -242,8 +222,8 @@ class Film:
             shot, fault = next(iter(faults.items()))
             raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
 
-    def _ordered(self, key: str, looked: Looked) -> Order:
-        styles, clip, settings = absolute(self.styles, self.clip, looked.settings)
+    def _ordered(self, key: str, found: Analysis) -> Order:
+        styles, clip, settings = absolute(self.styles, self.clip, found.settings)
         return Order(
             key,
             clip,
@@ -251,9 +231,9 @@ class Film:
             styles,
             settings,
             self.steadiness,
-            looked.times,
-            looked.seconds,
-            looked.shots,
-            looked.broken,
-            looked.peak,
+            found.times,
+            found.seconds,
+            found.shots,
+            found.broken,
+            found.peak,
         )

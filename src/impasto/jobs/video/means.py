@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from impasto.errors import ImageError
 from impasto.jobs.batch.fingerprint import HOW
+from impasto.jobs.video.analysis import HELD_BYTES, settled
 from impasto.jobs.video.fingerprint import absolute
-from impasto.jobs.video.looking import HELD_BYTES, settled
 from impasto.jobs.video.order import Order
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.settings import roles

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.images.size import Size
-from impasto.jobs.batch.estimates import SPARE, free_memory, shots_at_once, threads_each
+from impasto.jobs.batch.estimates import SPARE, free_memory
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
+from impasto.jobs.video.analysis import HELD_BYTES, Frames, times_and_shots
+from impasto.jobs.video.at_once import at_once_at_most, threads_for
 from impasto.jobs.video.clip import Clip
-from impasto.jobs.video.film import Part
-from impasto.jobs.video.looking import HELD_BYTES, times_and_shots
 from impasto.jobs.video.painter import following_settings, source_image
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.settings.settings import Settings
@@ -46,6 +47,7 @@ class FilmPlan:
     memory: int
     disk: int
     engine: str
+    style_scale: float
 
 
 def plan_film(
@@ -56,19 +58,21 @@ def plan_film(
     settings: Settings,
     steadiness: Steadiness,
     workers: int | None = None,
+    known: Frames | None = None,
+    kept: KeptNetwork | None = None,
 ) -> FilmPlan:
     """Go through a film and plan it; raises `ImpastoError` for what can't be painted.
 
-    Without a style, one like the first frame is assumed.
+    Without a style, one like the first frame is assumed. `known` is what going through it has found, where it was done.
     """
-    times, shots, _, _ = times_and_shots(clip, part)
+    times, shots, _, _ = known or times_and_shots(clip, part)
     first = next(iter(frames(clip, size, times[0])))
     assert isinstance(first, FilmFrame), "it was decoded before"
-    kept = KeptNetwork()
+    kept = kept or KeptNetwork()
     content = source_image(first.pixels)
-    most = shots_at_once(len(shots), workers, settings)
+    most = at_once_at_most(len(shots), workers, settings)
     if settings.threads == "auto":
-        settings = settings.model_copy(update={"threads": threads_each(most)})
+        settings = settings.model_copy(update={"threads": threads_for(len(shots), workers, settings)})
     network, speed = kept.network(settings), kept.speed(settings)
     styles = styles or [content]
     whole = Stylization(content, styles, settings, network=network, speed=speed)
@@ -93,6 +97,7 @@ def plan_film(
         at_once * memory,
         disk,
         str(network.engine.name),
+        whole.settings.style_factor,
     )
 
 

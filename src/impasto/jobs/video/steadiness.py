@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from impasto.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,16 @@ QUALITIES = {
     "best": Steadiness(steps=12, back=(1, 2, 4)),
 }
 """By name, the cheapest first."""
+
+
+def steadiness_of(quality: str, passes: int, flow: str) -> Steadiness:
+    """How steady a film is to be, and at what cost; raises `SettingsError`."""
+    if quality not in QUALITIES:
+        raise SettingsError(
+            f"`quality` is {quality!r}", f"choose {', '.join(QUALITIES)}", knob="quality", value=quality
+        )
+    if not 1 <= passes <= 20:
+        raise SettingsError(f"`passes` is {passes}", "give 1 to 20", knob="passes", value=passes)
+    if flow not in ("dis", "none"):
+        raise SettingsError(f"`flow` is {flow!r}", "choose dis or none", knob="flow", value=flow)
+    return replace(QUALITIES[quality], passes=passes, flow=flow == "dis")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from impasto.studio.routes import events, groups, images, jobs, others, pages, settings
+from impasto.studio.routes import events, films, groups, images, jobs, others, pages, settings
 
-ROUTERS = tuple(module.router for module in (images, jobs, groups, settings, events, others, pages))
+ROUTERS = tuple(module.router for module in (images, jobs, films, groups, settings, events, others, pages))

@@ -27,7 +27,7 @@ async def upload(
     name: Annotated[str, Query(min_length=1, max_length=300)] = "picture",
     role: Role = "any",
 ) -> Image:
-    """Take a picture in: the body is the file's bytes. The same bytes give the same id."""
+    """Take a picture or a film in: the body is the file's bytes. The same bytes give the same id."""
     studio.check_room(int(request.headers.get("content-length", 0)))
     image = await studio.images.receive(request.stream(), name, role)
     studio.metrics.uploads.inc()

@@ -79,6 +79,7 @@ async def change(job: TheJob, change: JobChange, studio: TheStudio) -> Job:
     if change.settings:
         if job.state in ENDED:
             raise HTTPException(409, "The job has ended: its settings stay as they were")
+        _of_a_picture(job, "Its frames are all painted alike: begin another film with other settings")
         job = await studio.scheduler.retune(job, change.settings)
     if "before" in change.model_fields_set:
         try:
@@ -110,6 +111,7 @@ async def resume(job: TheJob, studio: TheStudio) -> Job:
 async def stop(job: TheJob, studio: TheStudio) -> Job:
     """End it now and keep the picture so far."""
     _expect(job, "stopped", State.QUEUED, State.RUNNING, State.PAUSED)
+    _of_a_picture(job, "A film isn't stopped half way: pause it, or paint a part of it with `to`")
     return await studio.scheduler.end(job, "stopped")
 
 
@@ -129,6 +131,7 @@ async def again(job: TheJob, studio: TheStudio) -> Job:
 @router.post("/jobs/{id}/enlarge", status_code=201)
 async def enlarge(job: TheJob, wanted: Enlarge, studio: TheStudio) -> Job:
     """A new, larger job that starts from this one's picture."""
+    _of_a_picture(job, "A film isn't made larger: paint it again with a larger `size`")
     if not job.has_picture:
         raise HTTPException(409, "The job has no picture to start from")
     if wanted.size <= max(job.width or 0, job.height or 0):
@@ -200,7 +203,7 @@ async def thumbnail(job: TheJob, studio: TheStudio) -> FileResponse:
 
 @router.get("/jobs/{id}/picture", response_class=FileResponse)
 async def picture(job: TheJob, studio: TheStudio, format: Format = "png", download: bool = False) -> FileResponse:
-    """The result with its recipe, in one of four formats."""
+    """The result with its recipe, in one of four formats; of a film its first frame."""
     made = _files(studio, job).picture
     if not made.is_file():
         raise HTTPException(404, "There is no such picture yet")
@@ -213,6 +216,11 @@ def _files(studio: TheStudio, job: Job) -> RunFiles:
     """The files in a job's folder; its inputs may have gone."""
     folder = studio.config.data / "runs" / job.id
     return RunFiles(folder, folder, (), {})
+
+
+def _of_a_picture(job: Job, otherwise: str) -> None:
+    if job.film is not None:
+        raise HTTPException(409, otherwise)
 
 
 def _expect(job: Job, what: str, *states: State) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from impasto.errors import SettingsError
 from impasto.settings import presets
+from impasto.studio.films.form import film_form
 from impasto.studio.models import Checked, CheckRequest, PresetForm, SwatchForm
 from impasto.studio.orders import one_per_style, swatch_thumbnail
 from impasto.studio.problems import problems_of
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/api/v1", tags=["settings"])
 @router.get("/settings/schema")
 async def schema() -> SettingsForm:
     """Every control: its range, default, help and group."""
-    return settings_form()
+    return settings_form().model_copy(update={"film": film_form()})
 
 
 @router.post("/settings/check")

@@ -60,8 +60,13 @@ export const previewUrl = (job) => `${BASE}/jobs/${job.id}/preview?n=${job.previ
 /** The number at its end lets caches keep it until the job's next picture. */
 export const thumbnailUrl = (job) => `${BASE}/jobs/${job.id}/thumbnail?n=${job.preview}-${job.state}`;
 export const pictureUrl = (job, format = "png") => `${BASE}/jobs/${job.id}/picture?format=${format}`;
+/** A painted film; `save` has the browser download it. */
+export const filmUrl = (job, save = false) => `${BASE}/jobs/${job.id}/film${save ? "?download=1" : ""}`;
+export const frameUrl = (job, number) => `${BASE}/jobs/${job.id}/frames/${number}`;
+export const originalUrl = (job, number) => `${frameUrl(job, number)}/original`;
 export const folderUrl = (group) => `${BASE}/groups/${group}/folder`;
 export const downloadUrl = (job, format) => `${pictureUrl(job, format)}&download=1`;
+export const firstFrameUrl = (job) => downloadUrl(job, "png");
 
 /**
  * Listen to the server's events until the page closes. `on` has one function per event, and `lost()` and `back()`.

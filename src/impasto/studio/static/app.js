@@ -2,7 +2,8 @@
 import { listen } from "./api.js";
 import { Button, Dialog, Icon, batch, effect, html, render, said, signal, useEffect } from "./html.js";
 import { change, draft, follow, ready, recall, submit } from "./draft.js";
-import { addPaintings, addPhotos, droppedFiles, restorable } from "./files.js";
+import { addPaintings, addPhotos, droppedFiles, isTaken, restorable } from "./files.js";
+import { FilmOptions } from "./film.js";
 import { History } from "./history.js";
 import { keepGroup, refreshGroups } from "./groups.js";
 import { activeIds, jobOf, keep, loadJobs, refreshJobs, runningId } from "./jobs.js";
@@ -159,7 +160,7 @@ function useDrops() {
         else toast(T.photo.notPictures);
       },
       paste: (event) => {
-        const files = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+        const files = [...(event.clipboardData?.files ?? [])].filter(isTaken);
         if (!files.length) return;
         event.preventDefault();
         use(files, document.activeElement?.closest?.("[data-drop=style]") ? "style" : "content");
@@ -199,7 +200,7 @@ function App() {
     }
     <main class="columns" data-tab=${tab.value}>
       <div class="create"><div class="create-scroll">
-        <${Photo} /><${Shelf} />${schema.value && html`<${Usual} /><${Advanced} />`}
+        <${Photo} /><${Shelf} />${schema.value && html`<${FilmOptions} /><${Usual} /><${Advanced} />`}
       </div><${PaintBar} /></div>
       <section class="stage" aria-label=${T.tabs.picture} data-view=${masking.value ? "masks" : view.value.kind}><${Stage} /></section>
       <div class="side"><${Queue} /><${History} /></div>

@@ -35,6 +35,9 @@ export function BeforeAfter({ job }) {
     after=${{ src: screenUrl(job), alt: T.watch.alt(job.title), tag: T.compare.painted }} />`;
 }
 
+/** Whether what was painted stands beside what it was painted of. */
+export const comparing = signal(false);
+
 /** The first picture that was picked for a comparison, until there is a second. */
 export const pick = signal(null);
 

@@ -13,6 +13,7 @@ const EMPTY = {
   shares: {}, // by the style's key
   preset: null,
   settings: {}, // only what was set
+  film: {}, // options of the films among the contents, only what was set
   masks: {}, // IMAGE by the style's key
   styleMasks: {},
   strengthMap: null,
@@ -101,6 +102,7 @@ export function body(what = draft.value) {
     quick: false,
     each_style: apart,
     title: what.contents.length > 1 ? folder : null,
+    film: what.contents.some((one) => one.film) ? what.film : null,
   };
 }
 
@@ -144,7 +146,8 @@ const ask = debounced(async () => {
   if (asking === mine) planning.value = false;
 }, 350);
 
-const unfitted = () => !draft.value.fitted && !draft.value.preset && !knobStore.isSet("size");
+// Of a film the size isn't what takes long.
+const unfitted = () => !draft.value.contents[0]?.film && !draft.value.fitted && !draft.value.preset && !knobStore.isSet("size");
 
 /** Whoever presses Paint before the first plan has come waits for it, as it may say that the size takes long. */
 async function fittedOrLate() {

@@ -6,8 +6,14 @@ import { keepImage, maskShelf, toast, view, show } from "./state.js";
 import { T } from "./texts.js";
 
 export const ACCEPT = "image/*,.heic,.heif,.tif,.tiff,.webp,.avif";
+/** Films too, which are chosen where a photo is. */
+export const ACCEPT_FILMS = `${ACCEPT},video/*,.mkv,.mts,.m2ts,.mxf,.nut,.vob,.y4m,.apng`;
+const FILM = /\.(mp4|m4v|mov|mkv|webm|avi|ts|mts|m2ts|mpe?g|wmv|flv|ogv|3gp|mxf|nut|vob|y4m)$/i;
 const PICTURE = /\.(jpe?g|png|webp|tiff?|heic|heif|avif|bmp|gif)$/i;
 const isPicture = (file) => file.type.startsWith("image/") || PICTURE.test(file.name);
+const isFilm = (file) => file.type.startsWith("video/") || FILM.test(file.name);
+/** What is taken in at all; the server says what it really is. */
+export const isTaken = (file) => isPicture(file) || isFilm(file);
 
 export const photoErrors = signal([]);
 export const styleErrors = signal([]);
@@ -16,7 +22,7 @@ export const restorable = signal(null);
 
 const byName = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
 
-/** {files, folder}: the pictures of a drop, folders walked through, by name; and the folder's name, if it was one. */
+/** {files, folder}: the pictures and films of a drop, folders walked through, by name; and the folder's name, if it was one. */
 export async function droppedFiles(transfer) {
   // Entries must be taken before the first await: the browser empties the list then.
   const entries = [...transfer.items]
@@ -24,7 +30,7 @@ export async function droppedFiles(transfer) {
     .map((one) => one.webkitGetAsEntry?.() ?? one.getAsFile());
   const files = (await Promise.all(entries.filter(Boolean).map(walk))).flat();
   const folder = entries.length === 1 && entries[0]?.isDirectory ? entries[0].name : null;
-  return { files: files.filter(isPicture).sort(byName), folder };
+  return { files: files.filter(isTaken).sort(byName), folder };
 }
 
 async function walk(entry) {
@@ -58,7 +64,7 @@ export async function addPhotos(files, folder = null) {
   const waiting = files.map((file) => ({
     pending: `p${++pendings}`,
     name: file.name,
-    thumbnail: URL.createObjectURL(file),
+    thumbnail: isPicture(file) ? URL.createObjectURL(file) : null, // a film's first frame comes from the server
   }));
   const { contents: before, masks, strengthMap } = draft.value;
   change({ contents: waiting, folder, masks: {}, strengthMap: null });

@@ -2,6 +2,7 @@
 import { thumbnailUrl } from "./api.js";
 import { Button, Icon, debounced, effect, html, signal } from "./html.js";
 import { Picking, choose, isSecond, pick, pickForCompare } from "./compare.js";
+import { FilmBadge } from "./film.js";
 import { GroupLine, labelOf } from "./group.js";
 import { bin, binAll, edit, endedIds, jobOf, linesOf, loadGroup, loadMore, more, search } from "./jobs.js";
 import { attempt, disk, view } from "./state.js";
@@ -36,7 +37,7 @@ function Item({ id }) {
   if (!job) return null;
   const title = Object.keys(job.labels ?? {}).length ? labelOf(job) : job.title;
   const when = T.when(job.ended ?? job.created);
-  const facts = T.history.facts(Math.max(job.width ?? 0, job.height ?? 0), job.scheduled?.strength);
+  const facts = T.history.facts(Math.max(job.width ?? 0, job.height ?? 0), job.scheduled?.strength, job.film && job.progress?.steps);
   const current = view.value.ids.includes(id);
   return html`
     <li class=${`item ${current ? "current" : ""} ${job.has_picture ? "" : "bare-item"}`}>
@@ -49,7 +50,7 @@ function Item({ id }) {
             ? html`<img src=${thumbnailUrl(job)} alt="" loading="lazy" />`
             : html`<span class="no-picture">${T.state[job.state]}</span>`
         }
-        ${job.pinned && html`<span class="pinned"><${Icon} name="pin" /></span>`}
+        ${job.film && html`<${FilmBadge} />`}${job.pinned && html`<span class="pinned"><${Icon} name="pin" /></span>`}
       </button>
       <span class="item-text small" title=${[...new Set([job.title, title, facts, when])].filter(Boolean).join(" · ")}>
         <span class="name">${title}</span>${facts && html`<span class="muted">${facts}</span>`}</span>

@@ -167,6 +167,7 @@ function PlanLine() {
   if (!contents.length) return T.plan.photo;
   if (!styles.length) return T.plan.style;
   if (uploading.value) return T.plan.uploading;
+  if (plan.value?.film) return T.film.plan(plan.value);
   if (plan.value) return T.plan.line(plan.value, ready.value.length * parts.value);
   return planning.value ? T.plan.planning : "";
 }

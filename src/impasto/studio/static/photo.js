@@ -1,7 +1,8 @@
 // The photo to paint, or several of them.
 import { Button, Errors, Icon, html } from "./html.js";
 import { change, draft, maskCount } from "./draft.js";
-import { ACCEPT, addFolder, addPhotos, photoErrors, picked } from "./files.js";
+import { ACCEPT, ACCEPT_FILMS, addFolder, addPhotos, photoErrors, picked } from "./files.js";
+import { FilmBadge } from "./film.js";
 import { masking, tab } from "./state.js";
 import { T } from "./texts.js";
 
@@ -10,7 +11,7 @@ const without = (gone) => change({ contents: draft.value.contents.filter((one) =
 function Picker({ label, icon, test, capture, folder, kind = "button" }) {
   return html`
     <label class=${`picker ${kind}`}>
-      <input type="file" accept=${ACCEPT} multiple=${!capture} capture=${capture} webkitdirectory=${folder}
+      <input type="file" accept=${capture ? ACCEPT : ACCEPT_FILMS} multiple=${!capture} capture=${capture} webkitdirectory=${folder}
         data-test=${test} onChange=${picked((files) => (folder ? addFolder(files) : addPhotos(files)))} />
       <${Icon} name=${icon} /><span>${label}</span>
     </label>`;
@@ -19,11 +20,12 @@ function Picker({ label, icon, test, capture, folder, kind = "button" }) {
 function Single({ photo }) {
   return html`
     <div class="photo-card">
-      <div class="photo-thumb"><img src=${photo.thumbnail} alt=${T.photo.alt(photo.name)} />
+      <div class="photo-thumb">${photo.thumbnail && html`<img src=${photo.thumbnail} alt=${T.photo.alt(photo.name)} />`}
         ${photo.pending && html`<div class="busy" aria-hidden="true"></div>`}</div>
       <div class="photo-facts">
         <span class="name" title=${photo.name}>${photo.name}</span>
         <span class="muted small">${photo.pending ? T.photo.uploading : T.size(photo.width, photo.height)}</span>
+        ${photo.film && html`<span class="muted small" data-test="film-facts">${T.film.facts(photo.film)}</span>`}
         <${Tools} contents=${[photo]} />
       </div>
     </div>`;
@@ -57,7 +59,7 @@ function Batch({ contents }) {
       ${contents.map(
         (one) => html`
         <li key=${one.id ?? one.pending} class=${one.pending ? "waiting" : ""}>
-          <img src=${one.thumbnail} alt=${one.name} />
+          ${one.thumbnail && html`<img src=${one.thumbnail} alt=${one.name} />`}${one.film && html`<${FilmBadge} />`}
           <${Button} icon="close" bare kind="tiny" label=${T.photo.removeNamed(one.name)} onClick=${() => without(one)} />
         </li>`,
       )}
@@ -68,12 +70,12 @@ export function Photo() {
   const { contents } = draft.value;
   return html`
     <section class="panel" aria-labelledby="photo-title" data-drop="content">
-      <h2 id="photo-title">${contents.length > 1 ? T.photo.titles : T.photo.title}</h2>
+      <h2 id="photo-title">${contents.length > 1 ? T.photo.titles : contents[0]?.film ? T.film.title : T.photo.title}</h2>
       ${
         contents.length === 0 &&
         html`
         <label class="dropzone">
-          <input type="file" accept=${ACCEPT} multiple data-test="photo-input"
+          <input type="file" accept=${ACCEPT_FILMS} multiple data-test="photo-input"
             onChange=${picked((files) => addPhotos(files))} />
           <${Icon} name="image" /><strong>${T.photo.choose}</strong><span class="muted"><span class="fine-only">${T.photo.how} </span>${T.photo.several}</span>
         </label>

@@ -1,6 +1,7 @@
 // Settings and inputs back from a run or from a picture's recipe.
 import { get } from "./api.js";
 import { ELSEWHERE, change, draft, styleOf } from "./draft.js";
+import { changedOptions } from "./film.js";
 import { fetchImage, knobs, swatches, toast } from "./state.js";
 import { T } from "./texts.js";
 
@@ -15,6 +16,7 @@ export async function adopt(job) {
     style_masks: ids(whole.style_masks),
     strength_map: { image: whole.strength_map },
     init: { image: whole.init },
+    film: whole.film && changedOptions(whole.film),
   });
 }
 
@@ -63,6 +65,7 @@ export async function restore(recipe) {
     settings,
     preset: recipe.preset ?? null,
     strengthMap: recipe.strength_map?.image ? await image(recipe.strength_map) : null,
+    film: recipe.film ?? {},
     init: recipe.init?.image ? await image(recipe.init) : null,
   });
   toast(missing.length ? T.restore.missing(missing) : T.restore.done);

@@ -1,20 +1,20 @@
 // The middle: the picture that is being painted or was chosen, a group of pictures, or the photo to start from.
 import { downloadUrl } from "./api.js";
 import { Button, Dialog, Icon, Menu, html, said, signal, useSignal } from "./html.js";
-import { BeforeAfter, Compare, pick, pickForCompare, screenUrl } from "./compare.js";
+import { BeforeAfter, Compare, comparing, pick, pickForCompare, screenUrl } from "./compare.js";
 import { Curve } from "./curve.js";
 import { draft } from "./draft.js";
 import { again, bin, edit, enlarge, jobOf, need } from "./jobs.js";
 import { Group, labelOf } from "./group.js";
 import { MaskEditor } from "./masks.js";
 import { Frame } from "./picture.js";
+import { FilmFinished, FilmWatch } from "./scrubber.js";
 import { imageOf, masking, show, tab, view } from "./state.js";
 import { adopt } from "./restore.js";
 import { Waiting, Watch } from "./watch.js";
 import { Zoom } from "./zoom.js";
 import { T } from "./texts.js";
 
-const comparing = signal(false);
 const renaming = signal(null);
 const LARGER = [1024, 2048, 4096];
 const FORMATS = ["png", "jpg", "webp", "tif"];
@@ -59,34 +59,40 @@ function Actions({ job, zoom }) {
             onClick=${() => enlarge(job.id, size)}>${T.job.largerTo(size)}</button>`,
         )}
       <//>
-      <span class="actions-rest">
-        <${Button} icon="settings" bare label=${T.job.use} kind="quiet" test="use-settings"
-          onClick=${() => useSettings(job)} />
-        <${Button} icon="again" bare label=${T.job.again} kind="quiet" test="again" onClick=${() => again(job.id)} />
-        <${Button} icon="side" bare label=${T.compare.with} kind="quiet" test="compare-with"
-          pressed=${String(pick.value === job.id)}
-          onClick=${() => {
-            pickForCompare(job.id);
-            if (pick.value) tab.value = "history"; // where a phone has the second one
-          }} />
-        <${Button} icon="edit" bare label=${T.job.rename} kind="quiet" test="rename"
-          onClick=${() => (renaming.value = job.id)} />
-        <${Button} icon="pin" bare label=${job.pinned ? T.job.unpin : T.job.pin} kind="quiet" test="pin"
-          pressed=${String(job.pinned)}
-          onClick=${() => edit(job.id, { pinned: !job.pinned })} />
-        <${Button} icon="trash" bare label=${T.job.delete} kind="quiet" test="delete" onClick=${() => bin(job.id)} />
-      </span>
+      <${Rest} job=${job} />
     </div>`;
+}
+
+/** What may be done with anything that was painted. */
+function Rest({ job }) {
+  return html`
+    <span class="actions-rest">
+      <${Button} icon="settings" bare label=${T.job.use} kind="quiet" test="use-settings"
+        onClick=${() => useSettings(job)} />
+      <${Button} icon="again" bare label=${T.job.again} kind="quiet" test="again" onClick=${() => again(job.id)} />
+      <${Button} icon="side" bare label=${T.compare.with} kind="quiet" test="compare-with"
+        pressed=${String(pick.value === job.id)}
+        onClick=${() => {
+          pickForCompare(job.id);
+          if (pick.value) tab.value = "history"; // where a phone has the second one
+        }} />
+      <${Button} icon="edit" bare label=${T.job.rename} kind="quiet" test="rename"
+        onClick=${() => (renaming.value = job.id)} />
+      <${Button} icon="pin" bare label=${job.pinned ? T.job.unpin : T.job.pin} kind="quiet" test="pin"
+        pressed=${String(job.pinned)}
+        onClick=${() => edit(job.id, { pinned: !job.pinned })} />
+      <${Button} icon="trash" bare label=${T.job.delete} kind="quiet" test="delete" onClick=${() => bin(job.id)} />
+    </span>`;
 }
 
 function Facts({ job }) {
   const open = useSignal(false);
-  const set = Object.entries(job.settings).filter(([, value]) => value !== null);
+  const set = Object.entries({ ...job.settings, ...job.film }).filter(([, value]) => value !== null);
   return html`
     <div class="facts small">
       <button type="button" class="disclosure" aria-expanded=${String(open.value)} data-test="facts"
         onClick=${() => (open.value = !open.value)}>
-        <${Icon} name="chevron" /><span>${T.job.facts}</span></button>
+        <${Icon} name="chevron" /><span>${job.film ? T.film.settings : T.job.facts}</span></button>
       ${
         open.value &&
         html`
@@ -97,7 +103,7 @@ function Facts({ job }) {
           ${job.preset && html`<div><dt>${T.controls.presets}</dt><dd>${job.preset}</dd></div>`}
           ${set.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${Array.isArray(value) ? value.join(", ") : String(value)}</dd></div>`)}
         </dl>
-        <${Curve} job=${job} />`
+        ${!job.film && html`<${Curve} job=${job} />`}`
       }
     </div>`;
 }
@@ -118,6 +124,9 @@ function Finished({ job }) {
           <${Button} icon="trash" label=${T.job.delete} kind="quiet" test="delete" onClick=${() => bin(job.id)} />
         </div></div>`;
   }
+  if (job.film)
+    return html`<${FilmFinished} key=${job.id} job=${job}><${Rest} job=${job} /><//>
+      <div class="stage-foot"><${Facts} key=${job.id} job=${job} /></div>`;
   return html`
     ${
       comparing.value
@@ -153,7 +162,8 @@ function Job({ id }) {
   need(id);
   const job = jobOf(id);
   if (!job) return html`<p class="empty muted">${T.loading}</p>`;
-  const Body = job.state === "queued" ? Waiting : ["running", "paused"].includes(job.state) ? Watch : Finished;
+  const busy = job.film ? FilmWatch : Watch;
+  const Body = job.state === "queued" ? Waiting : ["running", "paused"].includes(job.state) ? busy : Finished;
   return html`<${Head} job=${job} /><${Body} job=${job} />${renaming.value === id && html`<${Rename} job=${job} />`}`;
 }
 
@@ -169,10 +179,11 @@ function Start() {
       </div>`;
   }
   const image = photo.id ? (imageOf(photo.id) ?? photo) : photo;
+  const shown = image.view ?? image.thumbnail;
   return html`
     <div class="stage-head"><h2 title=${photo.name}>${photo.name}</h2>
       <p class="muted small">${photo.width ? T.size(photo.width, photo.height) : T.photo.uploading}</p></div>
-    <${Frame} width=${image.width} height=${image.height}><img src=${image.view ?? image.thumbnail} alt=${T.photo.alt(photo.name)} /><//>
+    <${Frame} width=${image.width} height=${image.height}>${shown && html`<img src=${shown} alt=${T.photo.alt(photo.name)} />`}<//>
     <div class="stage-foot"><p class="muted center">${draft.value.styles.length ? T.start.paint : T.start.style}</p></div>`;
 }
 

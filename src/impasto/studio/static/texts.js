@@ -11,6 +11,7 @@ const bytes = (count) => {
   return count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${(count / 1e9).toFixed(1)} GB`;
 };
 const plural = (count, one, many) => (count === 1 ? `1 ${one}` : `${count} ${many}`);
+const pace = (seconds) => (seconds < 10 ? `${Number(seconds.toPrecision(2))} s` : minutes(seconds));
 const list = (names) => names.join(", ");
 const size = (width, height) => `${width} × ${height}`;
 
@@ -70,14 +71,14 @@ export const T = {
   images: { unnamed: "picture" },
   start: {
     title: "Your photo, painted",
-    steps: ["Drop a photo anywhere, or choose one.", "Pick a style.", "Press Paint."],
+    steps: ["Drop a photo or a film anywhere, or choose one.", "Pick a style.", "Press Paint."],
     style: "Now pick a style.",
     paint: "Ready: press Paint.",
   },
   photo: {
     title: "Photo",
     titles: "Photos",
-    choose: "Choose a photo",
+    choose: "Choose a photo or film",
     how: "or drop or paste it;",
     several: "several make a batch",
     folder: "A folder",
@@ -89,7 +90,7 @@ export const T = {
     batch: (count, folder) => `${folder ? `${folder}: ` : ""}${count} photos, each painted with the same settings`,
     uploading: "Uploading…",
     named: (name, message) => `${name}: ${message}`,
-    notPictures: "Nothing that was dropped is a picture.",
+    notPictures: "Nothing that was dropped is a picture or a film.",
     drop: { content: "Drop to paint it", style: "Drop to use it as a style" },
   },
   shelf: {
@@ -141,6 +142,42 @@ export const T = {
       const tiles = plan.tile ? `in tiles of ${plan.tile}` : null;
       return [seconds, bytes(plan.peak_bytes), size(plan.width, plan.height), tiles].filter(Boolean).join(", ");
     },
+  },
+  film: {
+    title: "Film",
+    options: "How the film is painted",
+    more: "More for films",
+    settings: "Settings",
+    facts: ({ frames, rate, seconds, sound }) =>
+      [
+        seconds < 10 ? `${Number(seconds.toPrecision(2))} s` : minutes(seconds),
+        plural(frames, "frame", "frames"),
+        `${Number(rate.toPrecision(4))} a second`,
+        sound ? "sound" : "no sound",
+      ].join(", "),
+    plan: ({ seconds, peak_bytes, disk_bytes, width, height, film }) =>
+      [
+        `About ${minutes(seconds)} for ${plural(film.frames, "frame", "frames")}`,
+        size(width, height),
+        `${bytes(peak_bytes)} of memory`,
+        `${bytes(disk_bytes)} on the disk`,
+      ].join(", "),
+    starting: "Going through the film…",
+    progress: (step, steps, { seconds_each, shots }) =>
+      [`${step} of ${plural(steps, "frame", "frames")}`, shots > 1 && `${shots} shots`, seconds_each && `${pace(seconds_each)} a frame`]
+        .filter(Boolean)
+        .join(", "),
+    scrubber: "Frame that is shown",
+    at: (number, frames) => `Frame ${number} of ${frames}`,
+    frame: (title, number) => `Frame ${number} of ${title}, painted`,
+    first: (name) => `First frame of ${name}`,
+    original: (number) => `Frame ${number} of the film`,
+    line: "Line between film and painting",
+    before: "Film",
+    alt: (title) => `Film ${title}`,
+    play: "Play the film",
+    download: "MP4, with its sound",
+    downloadFirst: "First frame, PNG",
   },
   masks: {
     open: "Masks",
@@ -309,8 +346,8 @@ export const T = {
     empty: "Finished pictures come here and stay.",
     more: "Show older",
     open: (title, when, state) => `${title}, ${when}, ${state}`,
-    facts: (side, strength) =>
-      [side ? `${side} px` : "", strength === undefined ? "" : `strength ${strength}`].filter(Boolean).join(", "),
+    facts: (side, strength, frames) =>
+      [side ? `${side} px` : "", frames ? plural(frames, "frame", "frames") : "", strength === undefined ? "" : `strength ${strength}`].filter(Boolean).join(", "),
     pin: (title) => `Pin ${title}`,
     unpin: (title) => `Unpin ${title}`,
     delete: (title) => `Delete ${title}`,

@@ -1,11 +1,10 @@
-"""Going through a film once before it is painted: its times, its shots, and what its settings leave open."""
+"""A film gone through once before it is painted: its times, its shots, and what its settings leave open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from impasto.errors import ImageError
 from impasto.images.size import Size, fit
@@ -14,19 +13,17 @@ from impasto.jobs.stylization import Stylization
 from impasto.jobs.video.clip import Clip
 from impasto.jobs.video.order import listed
 from impasto.jobs.video.painter import source_image
+from impasto.jobs.video.part import Part
 from impasto.jobs.video.reading import Broken, FilmFrame, frames
 from impasto.jobs.video.shots import LONGEST, Cuts
 from impasto.settings.settings import Settings
-
-if TYPE_CHECKING:
-    from impasto.jobs.video.film import Part
 
 HELD_BYTES = 400
 """Of a pixel in memory, besides what a photo takes: frames before it, flows, masks."""
 
 
 @dataclass(frozen=True)
-class Looked:
+class Analysis:
     """What there is to paint: see `Order`."""
 
     settings: Settings
@@ -37,20 +34,22 @@ class Looked:
     peak: int
 
 
-def look(
+def analyse(
     clip: Clip, size: Size, part: Part, styles: Sequence[str], settings: Settings, threads: Callable[[int], int]
-) -> Looked:
+) -> Analysis:
     """Decode all that is to be painted, small, and plan the first frame at its size; raises `ImpastoError`."""
     times, shots, seconds, broken = times_and_shots(clip, part)
     first = next(frame for frame in frames(clip, size, times[0]))
     assert isinstance(first, FilmFrame), "it was decoded before"
     decided, peak = settled(first, styles, settings, threads(len(shots)))
-    return Looked(decided, times, seconds, shots, broken, peak + HELD_BYTES * size[0] * size[1])
+    return Analysis(decided, times, seconds, shots, broken, peak + HELD_BYTES * size[0] * size[1])
 
 
-def times_and_shots(
-    clip: Clip, part: Part
-) -> tuple[tuple[Fraction, ...], tuple[tuple[int, int], ...], tuple[Fraction, ...], str | None]:
+Frames = tuple[tuple[Fraction, ...], tuple[tuple[int, int], ...], tuple[Fraction, ...], str | None]
+"""See `times_and_shots`."""
+
+
+def times_and_shots(clip: Clip, part: Part) -> Frames:
     """When each frame that is to be painted is shown, its shots, how long each is shown, and why it breaks off.
 
     Raises `ImageError` for a part that shows nothing.
