@@ -203,10 +203,10 @@ def _trace_and_inverse_root(a: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _GaussianDistance(torch.autograd.Function):
-    """`gaussian_w2`, whose gradient to Σ is D B Dᵀ: two products of matrices as large as Σ, with Σ D, are all it takes.
+    """`gaussian_w2`, whose gradient to Σ is D B Dᵀ: that and Σ D are all products of matrices as large as Σ.
 
-    D are the style's directions, R its deviations along the leading ones and Λ = Dᵀ Σ D + ε. B is I − R (R Λ R)^−½ R for
-    the leading ones, of which the trace is Dowson & Landau's (1982, eq. 4), and 1 − r / λ^½ for each of the others.
+    D are the style's directions, R its deviations along the leading ones and Λ = Dᵀ Σ D + ε. B is I − R (R Λ R)^−½ R
+    for those, which follows from Dowson & Landau 1982, eq. 4, and 1 − r / λ^½ for each of the others.
     """
 
     @staticmethod
@@ -247,5 +247,5 @@ class _GaussianDistance(torch.autograd.Function):
 
 
 def _of_products(directions: Tensor) -> torch.dtype:
-    """Of large products with directions (n, c, c): what it rounds off is less than float32 features' sums leave open."""
+    """Of large products with directions (n, c, c): it rounds off less than sums over float32 features leave open."""
     return torch.float32 if directions.shape[1] >= LARGE else directions.dtype
