@@ -223,22 +223,23 @@ class _GaussianDistance(torch.autograd.Function):
         scale = deviation[:, :, None] * deviation[:, None, :]  # R Λ R, as R is diagonal
         trace, inverse = _trace_and_inverse_root(leading * scale)
         alone = (1 - rest_deviation / root) * (variance >= 0)
-        ctx.save_for_backward(statistics, mean, mean_t, directions, turning, inverse * scale, alone)
+        together = torch.eye(scale.shape[1], dtype=scale.dtype, device=scale.device) - inverse * scale
+        ctx.save_for_backward(statistics, mean, mean_t, turning, together, alone)
         spread = _diagonal(leading).sum() + deviation.square().sum()  # tr Σt = ‖Σt^½‖²
         return (mean - mean_t).square().sum() + spread - 2 * trace + (root - rest_deviation).square().sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        statistics, mean, mean_t, directions, turning, pull, alone = ctx.saved_tensors
-        few = directions[:, :, :TOGETHER]
-        scaled = torch.empty_like(turning)  # D B
-        scaled[:, :, :TOGETHER] = few - few @ pull
-        torch.mul(turning[:, :, TOGETHER:], alone[:, None].to(turning.dtype), out=scaled[:, :, TOGETHER:])
+        statistics, mean, mean_t, turning, together, alone = ctx.saved_tensors
         count = statistics[:, -1:, -1:]
         to_mean = d / count.clamp(min=TINY)  # of the sums that a mean is made of
+        scaled = torch.empty_like(turning)  # D B
+        few, rest = turning[:, :, :TOGETHER], turning[:, :, TOGETHER:]
+        scaled[:, :, :TOGETHER] = few @ (together * to_mean).to(turning.dtype)
+        torch.mul(rest, (alone[:, None] * to_mean).to(turning.dtype), out=scaled[:, :, TOGETHER:])
         gradient = torch.empty_like(statistics)
-        of_second = torch.mul(scaled @ turning.mT, to_mean, out=gradient[:, :-1, :-1])
+        of_second = gradient[:, :-1, :-1].copy_(scaled @ turning.mT)
         gradient[:, :-1, -1:] = 2 * to_mean * (mean - mean_t)[:, :, None] - 2 * (of_second @ mean[:, :, None])
         gradient[:, -1] = 0
         whole = gradient.flatten(1)[:, None] @ statistics.flatten(1)[:, :, None]
