@@ -5,6 +5,7 @@ import torch
 
 from helpers import smooth_image
 from impasto.losses import gaussian, native_moments
+from impasto.losses.gatys import gram
 from impasto.losses.gaussian import gaussian_target, gaussian_w2
 from impasto.losses.moments import moments
 from impasto.network import weights
@@ -49,11 +50,25 @@ def test_sums_and_gradient_equal_float64(c, m):
 
 
 @pytest.mark.parametrize(("c", "m"), SIZES)
-def test_threads_change_no_bit(c, m, threads):
+def test_gram_matrices_and_their_gradient_equal_float64(c, m):
+    f = features(c, m).requires_grad_()
+    exact = f.detach().double().requires_grad_()
+    pulled = torch.randn((1, c, c), generator=torch.Generator().manual_seed(1))
+    found, wanted = gram(f), gram(exact)
+    (gradient,) = torch.autograd.grad(found, f, pulled)
+    (exact_gradient,) = torch.autograd.grad(wanted, exact, pulled.double())
+    assert found.dtype is torch.float32
+    assert (found - wanted).abs().max() < 1e-6 * wanted.abs().max()
+    assert (gradient - exact_gradient).abs().max() < 3e-6 * exact_gradient.abs().max()
+
+
+@pytest.mark.parametrize("measure", [moments, gram])
+@pytest.mark.parametrize(("c", "m"), SIZES)
+def test_threads_change_no_bit(c, m, measure, threads):
     f, found = features(c, m).requires_grad_(), []
     for number in (1, 2, 5):
         threads(number)
-        statistics = moments(f)
+        statistics = measure(f)
         found.append((statistics.detach(), *torch.autograd.grad(statistics.square().sum(), f)))
     for others in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(others, found[0], strict=True))
