@@ -28,7 +28,10 @@ ENGINES = Path("src/impasto/network/engines")
 NATIVE = Extension(
     "impasto.network.engines._native",
     [str(ENGINES / "native.c")],
-    depends=[str(ENGINES / name) for name in ("threads.h", "native_bf16.h", "native_bf16.c")],
+    depends=[
+        str(ENGINES / name)
+        for name in ("threads.h", "native_bf16.h", "native_bf16.c", "native_moments.c", "native_pooling.h")
+    ],
     extra_compile_args=["-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
 )

@@ -13,7 +13,8 @@
 #endif
 
 enum { KIND_NOTHING, KIND_INT, KIND_FLOAT, KIND_READ, KIND_CHANGED, KIND_SCRATCH };
-enum { DO_VERSION, DO_WIDTH, DO_WORKSPACE, DO_CONV, DO_TRANSFORM, DO_FIRST, DO_FIRST_BACK, DO_POOL, DO_POOL_BACK };
+enum { DO_VERSION, DO_WIDTH, DO_WORKSPACE, DO_CONV, DO_TRANSFORM, DO_FIRST, DO_FIRST_BACK, DO_POOL, DO_POOL_BACK,
+       DO_MOMENTS_PARTS, DO_MOMENTS, DO_MOMENTS_BACK };
 
 typedef struct {
     int kind, i;
@@ -62,6 +63,9 @@ static long long call(int function, const Argument *a) {
     case DO_POOL_BACK:
         impasto_pool_back(a[0].p, a[1].p, a[2].p, a[3].p, a[4].p, a[5].i, a[6].i, a[7].i, a[8].f, a[9].i, a[10].i);
         break;
+    case DO_MOMENTS_PARTS: return impasto_moments_parts(a[0].i, a[1].i);
+    case DO_MOMENTS: impasto_moments(a[0].p, a[1].p, a[2].p, a[3].p, a[4].i, a[5].i, a[6].i, a[7].i); break;
+    case DO_MOMENTS_BACK: impasto_moments_back(a[0].p, a[1].p, a[2].p, a[3].p, a[4].i, a[5].i, a[6].i, a[7].i); break;
     default: exit(1);
     }
     return 0;

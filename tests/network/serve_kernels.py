@@ -6,7 +6,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from math import prod
 
+from impasto.losses.native_moments import BLOCK
+
 FUNCTIONS = ("version", "width", "workspace", "conv", "transform", "first", "first_back", "pool", "pool_back")
+FUNCTIONS += ("moments_parts", "moments", "moments_back")
 NOTHING, INT, FLOAT, READ, CHANGED, SCRATCH = range(6)
 
 
@@ -87,6 +90,29 @@ class ServedLibrary:
             (add_before, READ, 4 * size),
             (dx, CHANGED, 4 * size),
             *(h, w, c, float(mean), threads, width),
+        )
+
+    def impasto_moments_parts(self, m, c) -> int:
+        return self._call("moments_parts", m, c)
+
+    def impasto_moments(self, x, parts, sums, work, m, c, threads, width) -> None:
+        self._call(
+            "moments",
+            (x, READ, 4 * m * c),
+            (parts, SCRATCH, 8 * self.impasto_moments_parts(m, c) * (c + 1) * c),
+            (sums, CHANGED, 8 * (c + 1) ** 2),
+            (work, SCRATCH, 4 * threads * BLOCK),
+            *(m, c, threads, width),
+        )
+
+    def impasto_moments_back(self, x, d, panels, y, m, c, threads, width) -> None:
+        self._call(
+            "moments_back",
+            (x, READ, 4 * m * c),
+            (d, READ, 8 * (c + 1) ** 2),
+            (panels, SCRATCH, 4 * (c + 1) * c),
+            (y, CHANGED, 4 * m * c),
+            *(m, c, threads, width),
         )
 
     def _call(self, function: str, *arguments) -> int:

@@ -15,6 +15,7 @@ from serve_kernels import ServedLibrary
 
 import helpers
 from helpers import tiny_weights
+from impasto.losses.moments import moments
 from impasto.network import weights
 from impasto.network.engines import native, native_library
 from impasto.network.engines.native import NativeEngine
@@ -194,6 +195,22 @@ def test_threads_change_no_bit(library, narrow, deep):
         torch.set_num_threads(threads)
     for others in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(others, found[0], strict=True))
+
+
+def test_moments_and_their_gradient_equal_float64_and_threads_change_no_bit(library, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    f = torch.rand((1, 19, 31, 96), generator=generator).permute(0, 3, 1, 2).requires_grad_()
+    pulled = torch.randn((1, 97, 97), generator=generator, dtype=torch.float64)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(native_library, "thread_count", lambda n=threads: n)
+        statistics = moments(f)
+        found.append((statistics.detach(), *torch.autograd.grad(statistics, f, pulled)))
+    exact = f.detach().double().requires_grad_()
+    (wanted,) = torch.autograd.grad(moments(exact), exact, pulled)
+    assert error(found[0][0], moments(exact)) < 1e-6
+    assert error(found[0][1], wanted) < 1e-6
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_the_real_network_equals_torch_in_float64(library):

@@ -19,6 +19,7 @@ SETUP = """
 import ctypes, sys
 sys.path.insert(0, sys.argv[2])
 import helpers, torch
+from impasto.losses.moments import moments
 from impasto.network import weights
 from impasto.network.engines import native, native_bf16, native_library
 load = ctypes.CDLL
@@ -60,6 +61,13 @@ for kernel in {native_library.Bf16Kernel.PLAIN, *native_library.bf16_kernels()}:
                 both_ways(engine, image, ["relu1_1", "conv2_2", "relu3_4", "pool4", "relu5_4"])
                 both_ways(engine, image, ["relu1_2"])
                 both_ways(engine, torch.rand(1, 32, h, w), ["relu3_1", "conv5_1"], below="pool2")
+for threads in (1, 3):
+    torch.set_num_threads(threads)
+    for m, c in ((1, 32), (255, 64), (700, 96), (2049, 512)):
+        features = torch.rand(1, 1, m, c).permute(0, 3, 1, 2).requires_grad_()
+        moments(features).square().sum().backward()
+        assert features.grad.isfinite().all()
+        cases += 1
 engine = native.NativeEngine(weights.load())  # whose last layers are wide
 both_ways(engine, helpers.smooth_image(33, 18, dtype=torch.float32), ["relu1_1", "relu5_1"])
 print(cases)

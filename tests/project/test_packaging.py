@@ -33,7 +33,10 @@ IGNORED = (
 )
 """Files such as git ignores here, in the folders that are handed out."""
 
-ENGINE_SOURCES = [f"src/impasto/network/engines/{name}" for name in ("native.c", "native_bf16.c", "native_bf16.h")]
+ENGINE_SOURCES = [
+    f"src/impasto/network/engines/{name}"
+    for name in ("native.c", "native_bf16.c", "native_moments.c", "native_pooling.h")
+]
 
 VERSION_99 = "impasto_version(void) { return 99; }"
 

@@ -1,4 +1,5 @@
 import functools
+import math
 from collections.abc import Container
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective
 from impasto.run import memory_plan as memory
 from impasto.run import plan
+from impasto.run.descent import BestIterate
 from impasto.run.events import EpochDone, Finished, Restarted, ScaleDone, Started, Stepped
 from impasto.run.state import RunState, tensors_of
 from impasto.run.stylizer import Stylizer
@@ -455,6 +457,20 @@ def test_values_that_are_not_finite_for_good_stop_the_run_with_the_last_good_pic
     assert len(steps) >= 3
     assert [e.times for e in seen if isinstance(e, Restarted)] == [1, 2, 3]
     assert objective(settings(scales=1)).evaluate(picture).loss <= min(step.loss for step in steps) * 1.0001
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_value_that_is_not_finite_is_noticed_and_large_ones_are_none(bad):
+    large = torch.full((1, 3, 8, 8), 3e38)  # whose sum is more than float32 holds
+    best = BestIterate(large, torch.clone)
+    assert best.is_finite(large)
+    assert best.is_finite(torch.zeros(1, 3, 8, 8))
+    for at in ((0, 0, 0, 0), (0, 2, 7, 7)):
+        canvas = torch.rand(1, 3, 8, 8)
+        canvas[at] = bad
+        assert not best.is_finite(canvas)
+    canvas[0, 0, 0, 0] = -bad  # ∞ − ∞
+    assert not best.is_finite(canvas)
 
 
 @pytest.mark.thin(4)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.images.size import Size, size_of
+from impasto.losses import native_moments
 from impasto.storage.pool import POOL
 
 
@@ -88,11 +90,13 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, f: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f)
-        return f @ f.mT
+        return native_moments.sums(f)[:, :-1, :-1].to(f.dtype) if native_moments.fits(f) else f @ f.mT
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         (f,) = ctx.saved_tensors
+        if native_moments.fits(f) and not torch.is_grad_enabled():
+            return native_moments.gradient(f, F.pad(d, (0, 1, 0, 1)))
         symmetric = d + d.mT
         if f.stride(1) == 1:  # (h, w, c) in memory: the gradient comes out likewise, and needs no reordering
             return _product(f.mT, symmetric).mT

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from impasto.losses.linalg import eigen, orthogonal_factor, root_and_inverse, symmetric_powers
 from impasto.losses.moments import (
@@ -31,6 +32,10 @@ TOGETHER = 128
 
 The root of a larger matrix takes too long (docs/decisions/0015-the-front.md).
 """
+
+
+LARGE = 512
+"""Channels from which on a covariance is turned into a style's directions in single precision, at half the time."""
 
 
 class ChannelTarget(NamedTuple):
@@ -91,14 +96,7 @@ def gaussian_w2(statistics: Tensor, target: GaussianTarget) -> Tensor:
     Along its `TOGETHER` leading directions features are compared as one Gaussian, along each further one by itself.
     Such marginal distances add up to the whole one in layers of up to 128 channels, and to no more than it in others.
     """
-    mean, covariance = mean_and_covariance(statistics)
-    turned = covariance @ target.directions
-    few, rest = target.directions[:, :, :TOGETHER], slice(TOGETHER, None)
-    leading = _blurred(few.mT @ turned[:, :, :TOGETHER], target.blur)
-    root = torch.diag_embed(target.deviations[:, :TOGETHER])
-    variances = (target.directions * turned).sum(dim=1)[:, rest].clamp(min=0) + target.blur
-    alone = (variances.sqrt() - target.deviations[:, rest]).square().sum()
-    return squared_wasserstein(mean, leading, target.mean, root) + alone
+    return _GaussianDistance.apply(statistics, *target)  # pyright: ignore[reportReturnType]
 
 
 def squared_wasserstein(mean: Tensor, covariance: Tensor, mean_t: Tensor, root_t: Tensor) -> Tensor:
@@ -178,23 +176,77 @@ def _cross_covariance(first: Tensor, second: Tensor) -> Tensor:
 class _TraceOfRoot(torch.autograd.Function):
     """Σ tr A^½ of symmetric positive matrices (n, c, c), whose gradient ½ A^−½ has no difference of eigenvalues.
 
-    Autograd through an eigendecomposition divides by such differences, which vanish where eigenvalues repeat. Where
-    work is queued there is no decomposition: a GPU's makes the host wait, to see whether it was found.
+    Autograd through an eigendecomposition divides by such differences, which vanish where eigenvalues repeat.
     """
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if queued(a.device):
-            root, inverse = root_and_inverse(a)
-            ctx.save_for_backward(inverse)
-            return root.diagonal(dim1=1, dim2=2).sum()
-        values, vectors = eigen(a, least=TINY**2, relative=torch.finfo(a.dtype).eps)
-        ctx.save_for_backward(values, vectors)
-        return values.sqrt().sum()
+        trace, inverse = _trace_and_inverse_root(a)
+        ctx.save_for_backward(inverse)
+        return trace
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if len(ctx.saved_tensors) == 1:
-            return d / 2 * ctx.saved_tensors[0]
-        values, vectors = ctx.saved_tensors
-        return d / 2 * (vectors * values.rsqrt()[:, None]) @ vectors.mT
+        return d / 2 * ctx.saved_tensors[0]
+
+
+def _trace_and_inverse_root(a: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ tr A^½ and A^−½ of symmetric positive matrices (n, c, c).
+
+    Where work is queued there is no decomposition: a GPU's makes the host wait, to see whether it was found.
+    """
+    if queued(a.device):
+        root, inverse = root_and_inverse(a)
+        return _diagonal(root).sum(), inverse
+    values, vectors = eigen(a, least=TINY**2, relative=torch.finfo(a.dtype).eps)
+    return values.sqrt().sum(), (vectors * values.rsqrt()[:, None]) @ vectors.mT
+
+
+class _GaussianDistance(torch.autograd.Function):
+    """`gaussian_w2`, whose gradient to Σ is D B Dᵀ: that and Σ D are all products of matrices as large as Σ.
+
+    D are the style's directions, R its deviations along the leading ones and Λ = Dᵀ Σ D + ε. B is I − R (R Λ R)^−½ R
+    for those, which follows from Dowson & Landau 1982, eq. 4, and 1 − r / λ^½ for each of the others.
+    """
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, statistics: Tensor, mean_t: Tensor, directions: Tensor, deviations: Tensor, blur: Tensor
+    ) -> Tensor:
+        deviation, rest_deviation = deviations[:, :TOGETHER], deviations[:, TOGETHER:]
+        mean, covariance = mean_and_covariance(statistics)
+        turning = directions.to(_of_products(directions))
+        turned = covariance.to(turning.dtype) @ turning
+        leading = _blurred(directions[:, :, :TOGETHER].mT @ turned[:, :, :TOGETHER].to(mean.dtype), blur)
+        variance = (turning[:, :, TOGETHER:] * turned[:, :, TOGETHER:]).sum(dim=1).to(mean.dtype)
+        root = (variance.clamp(min=0) + blur).sqrt()
+        scale = deviation[:, :, None] * deviation[:, None, :]  # R Λ R, as R is diagonal
+        trace, inverse = _trace_and_inverse_root(leading * scale)
+        alone = (1 - rest_deviation / root) * (variance >= 0)
+        together = torch.eye(scale.shape[1], dtype=scale.dtype, device=scale.device) - inverse * scale
+        ctx.save_for_backward(statistics, mean, mean_t, turning, together, alone)
+        spread = _diagonal(leading).sum() + deviation.square().sum()  # tr Σt = ‖Σt^½‖²
+        return (mean - mean_t).square().sum() + spread - 2 * trace + (root - rest_deviation).square().sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        statistics, mean, mean_t, turning, together, alone = ctx.saved_tensors
+        count = statistics[:, -1:, -1:]
+        to_mean = d / count.clamp(min=TINY)  # of the sums that a mean is made of
+        scaled = torch.empty_like(turning)  # D B
+        few, rest = turning[:, :, :TOGETHER], turning[:, :, TOGETHER:]
+        scaled[:, :, :TOGETHER] = few @ (together * to_mean).to(turning.dtype)
+        torch.mul(rest, (alone[:, None] * to_mean).to(turning.dtype), out=scaled[:, :, TOGETHER:])
+        gradient = torch.empty_like(statistics)
+        of_second = gradient[:, :-1, :-1].copy_(scaled @ turning.mT)
+        gradient[:, :-1, -1:] = 2 * to_mean * (mean - mean_t)[:, :, None] - 2 * (of_second @ mean[:, :, None])
+        gradient[:, -1] = 0
+        whole = gradient.flatten(1)[:, None] @ statistics.flatten(1)[:, :, None]
+        gradient[:, -1:, -1:] = -whole / count.clamp(min=TINY) * (count >= TINY)
+        return gradient, None, None, None, None
+
+
+def _of_products(directions: Tensor) -> torch.dtype:
+    """Of large products with directions (n, c, c): it rounds off less than sums over float32 features leave open."""
+    return torch.float32 if directions.shape[1] >= LARGE else directions.dtype

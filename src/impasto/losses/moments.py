@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.losses import native_moments
 from impasto.losses.gatys import gram
 from impasto.storage.devices import queued
 from impasto.storage.pool import POOL
@@ -65,7 +66,7 @@ def mean_and_covariance(statistics: Tensor) -> tuple[Tensor, Tensor]:
     """μ (n, c) and Σ (n, c, c) from `moments`, with M and not M − 1 for the divisor."""
     means = averaged(statistics)
     mean = means[:, :-1, -1]
-    return mean, means[:, :-1, :-1] - mean[:, :, None] * mean[:, None, :]
+    return mean, torch.addcmul(means[:, :-1, :-1], mean[:, :, None], mean[:, None, :], value=-1)
 
 
 def mean_and_covariance_of_rows(x: Tensor, *, unbiased: bool = False) -> tuple[Tensor, Tensor]:
@@ -145,6 +146,8 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, f: Tensor, w: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(f, w)
+        if w is None and native_moments.fits(f):
+            return native_moments.sums(f)
         n, c, _ = f.shape
         statistics = f.new_zeros((n, c + 1, c + 1), dtype=_precise(f))
         for pieces, weighted in _groups(f, w) if _in_groups(f) else ():
@@ -160,6 +163,9 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         f, w = ctx.saved_tensors
+        if native_moments.fits(f) and not torch.is_grad_enabled():
+            gradient = native_moments.gradient(f, d)
+            return gradient if w is None else gradient.mul_(w), None
         symmetric = (d + d.mT)[:, :-1].to(f.dtype)
         matrix, vector = symmetric[:, :, :-1], symmetric[:, :, -1:]
         in_columns = f.stride(1) == 1  # as in _Gram

@@ -93,7 +93,8 @@ class TileWork:
     ) -> TileGradient:
         """Back through a tile: ⟨P, its statistics⟩, its own terms, and the gradient that `arrived` from above."""
         local = self.weighting.weigh(self.local_losses(activations, targets))
-        loss = sum(((p[s] * value).sum() for s, value in activations.statistics.items()), start=local.total)
+        pulled = (torch.dot(p[s].flatten(), value.flatten()) for s, value in activations.statistics.items())
+        loss = sum(pulled, start=local.total)
         if activations.stage.above is not None and arrived is not None:
             loss = loss + (arrived * activations.features[activations.stage.above]).sum()
         (gradient,) = torch.autograd.grad(loss, activations.input)

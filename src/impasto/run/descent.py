@@ -57,8 +57,9 @@ class BestIterate:
         return evaluate_and_note
 
     def is_finite(self, tensor: Tensor) -> bool:
-        """Whether no number in it is NaN or ∞."""
-        return self._scratch.all(lambda part: part.isfinite().all(), tensor)
+        """Whether no number in it is NaN or ∞: then their sum isn't either, unless it is too large for float32."""
+        finite = self._scratch.all(lambda part: part.sum().isfinite(), tensor)
+        return finite or self._scratch.all(lambda part: part.isfinite().all(), tensor)
 
     def diverged(self, what: str) -> DivergedError:
         """The error for something that isn't finite."""

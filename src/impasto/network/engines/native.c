@@ -10,6 +10,8 @@
  * vector: AVX-512 and AVX2 on x86-64, of which `width` picks one at each call, and on ARM64 NEON, which all have. Any
  * number of threads may call at once, each with buffers of its own.
  *
+ * The moments of features are in native_moments.c, poolings in native_pooling.h.
+ *
  * Outputs are shared out among the threads in pieces that don't change a sum, and every sum runs in one fixed order:
  * the result is the same to the bit whatever the number of threads.
  */
@@ -25,7 +27,7 @@
 #include <string.h>
 #include "threads.h"
 
-#define VERSION 5 /* of the calls below: native.py refuses a library built from another */
+#define VERSION 6 /* of the calls below: native.py refuses a library built from another */
 #define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -81,7 +83,7 @@ typedef struct {
 } FirstBack;
 typedef struct {
     const float *x;
-    float *y;
+    float *y, *features; /* `features`: NULL, as y are they */
     unsigned char *mask;
     int h, w, c;
     float mean;
@@ -93,6 +95,21 @@ typedef struct {
     int h, w, c;
     float mean;
 } PoolBack;
+typedef struct {
+    const float *x;   /* (m, c): features by positions */
+    double *parts;    /* moments_parts() matrices (c + 1, c), one of each part of the positions */
+    double *sums;     /* (c + 1, c + 1): the products of all pairs of channels, and of each with 1 */
+    float *work;      /* a block of products a thread */
+    ptrdiff_t m;
+    int c;
+} Moments;
+typedef struct {
+    const float *x;  /* (m, c) */
+    const double *d; /* (c + 1, c + 1): the gradient to the moments; the last row and column are of the sums */
+    float *panels;   /* (c / PANEL, c, PANEL), and c more: of d + its transpose */
+    float *y;        /* (m, c) */
+    int c;
+} MomentsBack;
 
 #define PASSES 1 /* a bit of a mask: the ReLU let the value through */
 #define TAKEN 2  /* a bit of a mask: the pooling behind it took the value, the first of equal ones, as in torch */
@@ -107,6 +124,17 @@ INLINE ptrdiff_t stride_of(int tiles, int channels) { return (ptrdiff_t)tiles * 
 INLINE int tiles_of(const Conv *a) { return ((a->h + M - 1) / M) * ((a->w + M - 1) / M); }
 
 #include "native_bf16.h"
+
+#define MOMENTS_PIECE 256 /* positions whose products are summed in float32; the sums of such pieces add up in double */
+#define MOMENTS_ROWS 112  /* positions that are multiplied by a matrix at a time: so few that they stay in the cache */
+
+/* Into how many parts positions are shared out, whatever the number of threads: sums have one order. */
+static ptrdiff_t moments_parts(ptrdiff_t m, int c) {
+    const ptrdiff_t most = c > 256 ? 8 : 16;
+    ptrdiff_t parts = 1;
+    while (parts < most && parts * MOMENTS_PIECE < m) parts *= 2;
+    return parts;
+}
 
 /* A block of tiles of a deep layer, from `from` on, on which all threads work. */
 typedef struct {
@@ -196,13 +224,27 @@ EXPORT void impasto_first_back(const float *dy, const float *b, float *dimage, f
 }
 EXPORT void impasto_pool(const float *x, float *y, unsigned char *mask, int h, int w, int c, float mean, int threads,
                          int width) {
-    Pool a = {x, y, mask, h, w, c, mean};
+    Pool a = {x, y, NULL, mask, h, w, c, mean};
     in_parallel(KERNEL(pool, width), &a, h / 2, 1, threads);
 }
 EXPORT void impasto_pool_back(const unsigned char *mask, const float *dy, const float *add, const float *add_before,
                               float *dx, int h, int w, int c, float mean, int threads, int width) {
     PoolBack a = {mask, dy, add, add_before, dx, h, w, c, mean};
     in_parallel(KERNEL(pool_back, width), &a, (h + 1) / 2, 1, threads);
+}
+/* Sums over positions of the products of channels, and back: `sums` are the moments of native_moments.c. */
+EXPORT ptrdiff_t impasto_moments_parts(ptrdiff_t m, int c) { return moments_parts(m, c); }
+EXPORT void impasto_moments(const float *x, double *parts, double *sums, float *work, ptrdiff_t m, int c, int threads,
+                            int width) {
+    Moments a = {x, parts, sums, work, m, c};
+    in_parallel(KERNEL(moments_part, width), &a, moments_parts(m, c), 1, threads);
+    in_parallel(KERNEL(moments_sum, width), &a, c + 1, 8, threads);
+}
+EXPORT void impasto_moments_back(const float *x, const double *d, float *panels, float *y, ptrdiff_t m, int c,
+                                 int threads, int width) {
+    MomentsBack a = {x, d, panels, y, c};
+    in_parallel(KERNEL(moments_panels, width), &a, c / (2 * width), 1, threads);
+    in_parallel(KERNEL(moments_back, width), &a, m, MOMENTS_ROWS, threads);
 }
 
 /* The same in bfloat16. */
@@ -409,16 +451,19 @@ INLINE void NAME(output_transform)(const Conv *a, int tile, const float *v, ptrd
     }
 }
 
-/* rows x PANEL of a product: all accumulators stay in registers. b: (c, PANEL) contiguous. */
-INLINE void NAME(product_rows)(const int rows, const float *a, ptrdiff_t lda, const float *b, int c, float *o, ptrdiff_t ldo) {
-    vec left[ROWS], right[ROWS];
+/* rows x PANEL of a product of c terms: all accumulators stay in registers, and begin with `start` (PANEL), or 0 without.
+ * A row of `a` is lda further on than the one before, its next term `across`; b: PANEL neighbours of each term, ldb apart. */
+INLINE void NAME(product_rows)(const int rows, const float *a, ptrdiff_t lda, ptrdiff_t across, const float *b,
+                               ptrdiff_t ldb, ptrdiff_t c, const float *start, float *o, ptrdiff_t ldo) {
+    vec left[ROWS], right[ROWS], begin[2] = {{0}, {0}};
+    if (start) begin[0] = LOAD(start), begin[1] = LOAD(start + WIDTH);
     UNROLL(16)
-    for (int r = 0; r < rows; r++) left[r] = right[r] = (vec){0};
-    for (int i = 0; i < c; i++, b += PANEL) {
+    for (int r = 0; r < rows; r++) left[r] = begin[0], right[r] = begin[1];
+    for (ptrdiff_t i = 0; i < c; i++, b += ldb) {
         vec b0 = LOAD(b), b1 = LOAD(b + WIDTH);
         UNROLL(16)
         for (int r = 0; r < rows; r++) {
-            float s = a[r * lda + i];
+            float s = a[r * lda + i * across];
             left[r] += s * b0;
             right[r] += s * b1;
         }
@@ -430,25 +475,35 @@ INLINE void NAME(product_rows)(const int rows, const float *a, ptrdiff_t lda, co
     }
 }
 
-/* (rows, c) @ panels (outs / PANEL, c, PANEL) -> (rows, outs) */
-static void NAME(product)(const float *a, ptrdiff_t lda, const float *b, int rows, int c, float *o, ptrdiff_t ldo, int outs) {
+/* The same for a number of rows, 1 to ROWS, that is known only now. */
+#define PRODUCT_ROWS(count, ...) \
+    switch (count) { \
+        CASES_6(__VA_ARGS__) \
+        CASES_10(__VA_ARGS__) \
+        CASES_14(__VA_ARGS__) \
+    }
+#define CASE(r, ...) case r: NAME(product_rows)(r, __VA_ARGS__); break;
+#define CASES_6(...) CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) CASE(4, __VA_ARGS__) \
+                     CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
+#if ROWS > 6
+#define CASES_10(...) CASE(7, __VA_ARGS__) CASE(8, __VA_ARGS__) CASE(9, __VA_ARGS__) CASE(10, __VA_ARGS__)
+#else
+#define CASES_10(...)
+#endif
+#if ROWS > 10
+#define CASES_14(...) CASE(11, __VA_ARGS__) CASE(12, __VA_ARGS__) CASE(13, __VA_ARGS__) CASE(14, __VA_ARGS__)
+#else
+#define CASES_14(...)
+#endif
+
+/* (rows, c) @ panels (outs / PANEL, c, PANEL) + start (outs), 0 without -> (rows, outs) */
+static void NAME(product)(const float *a, ptrdiff_t lda, const float *b, int rows, int c, const float *start, float *o,
+                          ptrdiff_t ldo, int outs) {
     int blocks = (rows + ROWS - 1) / ROWS;
     for (int p = 0; p < outs; p += PANEL, b += (ptrdiff_t)c * PANEL)
         for (int i = 0; i < blocks; i++) {
             int from = (ptrdiff_t)rows * i / blocks, count = (ptrdiff_t)rows * (i + 1) / blocks - from; /* even blocks */
-            const float *x = a + from * lda;
-            float *y = o + from * ldo + p;
-            switch (count) {
-#define CASE(r) case r: NAME(product_rows)(r, x, lda, b, c, y, ldo); break;
-                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if ROWS > 6
-                CASE(7) CASE(8) CASE(9) CASE(10)
-#endif
-#if ROWS > 10
-                CASE(11) CASE(12) CASE(13) CASE(14)
-#endif
-#undef CASE
-            }
+            PRODUCT_ROWS(count, a + from * lda, lda, 1, b, PANEL, c, start ? start + p : NULL, o + from * ldo + p, ldo)
         }
 }
 
@@ -460,7 +515,7 @@ static void NAME(shallow)(const void *context, ptrdiff_t from, ptrdiff_t to, int
     float *v = a->work + MAX(c, k) + worker * N * N * (vs + os), *o = v + N * N * vs;
     for (int t = 0; t < count; t++) NAME(input_transform)(a, from + t, a->work, v + (ptrdiff_t)t * c, vs);
     for (int f = 0; f < N * N; f++)
-        NAME(product)(v + f * vs, c, a->kernels + (ptrdiff_t)f * c * k, count, c, o + f * os, k, k);
+        NAME(product)(v + f * vs, c, a->kernels + (ptrdiff_t)f * c * k, count, c, NULL, o + f * os, k, k);
     for (int t = 0; t < count; t++) NAME(output_transform)(a, from + t, o + (ptrdiff_t)t * k, os);
 }
 
@@ -484,7 +539,7 @@ static void NAME(deep_products)(const void *context, ptrdiff_t from, ptrdiff_t t
         for (int p = 0; p < DEEP_OUTPUTS; p += PANEL)
             NAME(transform_panel)(a->kernels + (first + p) * c, (ptrdiff_t)c * k, row, c, u + (ptrdiff_t)p * c, step);
         for (int f = row * N; f < (row + 1) * N; f++, u += step)
-            NAME(product)(b->v + f * vs, c, u, count, c, b->o + f * os + first, k, DEEP_OUTPUTS);
+            NAME(product)(b->v + f * vs, c, u, count, c, NULL, b->o + f * os + first, k, DEEP_OUTPUTS);
     }
 }
 
@@ -524,7 +579,7 @@ static void NAME(first)(const void *context, ptrdiff_t from, ptrdiff_t to, int w
     for (int row = from; row < to; row++) {
         NAME(columns_of)(a.image, h, w, row, a.replicate, columns);
         ptrdiff_t at = (ptrdiff_t)row * w * k;
-        NAME(product)(columns, 9, a.b, w, 27, a.y + at, k, k);
+        NAME(product)(columns, 9, a.b, w, 27, NULL, a.y + at, k, k);
         for (int x = 0; x < w; x++)
             for (int ch = 0; ch < k; ch += WIDTH, at += WIDTH) {
                 vec v = LOAD(a.y + at) + LOAD(a.bias + ch);
@@ -550,7 +605,7 @@ static void NAME(first_back)(const void *context, ptrdiff_t from, ptrdiff_t to, 
                 const float *dy = a.half ? wide : a.dy + (ptrdiff_t)r * w * k;
                 for (ptrdiff_t i = 0; a.half && i < (ptrdiff_t)w * k; i += WIDTH)
                     STORE(wide + i, NAME(widen)(a.half + place(r, i / k, w, k) + i % k));
-                NAME(product)(dy, k, a.b, w, k, parts + (ptrdiff_t)(r % 3) * w * 32, 32, 32);
+                NAME(product)(dy, k, a.b, w, k, NULL, parts + (ptrdiff_t)(r % 3) * w * 32, 32, 32);
             }
         for (int x = 0; x < w; x++) {
             float sum[3] = {0, 0, 0};
@@ -570,62 +625,14 @@ static void NAME(first_back)(const void *context, ptrdiff_t from, ptrdiff_t to, 
     }
 }
 
-/* 2x2 pooling; mean: 0 takes the largest and notes it in the mask, else the mean times this. An odd last row or column
- * is left out. */
-static void NAME(pool)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
-    const Pool a = *(const Pool *)context;
-    const int w = a.w, c = a.c;
-    (void)worker;
-    for (ptrdiff_t i = from; i < to; i++)
-        for (int j = 0; j < w / 2; j++) {
-            const ptrdiff_t corner = (2 * i * w + 2 * j) * c, next[4] = {0, c, (ptrdiff_t)w * c, (ptrdiff_t)w * c + c};
-            float *d = a.y + (i * (w / 2) + j) * c;
-            for (int ch = 0; ch < c; ch += WIDTH) {
-                vec v[4];
-                for (int q = 0; q < 4; q++) v[q] = LOAD(a.x + corner + next[q] + ch);
-                if (a.mean) {
-                    STORE(d + ch, a.mean * 0.25f * (v[0] + v[1] + v[2] + v[3]));
-                    continue;
-                }
-                vec top = NAME(largest)(NAME(largest)(v[0], v[1]), NAME(largest)(v[2], v[3]));
-                STORE(d + ch, top);
-                if (!a.mask) continue;
-                NAME(lanes) open = top == top;
-                for (int q = 0; q < 4; q++) {
-                    mask_bytes *m = (mask_bytes *)(a.mask + corner + next[q] + ch);
-                    NAME(lanes) taken = open & (v[q] == top);
-                    *m |= __builtin_convertvector(taken & TAKEN, mask_bytes);
-                    open &= ~taken;
-                }
-            }
-        }
-}
-
-/* Back through pooling and the ReLU before it, or without `dy` through the ReLU alone. */
-static void NAME(pool_back)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
-    const PoolBack a = *(const PoolBack *)context;
-    const int h = a.h, w = a.w, c = a.c;
-    (void)worker;
-    for (ptrdiff_t i = from; i < to; i++)
-        for (int j = 0; j < (w + 1) / 2; j++) {
-            int whole = a.dy && 2 * i + 1 < h && 2 * j + 1 < w;
-            for (int ch = 0; ch < c; ch += WIDTH) {
-                vec g = {0};
-                if (whole) g = LOAD(a.dy + (i * (w / 2) + j) * c + ch);
-                if (a.mean) g *= a.mean * 0.25f;
-                for (int q = 0; q < 4; q++) {
-                    int yy = 2 * i + q / 2, xx = 2 * j + q % 2;
-                    if (yy >= h || xx >= w) continue;
-                    ptrdiff_t at = ((ptrdiff_t)yy * w + xx) * c + ch;
-                    vec d = a.mean ? g : NAME(keep)(NAME(in_mask)(a.mask + at, TAKEN), g);
-                    if (a.add) d += LOAD(a.add + at);
-                    d = NAME(keep)(NAME(in_mask)(a.mask + at, PASSES), d);
-                    if (a.add_before) d += LOAD(a.add_before + at);
-                    STORE(a.dx + at, d);
-                }
-            }
-        }
-}
+#define POOLING(f) NAME(f)
+#define POOLED Pool
+#define POOLED_BACK PoolBack
+#define AT(row, column, w, c) (((ptrdiff_t)(row) * (w) + (column)) * (c))
+#define READ(p) LOAD(p)
+#define WRITE(p, v) STORE(p, v)
+#include "native_pooling.h"
+#include "native_moments.c"
 #include "native_bf16.c"
 #undef vec
 #undef mask_bytes
@@ -633,4 +640,9 @@ static void NAME(pool_back)(const void *context, ptrdiff_t from, ptrdiff_t to, i
 #undef PANEL
 #undef LOAD
 #undef STORE
+#undef PRODUCT_ROWS
+#undef CASE
+#undef CASES_6
+#undef CASES_10
+#undef CASES_14
 #endif

@@ -221,6 +221,9 @@ class Pass:
     for every value, a quarter of the value itself: it says whether a gradient passes the ReLU and the pooling behind.
     """
 
+    POOL_BACK = "impasto_pool_back"
+    """What takes a gradient back through a pooling or a ReLU, in native.c."""
+
     def __init__(
         self, engine: NativeEngine, wanted: list[str], image: Tensor, below: str | None, *, differentiable: bool
     ) -> None:
@@ -323,23 +326,13 @@ class Pass:
         elif pool and add is not None:
             self._copied(add, y)
         else:
-            self._pool_back(mask, d, add, add_before, y, 0.0 if d is None else engine.gain(above))
+            gain = 0.0 if d is None else engine.gain(above)
+            engine.call(self.POOL_BACK, mask, d, add, add_before, y, *y.shape, gain)
         return y
 
     def _gradient(self, shape: tuple[int, int, int]) -> Tensor:
         """Where a gradient is put that goes from one step to the one below."""
         return self.engine.buffer(*shape)
-
-    def _pool_back(
-        self,
-        mask: Tensor | None,
-        d: Tensor | None,
-        add: Tensor | None,
-        add_before: Tensor | None,
-        y: Tensor,
-        gain: float,
-    ) -> None:
-        self.engine.call("impasto_pool_back", mask, d, add, add_before, y, *y.shape, gain)
 
     def _copied(self, add: Tensor, y: Tensor) -> None:
         y.copy_(add)

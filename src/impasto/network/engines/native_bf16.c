@@ -95,7 +95,7 @@ static void NAME(first_bf16)(const void *context, ptrdiff_t from, ptrdiff_t to, 
     float *columns = a.work + worker * ((ptrdiff_t)(w + 2) * 9 + (ptrdiff_t)w * k), *sums = columns + (w + 2) * 9;
     for (int row = from; row < to; row++) {
         NAME(columns_of)(a.image, h, w, row, a.replicate, columns);
-        NAME(product)(columns, 9, a.b, w, 27, sums, k, k);
+        NAME(product)(columns, 9, a.b, w, 27, NULL, sums, k, k);
         for (int x = 0; x < w; x++)
             for (int ch = 0; ch < k; ch += WIDTH) {
                 const ptrdiff_t at = ((ptrdiff_t)row * w + x) * k + ch;
@@ -109,54 +109,10 @@ static void NAME(first_bf16)(const void *context, ptrdiff_t from, ptrdiff_t to, 
     }
 }
 
-/* As `pool`. */
-static void NAME(pool_bf16)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
-    const PoolBf16 a = *(const PoolBf16 *)context;
-    const int w = a.w, c = a.c;
-    (void)worker;
-    for (int i = from; i < to; i++)
-        for (int j = 0; j < w / 2; j++)
-            for (int ch = 0; ch < c; ch += WIDTH) {
-                vec v[4], top;
-                for (int q = 0; q < 4; q++) v[q] = NAME(widen)(a.x + place(2 * i + q / 2, 2 * j + q % 2, w, c) + ch);
-                if (a.mean) top = a.mean * 0.25f * (v[0] + v[1] + v[2] + v[3]);
-                else top = NAME(largest)(NAME(largest)(v[0], v[1]), NAME(largest)(v[2], v[3]));
-                NAME(narrow)(a.y + place(i, j, w / 2, c) + ch, top);
-                if (a.features) STORE(a.features + ((ptrdiff_t)i * (w / 2) + j) * c + ch, top);
-                if (a.mean || !a.mask) continue;
-                NAME(lanes) open = top == top;
-                for (int q = 0; q < 4; q++) {
-                    const ptrdiff_t pixel = (ptrdiff_t)(2 * i + q / 2) * w + 2 * j + q % 2;
-                    mask_bytes *m = (mask_bytes *)(a.mask + pixel * c + ch);
-                    NAME(lanes) taken = open & (v[q] == top);
-                    *m |= __builtin_convertvector(taken & TAKEN, mask_bytes);
-                    open &= ~taken;
-                }
-            }
-}
-
-/* As `pool_back`. */
-static void NAME(pool_back_bf16)(const void *context, ptrdiff_t from, ptrdiff_t to, int worker) {
-    const PoolBackBf16 a = *(const PoolBackBf16 *)context;
-    const int h = a.h, w = a.w, c = a.c;
-    (void)worker;
-    for (int i = from; i < to; i++)
-        for (int j = 0; j < (w + 1) / 2; j++) {
-            int whole = a.dy && 2 * i + 1 < h && 2 * j + 1 < w;
-            for (int ch = 0; ch < c; ch += WIDTH) {
-                vec g = {0};
-                if (whole) g = NAME(widen)(a.dy + place(i, j, w / 2, c) + ch);
-                if (a.mean) g *= a.mean * 0.25f;
-                for (int q = 0; q < 4; q++) {
-                    int yy = 2 * i + q / 2, xx = 2 * j + q % 2;
-                    if (yy >= h || xx >= w) continue;
-                    ptrdiff_t at = ((ptrdiff_t)yy * w + xx) * c + ch;
-                    vec d = a.mean ? g : NAME(keep)(NAME(in_mask)(a.mask + at, TAKEN), g);
-                    if (a.add) d += LOAD(a.add + at);
-                    d = NAME(keep)(NAME(in_mask)(a.mask + at, PASSES), d);
-                    if (a.add_before) d += LOAD(a.add_before + at);
-                    NAME(narrow)(a.dx + place(yy, xx, w, c) + ch, d);
-                }
-            }
-        }
-}
+#define POOLING(f) NAME(f##_bf16)
+#define POOLED PoolBf16
+#define POOLED_BACK PoolBackBf16
+#define AT(row, column, w, c) place(row, column, w, c)
+#define READ(p) NAME(widen)(p)
+#define WRITE(p, v) NAME(narrow)(p, v)
+#include "native_pooling.h"

@@ -129,6 +129,7 @@ class Convolution:
 class Bf16Pass(Pass):
     """One image's pass through the network; what it hands out is float32, the next layer is given its rounding."""
 
+    POOL_BACK = "impasto_pool_back_bf16"
     engine: Bf16Engine
 
     def _start(self, image: Tensor, below: str | None) -> tuple[Tensor, Tensor | None]:
@@ -172,17 +173,6 @@ class Bf16Pass(Pass):
 
     def _gradient(self, shape: tuple[int, int, int]) -> Tensor:
         return self.engine.bordered(*shape)
-
-    def _pool_back(
-        self,
-        mask: Tensor | None,
-        d: Tensor | None,
-        add: Tensor | None,
-        add_before: Tensor | None,
-        y: Tensor,
-        gain: float,
-    ) -> None:
-        self.engine.call("impasto_pool_back_bf16", mask, d, add, add_before, y, *y.shape, gain)
 
     def _copied(self, add: Tensor, y: Tensor) -> None:
         self.engine.call("impasto_pack_bf16", add, y, *y.shape)

@@ -15,7 +15,7 @@ from impasto.network.layers import CONVOLUTIONS
 from impasto.network.weights import Weights
 from impasto.storage import cores
 
-VERSION = 5
+VERSION = 6
 """Of the calls in native.c."""
 
 INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}
@@ -83,13 +83,17 @@ def load(path: Path) -> ctypes.CDLL:
         raise Unavailable(f"{path} can't be loaded ({error})") from None
     if version != VERSION:
         raise Unavailable(f"{path} was built from another version: install impasto again")
-    p, i, f = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+    p, i, f, n = ctypes.c_void_p, ctypes.c_int, ctypes.c_float, ctypes.c_ssize_t
     found.impasto_workspace.restype = ctypes.c_ssize_t
     found.impasto_transform.argtypes = [p, p, i, i, i, i]
     found.impasto_first.argtypes = [p] * 7 + [i] * 6
     found.impasto_first_back.argtypes = [p] * 4 + [i] * 6
     found.impasto_pool.argtypes = [p, p, p, i, i, i, f, i, i]
     found.impasto_pool_back.argtypes = [p] * 5 + [i, i, i, f, i, i]
+    found.impasto_moments_parts.restype = n
+    found.impasto_moments_parts.argtypes = [n, i]
+    found.impasto_moments.argtypes = [p] * 4 + [n] + [i] * 3
+    found.impasto_moments_back.argtypes = [p] * 4 + [n] + [i] * 3
     found.impasto_bf16_size.restype = ctypes.c_ssize_t
     found.impasto_pack_bf16.argtypes = [p, p] + [i] * 5
     found.impasto_first_bf16.argtypes = [p] * 8 + [i] * 6
