@@ -588,7 +588,7 @@ def test_the_sheet_is_drawn_of_a_film_that_lacked_room_at_first_too(monkeypatch)
 def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
     write_film(Path("in.mp4"), pan(3))
     Path("here").mkdir()
-    paint("in.mp4", "out.mp4", most=1, max_memory="2GB", size=64)
+    paint("in.mp4", "out.mp4", most=1, max_memory="5GB", size=64)
 
     def asked_for(**knobs: Any) -> dict[str, Any]:
         settings, target = Settings(**QUICK | {"size": 64} | knobs), target_of("out.mp4", overwrite=False)
@@ -597,8 +597,8 @@ def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
         return json.loads(Path("out.mp4.film/film.json").read_text())["settings"]
 
     before = asked_for()
-    assert before["max_memory"] == "2GB"  # what is left open stays as it was
-    other = {"max_memory": "1GB", "scratch": "here", "tile": 64}
+    assert before["max_memory"] == "5GB"  # what is left open stays as it was
+    other = {"max_memory": "4GB", "scratch": "here", "tile": 64}
     moved = asked_for(**other)
     assert moved == before | other | {"history": moved["history"]}  # which follows the memory
     assert asked_for(engine="auto") == moved

@@ -11,11 +11,10 @@ from impasto.jobs.batch.estimates import SPARE, free_memory
 from impasto.jobs.inputs import Source
 from impasto.jobs.network import KeptNetwork
 from impasto.jobs.stylization import Stylization
-from impasto.jobs.video.analysis import HELD_BYTES, Frames, times_and_shots
+from impasto.jobs.video.analysis import HELD_BYTES, Frames, Part, times_and_shots
 from impasto.jobs.video.at_once import at_once_at_most, threads_for
 from impasto.jobs.video.clip import Clip
 from impasto.jobs.video.painter import following_settings, source_image
-from impasto.jobs.video.part import Part
 from impasto.jobs.video.reading import FilmFrame, frames
 from impasto.jobs.video.steadiness import Steadiness
 from impasto.settings.settings import Settings
