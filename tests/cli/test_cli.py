@@ -168,6 +168,7 @@ def test_a_flag_reaches_its_setting_and_changes_nothing_else(knob, settings_of):
     assert getattr(Settings(), knob) != value
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("knob", Settings.model_fields)
 def test_a_variable_reaches_its_setting(knob, settings_of, monkeypatch):
     text, value = TYPED[knob]
@@ -175,6 +176,7 @@ def test_a_variable_reaches_its_setting(knob, settings_of, monkeypatch):
     assert settings_of(*beside(knob)) == Settings(**{knob: value}, **BESIDE.get(knob, {}))
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("knob", Settings.model_fields)
 def test_a_line_of_toml_reaches_its_setting(knob, settings_of, tmp_path):
     _, value = TYPED[knob]

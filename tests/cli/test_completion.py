@@ -35,6 +35,7 @@ def test_bash_completes_commands_and_flags(words, found, tmp_path):
     assert set(told.stdout.split()) == found, told.stderr
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(("shell", "startup"), [("bash", ".bashrc"), ("zsh", ".zshrc"), ("fish", None)])
 def test_the_script_goes_where_the_shell_looks_and_is_loaded_by_it_once(shell, startup, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -63,6 +63,7 @@ def client_of(served: Served) -> StudioClient:
     return StudioClient(f"http://127.0.0.1:{served.port}", TOKEN)
 
 
+@pytest.mark.slow
 def test_the_address_that_the_studio_prints_will_do_as_it_is(gimp, served):
     assert TOKEN in served.address
     image = Image(below := layer())

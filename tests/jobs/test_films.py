@@ -88,6 +88,7 @@ def test_a_film_keeps_its_times_even_where_they_vary_its_size_and_its_sound():
     assert not Path("out.mp4.film").exists()
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("output", ["out.mkv", "out.webm", "out.mov", "out.avi", "out.ts", "out.ogv"])
 def test_every_container_takes_the_film_and_what_it_can_of_its_sound(output):
     write_film(Path("in.mp4"), pan(3), sound="aac")
@@ -143,6 +144,7 @@ def test_a_part_begins_at_0_and_every_second_frame_lasts_twice_as_long():
     assert len(pictures_in("all")) == 6
 
 
+@pytest.mark.slow
 def test_sequences_and_animations_come_in_and_go_out(tmp_path):
     for number, frame in enumerate(pan(3), start=8):  # 8, 9, 10: in the order of numbers, not of letters
         PIL.Image.fromarray((255 * frame).astype(np.uint8)).save(f"f{number}.png")
@@ -161,6 +163,7 @@ def test_sequences_and_animations_come_in_and_go_out(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("last_*")) == ["last_01.jpg", "last_02.jpg", "last_03.jpg"]
 
 
+@pytest.mark.slow
 def test_what_is_transparent_stays_so_where_the_format_has_it():
     frames = [np.dstack([frame, np.float32(np.arange(64) > 20) * np.ones((48, 1), np.float32)]) for frame in pan(2)]
     images = [PIL.Image.fromarray((255 * frame).astype(np.uint8)) for frame in frames]
@@ -273,6 +276,7 @@ def flicker(pictures, step) -> float:
     return float(np.mean(each))
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("step", [(2.0, 1.0), (1.3, -0.6)], ids=["whole pixels", "parts of pixels"])
 def test_a_pan_flickers_a_third_or_less_of_what_it_does_frame_by_frame(step):
     rng = np.random.default_rng(0)
@@ -296,6 +300,7 @@ def test_a_static_scene_neither_darkens_nor_sharpens_through_noise():
     )
 
 
+@pytest.mark.slow
 def test_what_changes_in_a_static_scene_is_painted_and_the_rest_stays():
     ground, thing = picture(64, 96), picture(20, 20, seed=4)
     frames = []
@@ -334,6 +339,7 @@ def test_without_flow_what_stands_still_is_held_all_the_same():
     assert np.array_equal(first, second)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("knobs", [{"color": "keep"}, {"color": "tint"}, {"style_loss": "nnst"}], ids=str)
 def test_other_colours_and_losses_are_held_too(knobs):
     if "style_loss" in knobs:
@@ -479,6 +485,7 @@ def test_a_film_that_goes_on_is_the_one_that_was_begun_though_it_is_to_replace_a
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
+@pytest.mark.thin(4)
 @pytest.mark.parametrize("broken", ['"text"', "[]", '{"format": 1}', "{"])
 def test_a_folder_that_cannot_be_read_is_begun_anew_only_when_told_to(broken):
     write_film(Path("in.mp4"), pan(2))

@@ -59,6 +59,7 @@ def test_a_truncated_film_is_painted_as_far_as_it_goes_and_says_so_or_is_refused
         paint("cut.mp4", "other.mp4")
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_costs_frames_not_the_film():
     data = bytearray(write_film(Path("in.ts"), pan(12, (96, 128)), options={"g": "3"}).read_bytes())
     middle = len(data) // 2
@@ -305,6 +306,7 @@ def test_two_films_whose_names_begin_alike_have_drafts_of_their_own(monkeypatch)
     assert len(set(drafts)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and links")
 def test_a_film_that_is_replaced_keeps_its_rights_and_a_link_to_it_stays_one():
     write_film(Path("in.mp4"), pan(2))

@@ -176,6 +176,7 @@ def test_a_report_that_is_asked_for_late_says_which_epochs_it_lacks(interrupted,
     assert json.loads(Path("figure.json").read_text())["time"]["steps"] == 9
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -223,6 +224,7 @@ def test_a_run_keeps_the_tiles_that_it_began_with_whatever_memory_is_free_now(in
     assert painted("a.png") == whole
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("command", ["paint", "resume"])
 @pytest.mark.parametrize("role", ["content", "style"])
 def test_changed_inputs_are_refused_by_name_and_the_originals_taken_from_elsewhere(command, role, interrupted, capsys):
@@ -505,6 +507,7 @@ def test_a_device_as_the_output_is_refused_before_the_work(capsys):
     assert names() == {"full.png"}
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("step", [1, 2, 5])
 def test_a_run_changed_from_python_is_inspected_painted_again_and_goes_on_to_the_bit(step, at_step, capsys):
     settings = Settings(size=48, scales=2, epochs=3, steps_per_epoch=3, device="cpu")

@@ -271,6 +271,7 @@ def test_auto_is_decided_once_and_paints_what_its_number_paints(photo, brush, mo
     assert picture.equal(finish(from_recipe(auto.recipe())).picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0.5, 2.0])
 def test_auto_reads_a_huge_style_as_its_number_does(tmp_path, photo, monkeypatch, number):
     noise = np.random.default_rng(3).integers(0, 255, (700, 700, 3), dtype=np.uint8)

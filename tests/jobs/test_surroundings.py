@@ -97,6 +97,7 @@ def modes() -> tuple:
     )  # fmt: skip
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_so_do_textures_and_images_and_states_that_were_loaded_in_a_mode(mode, photo, brush, tmp_path):
     knobs = {knob: value for knob, value in QUICK.items() if knob != "size"}

@@ -139,6 +139,7 @@ CASES = [((33, 35), pooling, padding) for pooling in Pooling for padding in Padd
 LAYERS = ["conv1_1", "relu1_1", "pool1", "relu2_2", "conv3_1", "relu4_1", "pool4", "relu5_1"]
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize(("size", "pooling", "padding"), CASES)
 def test_features_and_gradient_are_float64s_but_for_rounding(kernel, frozen, size, pooling, padding):
     """Eight bits are 0.2 % a number at worst, of a sum over hundreds less; thirteen layers back add up to 2 %."""

@@ -74,6 +74,7 @@ def test_starting_from_a_layer_gives_the_features_and_the_gradient_of_the_whole_
     assert error(a, b) < 1e-3  # a tie at a ReLU may fall the other way in float32
 
 
+@pytest.mark.thin(2)
 @needs_native
 @pytest.mark.parametrize(("size", "layers", "pooling", "width"), CASES)
 def test_features_and_gradient_equal_torch_in_float64(frozen, doubles, size, layers, pooling, width):

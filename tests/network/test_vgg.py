@@ -157,6 +157,7 @@ def test_each_average_poolings_gain_is_the_ratio_of_max_poolings_magnitude_to_av
     assert dict(zip(before, np.mean(ratios, axis=0), strict=True)) == pytest.approx(AVERAGE_POOLING_GAIN, rel=0.03)
 
 
+@pytest.mark.slow
 def test_average_pooling_keeps_deep_magnitudes_within_a_third_of_max_poolings(real):
     import skimage.data
 

@@ -85,6 +85,7 @@ def test_a_greys_gradient_is_that_of_the_one_value_its_channels_share():
     assert evaluate_grey(canvas).gradient[0, 0, 2, 3].item() == pytest.approx(slope, rel=1e-6)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("color", ["keep", "match"])
 @pytest.mark.parametrize(("content", "style"), [(GREY, STYLE), (FLAT, STYLE), (CONTENT, GREY), (CONTENT, FLAT)])
 def test_grey_and_flat_images_are_painted_without_grey_patches_or_nan(color, content, style):

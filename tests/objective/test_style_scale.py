@@ -24,6 +24,7 @@ def content() -> torch.Tensor:
     return load(swatches.paint("mosaic", (256, 256))).pixels
 
 
+@pytest.mark.slow
 def test_auto_finds_the_size_at_which_a_paintings_forms_are_as_large_as_the_contents(content, monkeypatch):
     monkeypatch.setattr(style_scale, "LONGEST", 64)  # quick
 

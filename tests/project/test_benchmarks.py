@@ -301,6 +301,7 @@ def test_a_face_counts_as_kept_where_one_is_found_in_its_place():
     assert judges.faces_kept(torch.full_like(photo, 0.5), photo) is None
 
 
+@pytest.mark.slow
 def test_a_blind_sheet_hides_whose_picture_is_whose_and_its_key_counts_what_was_judged(tmp_path):
     import blind
     import PIL.Image

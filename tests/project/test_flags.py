@@ -272,6 +272,7 @@ def test_json_is_one_object_and_all_there_is_on_stdout(command, capsys):
     assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("command", having("quiet"))
 def test_quiet_leaves_nothing_but_the_result(command, reset, capsys):
     assert run(command) == 0
@@ -283,6 +284,7 @@ def test_quiet_leaves_nothing_but_the_result(command, reset, capsys):
 
 
 # Of resume: test_a_run_from_elsewhere_replaces_nothing_unless_told_to
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("command", [command for command in having("overwrite") if command != "resume"])
 def test_what_exists_is_replaced_only_when_asked_to(command, capsys):
     assert run(command) == 0

@@ -11,6 +11,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 TINY = "SIZE, EPOCHS, STEPS = 64, 1, 3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*event loop.*:RuntimeWarning")
 def test_every_notebook_runs_from_top_to_bottom_and_shows_pictures(path, tmp_path, monkeypatch):

@@ -349,6 +349,7 @@ def test_average_pooling_is_smoother_from_noise():
     assert rough["average"] < 0.8 * rough["max"]
 
 
+@pytest.mark.slow
 def test_a_weights_file_is_what_the_network_is_made_of(tmp_path):
     embedded = weights.load()
     inverted = replace(embedded, tensors=embedded.tensors | {"conv1_1.bias": -embedded.tensors["conv1_1.bias"]})

@@ -116,6 +116,7 @@ def waits_of_a_step(events, before=3):
     return waits.found
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("knobs", STYLES.values(), ids=STYLES)
 def test_a_step_on_a_device_looks_at_no_number(queued, knobs):
     assert not waits_of_a_step(planned(network(), **knobs).events())
@@ -147,6 +148,7 @@ WITHOUT_MEMORY = {name: knobs for name, knobs in STYLES.items() if name != "nnst
 """Nearest neighbours are found by numbers."""
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("knobs", WITHOUT_MEMORY.values(), ids=WITHOUT_MEMORY)
 def test_a_step_waits_for_nothing_and_mixes_no_devices(without_memory, knobs):
     if "strength_map" in knobs:
@@ -169,6 +171,7 @@ def test_a_canvas_in_the_hosts_memory_goes_through_a_device_tile_by_tile(without
     assert waits.found["copy_"] + waits.found["_to_copy"] >= 2 * 2 * (4 + 1)  # both stages' tiles, there and back
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("knobs", STYLES.values(), ids=STYLES)
 def test_a_run_on_a_device_takes_the_steps_of_one_on_the_host(monkeypatch, knobs):
     usual = steps_of(planned(network(torch.float64), dtype=torch.float64, **knobs))
@@ -179,6 +182,7 @@ def test_a_run_on_a_device_takes_the_steps_of_one_on_the_host(monkeypatch, knobs
     assert (found[-1].picture - usual[-1].picture).abs().max() < 1e-5
 
 
+@pytest.mark.thin(2)
 @pytest.mark.parametrize("knobs", [{}, {"optimizer": "adam"}, {"optimizer": "gd"}, {"negligible": 0.3}], ids=str)
 def test_a_run_on_a_device_goes_on_from_its_state_to_the_bit(queued, knobs):
     whole, states = planned(network(), steps=25, **knobs), []

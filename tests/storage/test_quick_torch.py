@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import gc, sys
 from impasto.storage.process import owned
@@ -34,6 +36,7 @@ def test_a_process_that_collects_no_garbage_is_left_as_it_is():
     assert told("gc.disable()", collecting=False) == "0 True"
 
 
+@pytest.mark.slow
 def test_elsewhere_torch_is_imported_as_usual():
     code = "import gc, torch, impasto.jobs.stylization; print(gc.get_freeze_count())"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

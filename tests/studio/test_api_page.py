@@ -63,6 +63,7 @@ def painted(folder: Path) -> None:
         assert max(picture.size) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl AND jq ARE NOT INSTALLED")
 def test_the_shell_commands_paint_and_watch(serving, folder):
     paint, watch, token = (as_served(block, serving) for block in blocks("sh"))

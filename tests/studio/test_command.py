@@ -44,6 +44,7 @@ def test_the_command_serves_on_its_port_and_keeps_its_things_in_its_folder(tmp_p
     assert server.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_others_reach_it_with_the_token_by_its_addresses_and_names(tmp_path):
     server = Served(tmp_path / "data", "--host", "0.0.0.0", "--token", TOKEN, "--name", "Studio.example")
     address, _, secret = server.address.partition("/login#")

@@ -65,6 +65,7 @@ def test_whoever_comes_back_is_told_what_changed_since_in_order_and_each_job_onc
     assert watched(desk, told[-1][1], most=1, seconds=0.3) == []
 
 
+@pytest.mark.thin(3)
 @pytest.mark.parametrize("last", [None, "x", "-1", "1e3", "999999", "9" * 29])
 def test_whoever_says_no_number_that_is_known_is_told_to_fetch_everything_anew(last, desk, three):
     ((kind, number, data),) = watched(desk, last, most=1)

@@ -195,6 +195,7 @@ def unpacked(studio, painted_group, tmp_path):
     return tmp_path / "My trip"
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_group_has_what_a_batch_leaves(unpacked):
     assert {path.name for path in unpacked.iterdir()} == {
         *("photo_dots.png", "other_dots.png", "manifest.jsonl", "contact_sheet.png", "summary.json"),
