@@ -35,7 +35,7 @@ STEPS = tuple(layer.name for layer in LAYERS if layer.kind != "relu")
 
 
 NATIVE_COST = EngineCost(
-    base=220_000_000,  # its libraries' buffers, and kernels transformed for Winograd's algorithm
+    base=110_000_000,  # its libraries' buffers, and kernels transformed for Winograd's algorithm
     kept_of_relu=1,  # a mask
     kept_of_pool=0,
     # A quarter for masks, the features that are wanted and their gradients, of a tile also what its interior was cut

@@ -34,7 +34,7 @@ CHUNK = PANEL = 32
 """Input channels and outputs that a kernel takes at once, see native_bf16.h."""
 
 BF16_COST = EngineCost(
-    base=90_000_000,  # its libraries' buffers, and kernels of half the bytes of those that aren't transformed
+    base=40_000_000,  # its libraries' buffers, and kernels of half the bytes of those that aren't transformed
     kept_of_relu=1,  # a mask
     kept_of_pool=0,
     # As in float32, but for what a convolution reads and writes.
