@@ -19,12 +19,13 @@ from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.analysis import Analysis, Part, analyse
 from impasto.jobs.video.clip import check_not_replaced, probe, size_of_film
+from impasto.jobs.video.encoding import Painted
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.jobs.video.writing import Painted, Target, places_of, write
+from impasto.jobs.video.writing import Target, places_of, write
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
