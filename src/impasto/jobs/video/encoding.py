@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +15,10 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import ImageError
-from impasto.jobs.video.clip import Clip, library
+from impasto.images.size import Size
+from impasto.jobs.video.clip import Clip, library, opened
 from impasto.jobs.video.colours import from_srgb, matrix_of
+from impasto.jobs.video.remuxing import Remuxed
 from impasto.storage.files import quoted, reason
 
 SHARP = {
@@ -23,6 +27,8 @@ SHARP = {
     "libx265": {"crf": "18", "x265-params": "log-level=none"},
 }
 """Options of encoders for painted film, which has more detail than most."""
+
+CURE = "use .mp4, .mkv, .webm, .mov or .gif"
 
 ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "vp8": "libvpx", "hevc": "libx265"}
 
@@ -44,23 +50,20 @@ class Painted:
 def try_container(path: Path) -> None:
     """Write a film of one small frame to memory; raises `ImageError` for a container that can't hold one."""
     av = library()
-    cure = "use .mp4, .mkv, .webm, .mov or .gif"
     try:
         av.format.ContainerFormat(format_of(path), "w")
     except ValueError:
-        raise ImageError(f"{quoted(path)} ends in {path.suffix!r}, which no container does", cure) from None
+        raise ImageError(f"{quoted(path)} ends in {path.suffix!r}, which no container does", CURE) from None
     try:
         with av.open(io.BytesIO(), "w", format=format_of(path)) as out:
             name, pixels = _encoder_for(out, alpha=False)
             stream = out.add_stream(name, rate=25)
             stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24").reformat(format=pixels)
-            frame.pts = 0
-            out.mux(stream.encode(frame))
+            out.mux(stream.encode(_black((48, 64), pixels)))
             out.mux(stream.encode(None))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ImageError(
-            f"{quoted(path)} ends in {path.suffix!r}, which takes no film ({reason(error)})", cure
+            f"{quoted(path)} ends in {path.suffix!r}, which takes no film ({reason(error)})", CURE
         ) from None
 
 
@@ -81,6 +84,31 @@ def format_of(path: Path) -> str:
     return known.get(ending, ending)
 
 
+def try_film(path: Path, clip: Clip, size: Size, painted: Painted) -> None:
+    """Begin a film of such times and sound in memory, before it is painted; raises `ImageError` where it can't be.
+
+    Some containers know but a few frame rates, sizes or rates of sound; `painted` needn't have its pictures yet.
+    """
+    height, width = size
+    try:
+        with ExitStack() as stack:
+            out = library().open(io.BytesIO(), "w", format=format_of(path))
+            stack.enter_context(_closed_in_any_case(out))
+            name, pixels = _encoder_for(out, alpha=False)
+            stream = _add_stream(out, name, pixels, size, painted)
+            source = stack.enter_context(opened(clip.path)) if clip.sound else None
+            Remuxed(source, out, painted.times[0], painted.end)
+            out.start_encoding()
+            stream.encode(_black(size, pixels))
+    except (library().FFmpegError, OSError, ValueError) as error:
+        even = len(set(painted.seconds[:-1])) <= 1  # how long the last one is shown is often guessed
+        rate = (
+            f"at {float(_rate(painted)):.4g} frames a second" if even else "whose frames aren't all shown equally long"
+        )
+        fault = f"{quoted(path)} can't hold this film of {width}×{height} {rate} ({reason(error)})"
+        raise ImageError(fault, CURE) from error
+
+
 class Encoder:
     """The pictures as packets of a video stream, in the colours and at the times of the film's own."""
 
@@ -92,11 +120,7 @@ class Encoder:
             width, height = first.size
         alpha = clip.alpha and any(_has_alpha(picture) for picture in painted.pictures)
         name, self._pixels = _encoder_for(out, alpha=alpha)
-        ticks = [*painted.times, *painted.seconds]
-        base = _base(ticks)
-        stream = out.add_stream(name, rate=_rate(painted))
-        stream.width, stream.height, stream.pix_fmt = width, height, self._pixels
-        stream.codec_context.time_base = stream.time_base = base
+        stream = _add_stream(out, name, self._pixels, (height, width), painted)
         stream.options = {**SHARP.get(name, {}), **({"auto-alt-ref": "0"} if alpha and "vp" in name else {})}
         if clip.aspect != 1:
             stream.codec_context.sample_aspect_ratio = clip.aspect
@@ -107,7 +131,7 @@ class Encoder:
             context.color_range = 1 if clip.hdr else clip.range
             if clip.hdr:
                 context.color_primaries = context.color_trc = 1
-        self._stream, self._base, self._alpha = stream, base, "a" in self._pixels
+        self._stream, self._base, self._alpha = stream, _base(painted), "a" in self._pixels
 
     def packets(self) -> Iterator[tuple[Fraction, Any]]:
         """Packets with the time up to which other streams may go before them, from 0 on."""
@@ -120,6 +144,31 @@ class Encoder:
             frame.duration = round(seconds / self._base)
             yield time - first, self._stream.encode(frame)
         yield self._painted.end - first, self._stream.encode(None)
+
+
+@contextmanager
+def _closed_in_any_case(out: Any) -> Iterator[None]:
+    """Close a container at the end, which may say that it lacks what was never meant to be in it."""
+    try:
+        yield
+    finally:
+        with suppress(library().FFmpegError, OSError, ValueError):
+            out.close()
+
+
+def _add_stream(out: Any, name: str, pixels: str, size: Size, painted: Painted) -> Any:
+    """A stream of pictures (h, w) on the clock that the film's times need."""
+    stream = out.add_stream(name, rate=_rate(painted))
+    stream.height, stream.width, stream.pix_fmt = *size, pixels
+    stream.codec_context.time_base = stream.time_base = _base(painted)
+    return stream
+
+
+def _black(size: Size, pixels: str) -> Any:
+    """A first frame."""
+    frame = library().VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24").reformat(format=pixels)
+    frame.pts = 0
+    return frame
 
 
 def _encoder_for(out: Any, *, alpha: bool) -> tuple[str, str]:
@@ -152,11 +201,9 @@ def _has_alpha(picture: Path) -> bool:
         return image.mode == "RGBA"
 
 
-def _base(times: Sequence[Fraction]) -> Fraction:
+def _base(painted: Painted) -> Fraction:
     """A unit of which all times are multiples, as far as a container's clock can be so fine."""
-    import math
-
-    common = math.lcm(*{time.denominator for time in times})
+    common = math.lcm(*{time.denominator for time in (*painted.times, *painted.seconds)})
     return Fraction(1, common if common <= 1_000_000 else 90_000)
 
 

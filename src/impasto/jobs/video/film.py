@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.analysis import Analysis, Part, analyse
-from impasto.jobs.video.clip import check_not_replaced, probe, size_of_film
-from impasto.jobs.video.encoding import Painted
+from impasto.jobs.video.clip import Kind, check_not_replaced, probe, size_of_film
+from impasto.jobs.video.encoding import Painted, try_film
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
@@ -153,6 +153,8 @@ class Film:
             return self.order
         found = analyse(self.clip, self.size, self.part, self.styles, self.asked, threads)
         now = self._ordered(key, found)
+        if self.target.kind is Kind.CONTAINER:
+            try_film(self.target.path, self.clip, self.size, Painted((), now.times, now.seconds))
         if began is not None and self.overwrite:
             self.folder.clear()
         elif began is not None:
@@ -199,18 +201,19 @@ class Film:
 
     def _paint(
         self, order: Order, shots: Sequence[int], executor: Executor, before: int, began: float
-    ) -> Generator[Moved | None]:
-        faults: dict[int, str] = {}
+    ) -> Generator[Moved | Noted | None]:
+        faults: list[str] = []
         glanced, last = began, before
         for news in executor.map(TASK, (item(self.folder.path, shot) for shot in shots)):
             match news:
                 case Done(number=number, result={"error": fault}):
-                    faults[shots[number]] = str(fault)
+                    faults.append(f"Shot {shots[number] + 1} of {len(order.shots)} wasn't painted. {fault}")
+                    yield Noted(faults[-1])
                 case Lost(number=number, fault=fault):
-                    faults[shots[number]] = f"{fault}."
+                    faults.append(f"Shot {shots[number] + 1} of {len(order.shots)} wasn't painted. {fault}.")
+                    yield Noted(faults[-1])
                 case _:
-                    pass
-            yield None
+                    yield None
             now = time.monotonic()
             if now - glanced >= GLANCE or isinstance(news, Done | Lost):
                 glanced, finished = now, self.folder.painted(order)
@@ -219,8 +222,7 @@ class Film:
                     each = (now - began) / (finished - before)
                     yield Moved(finished, order.count, each, each * (order.count - finished))
         if faults:
-            shot, fault = next(iter(faults.items()))
-            raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
+            raise ImpastoError(faults[0])
 
     def _ordered(self, key: str, found: Analysis) -> Order:
         styles, clip, settings = absolute(self.styles, self.clip, found.settings)

@@ -13,7 +13,7 @@ from pathlib import Path
 from impasto.errors import ImageError
 from impasto.images import reading, writing
 from impasto.jobs.video.animations import write_animation
-from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library, opened
+from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, created, library, opened
 from impasto.jobs.video.encoding import Encoder, Painted, format_of, try_container
 from impasto.jobs.video.order import PUT_OUT
 from impasto.jobs.video.remuxing import Remuxed
@@ -56,16 +56,27 @@ def target_of(output: str, *, overwrite: bool) -> Target:
             "film's can have",
             "give a shorter one",
         )
-    numbered = NUMBERED.search(path.name) is not None
+    numbered = NUMBERED.search(path.name)
     if output.endswith(("/", "\\")) or path.is_dir() or numbered or not suffix:
         if numbered and suffix not in writing.FORMATS:
             raise ImageError(
                 f"{quoted(path)} ends in {path.suffix!r}, not in a known format", f"use {', '.join(writing.FORMATS)}"
             )
+        if numbered and (length := _numbered_length(path, numbered)) > room:
+            raise ImageError(
+                f"{quoted(path)} makes names of {length} bytes, more than the {room} that a picture's can have",
+                "give a shorter one, or fewer digits, as in %04d",
+            )
         return _checked(Target(path, Kind.SEQUENCE), overwrite)
     if suffix in STILLS and suffix not in ANIMATIONS:
         raise ImageError(f"{quoted(path)} can hold one picture only", "number its frames, as in frame_%04d.png")
     return _checked(Target(path, Kind.ANIMATION if suffix in ANIMATIONS else Kind.CONTAINER), overwrite)
+
+
+def _numbered_length(path: Path, numbered: re.Match[str]) -> int:
+    """How many bytes the names of a sequence's pictures have, up to a million of them."""
+    digits = max(6, int(numbered[0].strip("%d") or 0))
+    return len(os.fsencode(path.name)) - len(numbered[0]) + digits
 
 
 def _checked(target: Target, overwrite: bool) -> Target:
@@ -152,9 +163,9 @@ def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, over
     draft = place.with_name(f"{draft_name(place)}film{path.suffix}")  # one for each film: a killed one is replaced
     try:
         with ExitStack() as stack:
-            out = stack.enter_context(opened(str(draft), mode="w", format=format_of(path)))
+            out = stack.enter_context(created(str(draft), format_of(path)))
             encoder = Encoder(out, painted, clip)
-            source = stack.enter_context(opened(clip.path, metadata_errors="replace")) if sound and clip.sound else None
+            source = stack.enter_context(opened(clip.path)) if sound and clip.sound else None
             others = Remuxed(source, out, painted.times[0], painted.end)
             yield from (f"{quoted(path)} can't hold {what}: it is left out." for what in others.refused)
             rest = others.packets()
