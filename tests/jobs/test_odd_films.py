@@ -1,6 +1,7 @@
 """Films that are broken, deep, bright, half transparent or oddly named: they are painted, or refused in a sentence."""
 
 import os
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,19 @@ def test_a_rate_that_a_container_cannot_hold_is_said_before_the_film_is_painted(
     ):
         paint("in.mp4", output)
     assert [path.name for path in Path().iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("output", ["out.mxf", "out.mpg"])
+def test_a_film_at_29_97_frames_a_second_goes_into_what_knows_a_few_rates(output):
+    with av.open("in.mp4", "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in pan(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray((255 * frame).astype(np.uint8), format="rgb24")))
+        out.mux(stream.encode(None))
+    assert isinstance(paint("in.mp4", output)[-1], Written)
+    with av.open(output) as film:
+        assert film.streams.video[0].average_rate == Fraction(30000, 1001)
 
 
 def test_a_film_with_sound_goes_into_mxf_where_all_sound_has_48_kilohertz():

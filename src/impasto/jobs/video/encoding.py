@@ -28,6 +28,9 @@ SHARP = {
 }
 """Options of encoders for painted film, which has more detail than most."""
 
+USUAL_RATES = tuple(Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60"))
+"""Frames a second, all that MPEG-2 has a clock for (ITU-T H.262, table 6-4)."""
+
 CURE = "use .mp4, .mkv, .webm, .mov or .gif"
 
 ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "vp8": "libvpx", "hevc": "libx265"}
@@ -203,7 +206,11 @@ def _has_alpha(picture: Path) -> bool:
 
 def _base(painted: Painted) -> Fraction:
     """A unit of which all times are multiples, as far as a container's clock can be so fine."""
-    common = math.lcm(*{time.denominator for time in (*painted.times, *painted.seconds)})
+    times = {*painted.times, *painted.seconds}
+    for rate in USUAL_RATES:
+        if all((time * rate).denominator == 1 for time in times):
+            return 1 / rate
+    common = math.lcm(*{time.denominator for time in times})
     return Fraction(1, common if common <= 1_000_000 else 90_000)
 
 
