@@ -18,14 +18,13 @@ from filelock import FileLock, Timeout
 from impasto.errors import ImageError, ImpastoError
 from impasto.jobs.executors.executor import Done, Executor, Lost
 from impasto.jobs.video.analysis import Analysis, Part, analyse
-from impasto.jobs.video.clip import Kind, check_not_replaced, probe, size_of_film
-from impasto.jobs.video.encoding import Painted, try_film
+from impasto.jobs.video.clip import check_not_replaced, probe, size_of_film
 from impasto.jobs.video.fingerprint import absolute, film_key
 from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.jobs.video.writing import Target, places_of, write
+from impasto.jobs.video.writing import Painted, Target, check_takes, places_of, write
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
@@ -153,8 +152,7 @@ class Film:
             return self.order
         found = analyse(self.clip, self.size, self.part, self.styles, self.asked, threads)
         now = self._ordered(key, found)
-        if self.target.kind is Kind.CONTAINER:
-            try_film(self.target.path, self.clip, self.size, Painted((), now.times, now.seconds))
+        check_takes(self.target, self.clip, self.size, Painted((), now.times, now.seconds))
         if began is not None and self.overwrite:
             self.folder.clear()
         elif began is not None:

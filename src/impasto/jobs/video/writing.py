@@ -12,9 +12,10 @@ from pathlib import Path
 
 from impasto.errors import ImageError
 from impasto.images import reading, writing
+from impasto.images.size import Size
 from impasto.jobs.video.animations import write_animation
 from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, created, library, opened
-from impasto.jobs.video.encoding import Encoder, Painted, format_of, try_container
+from impasto.jobs.video.encoding import Encoder, Painted, format_of, try_container, try_film
 from impasto.jobs.video.order import PUT_OUT
 from impasto.jobs.video.remuxing import Remuxed
 from impasto.storage.files import draft_name, longest_name, move_into_place, quoted, reason, take_over_rights
@@ -94,6 +95,12 @@ def _checked(target: Target, overwrite: bool) -> Target:
             value=False,
         )
     return target
+
+
+def check_takes(target: Target, clip: Clip, size: Size, painted: Painted) -> None:
+    """Raise `ImageError` for a container that can't hold a film of such times, size and sound, before it is painted."""
+    if target.kind is Kind.CONTAINER:
+        try_film(target.path, clip, size, painted)
 
 
 def sequence_of(target: Target) -> list[Path]:
