@@ -29,10 +29,10 @@ from impasto.jobs import network
 from impasto.jobs.batch import estimates
 from impasto.jobs.executors import local, ray
 from impasto.jobs.network import KeptNetwork
-from impasto.jobs.video import at_once, flow, painting
+from impasto.jobs.video import analysis, at_once, flow, painting
 from impasto.jobs.video import film as film_module
 from impasto.jobs.video.clip import probe
-from impasto.jobs.video.film import Film, Noted, Written
+from impasto.jobs.video.film import Film, Moved, Noted, Written
 from impasto.jobs.video.painter import FramePainter
 from impasto.jobs.video.part import Part, frame_time
 from impasto.jobs.video.reading import frames
@@ -561,6 +561,45 @@ def test_pictures_that_could_not_all_be_put_out_are_put_out_by_the_next_run(monk
     assert len(pictures_in("out")) == len(list(Path().glob("f_*.png"))) == 4
     with pytest.raises(ImpastoError, match="already exists"):
         paint("in.mp4", "out/")
+
+
+@pytest.mark.parametrize("plan", [[], ["--plan"]], ids=["paint", "plan"])
+def test_ctrl_c_while_a_film_is_gone_through_ends_it_there_and_loses_nothing(plan, monkeypatch, capsys):
+    write_film(Path("in.mp4"), pan(8))
+    paint("in.mp4", "out.mp4", most=1)
+    before, decoded = {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")}, []
+
+    def interrupted(*given, real=analysis.frames):
+        for frame in real(*given):
+            decoded.append(frame)
+            if len(decoded) == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield frame
+
+    monkeypatch.setattr(analysis, "frames", interrupted)
+    capsys.readouterr()
+    assert main(["video", "in.mp4", "dots", "-o", "out.mp4", "--overwrite", *FLAGS, "--every", "2", *plan]) == 130
+    said = "." if plan else " while the film was gone through: nothing was painted, and nothing is lost."
+    assert capsys.readouterr() == ("", f"impasto: Interrupted{said}\n")
+    assert len(decoded) == 2
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")} == before
+
+
+def test_a_shot_that_cannot_be_painted_is_told_at_once_and_the_others_are_painted(monkeypatch):
+    write_film(Path("in.mp4"), [*pan(2), *pan(2, seed=8)])
+
+    def failing(item, tell, ending, real=painting.paint):
+        return {"error": "It is torn."} if item["shot"] == 0 else real(item, tell, ending)
+
+    monkeypatch.setattr(painting, "paint", failing)
+    told = []
+    with Film("in.mp4", ["dots"], Settings(**QUICK), target_of("out.mp4", overwrite=False), steadiness=LITTLE) as film:
+        assert film.analyse(lambda shots: 1).shots == ((0, 2), (2, 4))
+        with pytest.raises(ImpastoError, match=r"^Shot 1 of 2 wasn't painted\. It is torn\.$"):
+            told += (event for event in film.events(ExecutorHere()) if event is not None)
+        assert [film.folder.is_painted(number) for number in range(4)] == [False, False, True, True]
+    assert [event.sentence for event in told if isinstance(event, Noted)] == ["Shot 1 of 2 wasn't painted. It is torn."]
+    assert isinstance(told[-1], Moved)  # of the other shot, after it was told
 
 
 def test_pictures_of_a_longer_film_that_was_there_before_are_told_of():

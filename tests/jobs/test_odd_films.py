@@ -1,6 +1,7 @@
 """Films that are broken, deep, bright, half transparent or oddly named: they are painted, or refused in a sentence."""
 
 import os
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,21 @@ def test_pictures_of_different_sizes_are_no_sequence():
         paint("f%d.png")
 
 
+@pytest.mark.parametrize("odd", [0, 2, 4])
+def test_a_picture_of_another_size_is_named_wherever_it_is(odd):
+    for number in range(5):
+        PIL.Image.new("RGB", (64, 52 if number == odd else 48)).save(f"f{number}.jpg")
+    with pytest.raises(ImageError, match=rf"'f{odd}\.jpg' is 64×52, others are 64×48: scale it to theirs, or take it"):
+        paint("f%d.jpg")
+
+
+def test_a_list_of_other_files_is_no_film_for_the_command_either():
+    write_film(Path("secret.mp4"), pan(2))
+    Path("list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with pytest.raises(ImageError, match=r"^'list\.mp4' can't be read as a film .*list of files"):
+        paint("list.mp4")
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [
@@ -212,12 +228,45 @@ def test_pictures_of_different_sizes_are_no_sequence():
         ("out.3gp", "takes no film"),
         ("gone/out.mp4", "in a folder that doesn't exist"),
         ("f_%03d.txt", "not in a known format"),
+        ("f_%0999d.png", "makes names of 1005 bytes, more than the 255"),
+        (f"{'f' * 240}%020d.png", "makes names of 264 bytes"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused_before_any_work(output, said):
     write_film(Path("in.mp4"), pan(1))
     with pytest.raises(ImageError, match=said):
         paint("in.mp4", output)
+
+
+@pytest.mark.parametrize("output", ["out.mxf", "out.mpg"])
+def test_a_rate_that_a_container_cannot_hold_is_said_before_the_film_is_painted(output, monkeypatch):
+    write_film(Path("in.mp4"), pan(3), times=[0, 41, 83])
+    monkeypatch.setattr(painting, "paint", None)
+    with pytest.raises(
+        ImageError, match=rf"^'{output}' can't hold this film of 48×36 whose frames aren't all shown equally long \("
+    ):
+        paint("in.mp4", output)
+    assert [path.name for path in Path().iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("output", ["out.mxf", "out.mpg"])
+def test_a_film_at_29_97_frames_a_second_goes_into_what_knows_a_few_rates(output):
+    with av.open("in.mp4", "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in pan(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray((255 * frame).astype(np.uint8), format="rgb24")))
+        out.mux(stream.encode(None))
+    assert isinstance(paint("in.mp4", output)[-1], Written)
+    with av.open(output) as film:
+        assert film.streams.video[0].average_rate == Fraction(30000, 1001)
+
+
+def test_a_film_with_sound_goes_into_mxf_where_all_sound_has_48_kilohertz():
+    write_film(Path("in.mp4"), pan(3), sound="aac")
+    assert isinstance(paint("in.mp4", "out.mxf")[-1], Written)
+    with av.open("out.mxf") as film:
+        assert film.streams.audio[0].rate == 48000
 
 
 def test_subtitles_are_carried_or_named():

@@ -123,6 +123,19 @@ def test_signals_are_noted_once_and_handled_as_before_afterwards():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_ends_at_once_what_loses_nothing_by_it_also_where_it_came_before():
+    with Interruption() as interruption:
+        with pytest.raises(KeyboardInterrupt), interruption.at_once():
+            signal.raise_signal(signal.SIGTERM)
+        assert interruption.code == 128 + signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt), interruption.at_once():
+            raise AssertionError("was begun")
+    with Interruption() as interruption:
+        with interruption.at_once():
+            pass
+        signal.raise_signal(signal.SIGTERM)  # is noted alone, afterwards
+
+
 LIGHT = """
 import os, signal, sys
 before = [dict(os.environ), [signal.getsignal(number) for number in signal.valid_signals()]]

@@ -60,7 +60,12 @@ class FilmRun:
             overwrite=self.overwrite,
         )
         with Interruption() as interruption, film:
-            order = film.analyse(lambda shots: threads_for(shots, self.how.workers, self.settings))
+            try:
+                with interruption.at_once():
+                    order = film.analyse(lambda shots: threads_for(shots, self.how.workers, self.settings))
+            except KeyboardInterrupt:
+                note("Interrupted while the film was gone through: nothing was painted, and nothing is lost.")
+                return interruption.code
             workers = shots_at_once(order, self.how.workers)
             gpu = str(self.settings.device).startswith("cuda")
             executor = self.how.make_for_film(workers, int(order.settings.threads), film.folder.path / LOG, gpu=gpu)

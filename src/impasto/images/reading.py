@@ -156,7 +156,7 @@ def read_size(path: str | os.PathLike[str]) -> Size:
     """Height and width as the file's header tells them, as it lies; decodes no pixels; raises `ImageError`."""
     path = Path(path)
     with _opened(path) as stream, errors_as_image_errors(quoted(path)):
-        width, height = _identify(stream, quoted(path)).size
+        width, height = _identify(stream, quoted(path), scans=False).size
         return height, width
 
 
@@ -238,8 +238,8 @@ def _from_array(array: np.ndarray, max_pixels: int) -> SourceImage:
     return SourceImage(as_tensor(colours, peak), alpha, sha256, "array", None)
 
 
-def _identify(stream: BinaryIO, name: str) -> Image.Image:
-    """Open, but don't decode, by the first bytes: extensions lie."""
+def _identify(stream: BinaryIO, name: str, *, scans: bool = True) -> Image.Image:
+    """Open, but don't decode, by the first bytes: extensions lie. `scans`: a JPEG's are counted, in all of the file."""
     head = stream.read(12)
     if not head:
         raise ImageError(f"{name} is empty", "use another copy")
@@ -248,7 +248,7 @@ def _identify(stream: BinaryIO, name: str) -> Image.Image:
     for magic, opener in OPENERS.items():
         if head.startswith(magic) and (magic != b"RIFF" or head.endswith(b"WEBP")):
             stream.seek(0)
-            if magic == JPEG_MAGIC:
+            if magic == JPEG_MAGIC and scans:
                 _check_scans(stream.read(), name)
                 stream.seek(0)
             return opener(stream)

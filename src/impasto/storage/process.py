@@ -144,6 +144,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._raises = False
 
     def __enter__(self) -> Interruption:
         self._before = {
@@ -159,6 +160,17 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While nothing would be lost by it, the first signal ends what is done too: it raises `KeyboardInterrupt`."""
+        self._raises = True
+        try:
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._raises = False
+
     @property
     def code(self) -> int:
         """The exit code that tells of the signal."""
@@ -168,6 +180,8 @@ class Interruption:
         if self.signal is not None:
             raise SystemExit(128 + number)
         self.signal = number
+        if self._raises:
+            raise KeyboardInterrupt
 
 
 def death(code: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ CONTAINERS = (
     *(".ogv", ".3gp", ".mxf", ".nut", ".vob", ".y4m"),
 )
 """Usual names of films in containers; one that is named otherwise is tried all the same."""
+
+DEMUXERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "asf", "flv", "ogg"),
+    *("mxf", "nut", "yuv4mpegpipe", "mpegvideo", "m4v", "h264", "hevc", "obu", "ivf", "dv", "rm"),
+)
+"""Of FFmpeg, those that read the file itself alone: a list of files (concat, HLS) could name any of this machine."""
 
 NUMBERED = re.compile(r"%0?\d*d")
 
@@ -90,9 +97,23 @@ def library() -> Any:
     return av
 
 
-def opened(path: str, **how: Any) -> Any:
-    """A container to read, or to write with `mode="w"`: by its whole path, as FFmpeg takes 'a:b.mp4' for an address."""
-    return library().open(os.path.abspath(path), **how)  # noqa: PTH100 - resolve() would follow links
+def opened(path: str) -> Any:
+    """A container to read, by one of `DEMUXERS`; raises `ImageError` for another, and PyAV's errors."""
+    try:
+        return library().open(_whole(path), metadata_errors="replace", options={"format_whitelist": ",".join(DEMUXERS)})
+    except library().ArgumentError as error:  # so it is told that a kind isn't listed
+        fault = f"{quoted(Path(path))} can't be read as a film (it is a list of files, damaged, or of an unusual kind)"
+        raise ImageError(fault, "give it as .mp4, .mkv or .webm") from error
+
+
+def created(path: str, format: str) -> Any:
+    """A container to write."""
+    return library().open(_whole(path), mode="w", format=format)
+
+
+def _whole(path: str) -> str:
+    """The whole path, as FFmpeg takes 'a:b.mp4' for an address."""
+    return os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
 
 
 def is_film(path: str) -> bool:
@@ -147,12 +168,23 @@ def _animated(path: Path) -> bool:
 
 def _sequence(path: str, rate: Fraction) -> Clip:
     files = sequence_files(path)
-    sizes = {read_size(file) for file in (files[0], files[-1])}
-    if len(sizes) > 1:
-        raise ImageError(f"The pictures of {quoted(Path(path))} are of different sizes", "make them one size")
+    size = _one_size(path, {file: read_size(file) for file in files})
     return Clip(
-        path, Kind.SEQUENCE, tuple(files), sizes.pop(), rate, len(files), float(len(files) / rate), alpha=True, range=2
+        path, Kind.SEQUENCE, tuple(files), size, rate, len(files), float(len(files) / rate), alpha=True, range=2
     )
+
+
+def _one_size(path: str, sizes: dict[str, Size]) -> Size:
+    """The (h, w) of all pictures of a sequence; raises `ImageError` for one that is odd."""
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    for file, (height, width) in sizes.items():
+        if (height, width) != usual:
+            raise ImageError(
+                f"The pictures of {quoted(Path(path))} are of different sizes: {quoted(Path(file))} is "
+                f"{width}×{height}, others are {usual[1]}×{usual[0]}",
+                "scale it to theirs, or take it out",
+            )
+    return usual
 
 
 def sequence_files(path: str) -> list[str]:
@@ -160,7 +192,7 @@ def sequence_files(path: str) -> list[str]:
     if Path(path).is_dir():
         found = [str(f) for f in Path(path).iterdir() if f.suffix.lower() in STILLS and not f.name.startswith(".")]
     elif NUMBERED.search(Path(path).name):
-        wanted = NUMBERED.sub(r"\\d+", re.escape(Path(path).name).replace("%", "%"), count=1)
+        wanted = NUMBERED.sub(r"\\d+", re.escape(Path(path).name), count=1)
         folder = Path(path).parent
         found = [str(f) for f in folder.iterdir() if re.fullmatch(wanted, f.name)] if folder.is_dir() else []
     else:
@@ -178,7 +210,7 @@ def _in_order(file: str) -> tuple[list[int], str]:
 def _container(path: str) -> Clip:
     av = library()
     try:
-        with opened(path, metadata_errors="replace") as film:
+        with opened(path) as film:
             if not film.streams.video:
                 raise ImageError(f"{quoted(Path(path))} has no pictures in it", "name a film")
             stream = film.streams.video[0]

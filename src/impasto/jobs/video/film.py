@@ -24,7 +24,7 @@ from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.jobs.video.writing import Painted, Target, places_of, write
+from impasto.jobs.video.writing import Painted, Target, check_takes, places_of, write
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
@@ -152,6 +152,7 @@ class Film:
             return self.order
         found = analyse(self.clip, self.size, self.part, self.styles, self.asked, threads)
         now = self._ordered(key, found)
+        check_takes(self.target, self.clip, self.size, Painted((), now.times, now.seconds))
         if began is not None and self.overwrite:
             self.folder.clear()
         elif began is not None:
@@ -198,18 +199,19 @@ class Film:
 
     def _paint(
         self, order: Order, shots: Sequence[int], executor: Executor, before: int, began: float
-    ) -> Generator[Moved | None]:
-        faults: dict[int, str] = {}
+    ) -> Generator[Moved | Noted | None]:
+        faults: list[str] = []
         glanced, last = began, before
         for news in executor.map(TASK, (item(self.folder.path, shot) for shot in shots)):
             match news:
                 case Done(number=number, result={"error": fault}):
-                    faults[shots[number]] = str(fault)
+                    faults.append(f"Shot {shots[number] + 1} of {len(order.shots)} wasn't painted. {fault}")
+                    yield Noted(faults[-1])
                 case Lost(number=number, fault=fault):
-                    faults[shots[number]] = f"{fault}."
+                    faults.append(f"Shot {shots[number] + 1} of {len(order.shots)} wasn't painted. {fault}.")
+                    yield Noted(faults[-1])
                 case _:
-                    pass
-            yield None
+                    yield None
             now = time.monotonic()
             if now - glanced >= GLANCE or isinstance(news, Done | Lost):
                 glanced, finished = now, self.folder.painted(order)
@@ -218,8 +220,7 @@ class Film:
                     each = (now - began) / (finished - before)
                     yield Moved(finished, order.count, each, each * (order.count - finished))
         if faults:
-            shot, fault = next(iter(faults.items()))
-            raise ImpastoError(f"Shot {shot + 1} of {len(order.shots)} wasn't painted. {fault}")
+            raise ImpastoError(faults[0])
 
     def _ordered(self, key: str, found: Analysis) -> Order:
         styles, clip, settings = absolute(self.styles, self.clip, found.settings)

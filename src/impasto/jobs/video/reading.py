@@ -116,7 +116,7 @@ def _from(clip: Clip, size: Size, begin: Fraction, *, seek: bool) -> Iterator[Sa
 def _opened(clip: Clip) -> Iterator[Any]:
     av = library()
     try:
-        with opened(clip.path, metadata_errors="replace") as film:
+        with opened(clip.path) as film:
             yield film
     except (av.FFmpegError, OSError) as error:
         raise ImageError(f"{clip.name} breaks off ({reason(error)})", "use another copy") from error

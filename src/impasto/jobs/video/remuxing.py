@@ -12,6 +12,10 @@ SOUND_INSTEAD = {"webm": "libopus", "ogg": "libopus", "mp4": "aac", "mov": "aac"
 """What sound is encoded anew by where a container doesn't take it as it is; else the container's usual one."""
 
 
+RATES = {"mxf": 48000}
+"""Samples a second of all sound in a container."""
+
+
 class Remuxed:
     """The streams of `source`, but its pictures, in `out`, from `begin` to `end` in seconds of the film.
 
@@ -31,10 +35,12 @@ class Remuxed:
             if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
                 continue
             codec = stream.codec_context.name
-            if _takes(out, codec, stream.type):
+            of_another_rate = out.format.name in RATES and stream.codec_context.sample_rate != RATES[out.format.name]
+            if _takes(out, codec, stream.type) and not (stream.type == "audio" and of_another_rate):
                 self._copied[stream.index] = out.add_stream_from_template(stream)
             elif stream.type == "audio" and (name := self._encoder(out)) is not None:
-                rate = 48000 if name == "libopus" else stream.codec_context.sample_rate
+                usual = 48000 if name == "libopus" else stream.codec_context.sample_rate
+                rate = RATES.get(out.format.name, usual)
                 self._encoded[stream.index] = out.add_stream(name, rate=rate)
             else:
                 self.refused.append(f"the {stream.type} in {codec}")

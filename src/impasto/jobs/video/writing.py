@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from impasto.errors import ImageError
 from impasto.images import reading, writing
+from impasto.images.size import Size
 from impasto.jobs.video.animations import write_animation
-from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, library, opened
-from impasto.jobs.video.colours import from_srgb, matrix_of
+from impasto.jobs.video.clip import ANIMATIONS, NUMBERED, STILLS, Clip, Kind, created, library, opened
+from impasto.jobs.video.encoding import Encoder, Painted, format_of, try_container, try_film
 from impasto.jobs.video.order import PUT_OUT
 from impasto.jobs.video.remuxing import Remuxed
 from impasto.storage.files import draft_name, longest_name, move_into_place, quoted, reason, take_over_rights
 
-SHARP = {
-    "libx264": {"crf": "16", "preset": "medium"},
-    "libvpx-vp9": {"crf": "20", "b": "0", "row-mt": "1"},
-    "libx265": {"crf": "18", "x265-params": "log-level=none"},
-}
-"""Options of encoders for painted film, which has more detail than most."""
-
-ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "vp8": "libvpx", "hevc": "libx265"}
-
 FOLDER = ".film"
 """What the name of a work folder ends in."""
-
-PREFERRED = ("libx264", "libvpx-vp9")
-"""Of the encoders that a container takes, the first is used; else the container's usual one."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +57,16 @@ def target_of(output: str, *, overwrite: bool) -> Target:
             "film's can have",
             "give a shorter one",
         )
-    numbered = NUMBERED.search(path.name) is not None
+    numbered = NUMBERED.search(path.name)
     if output.endswith(("/", "\\")) or path.is_dir() or numbered or not suffix:
         if numbered and suffix not in writing.FORMATS:
             raise ImageError(
                 f"{quoted(path)} ends in {path.suffix!r}, not in a known format", f"use {', '.join(writing.FORMATS)}"
+            )
+        if numbered and (length := _numbered_length(path, numbered)) > room:
+            raise ImageError(
+                f"{quoted(path)} makes names of {length} bytes, more than the {room} that a picture's can have",
+                "give a shorter one, or fewer digits, as in %04d",
             )
         return _checked(Target(path, Kind.SEQUENCE), overwrite)
     if suffix in STILLS and suffix not in ANIMATIONS:
@@ -86,10 +74,16 @@ def target_of(output: str, *, overwrite: bool) -> Target:
     return _checked(Target(path, Kind.ANIMATION if suffix in ANIMATIONS else Kind.CONTAINER), overwrite)
 
 
+def _numbered_length(path: Path, numbered: re.Match[str]) -> int:
+    """How many bytes the names of a sequence's pictures have, up to a million of them."""
+    digits = max(6, int(numbered[0].strip("%d") or 0))
+    return len(os.fsencode(path.name)) - len(numbered[0]) + digits
+
+
 def _checked(target: Target, overwrite: bool) -> Target:
     path = target.path
     if target.kind is Kind.CONTAINER:
-        _try_container(path)
+        try_container(path)
     if not path.absolute().parent.is_dir():
         raise ImageError(f"{quoted(path)} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
     there = [place for place in places_of(target) if place.exists() and place.name not in _put_out(target)]
@@ -103,44 +97,10 @@ def _checked(target: Target, overwrite: bool) -> Target:
     return target
 
 
-def _try_container(path: Path) -> None:
-    """Write a film of one small frame to memory; raises `ImageError` for a container that can't hold one."""
-    av = library()
-    cure = "use .mp4, .mkv, .webm, .mov or .gif"
-    try:
-        av.format.ContainerFormat(_format_of(path), "w")
-    except ValueError:
-        raise ImageError(f"{quoted(path)} ends in {path.suffix!r}, which no container does", cure) from None
-    try:
-        with av.open(io.BytesIO(), "w", format=_format_of(path)) as out:
-            name, pixels = _encoder_for(out, alpha=False)
-            stream = out.add_stream(name, rate=25)
-            stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24").reformat(format=pixels)
-            frame.pts = 0
-            out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise ImageError(
-            f"{quoted(path)} ends in {path.suffix!r}, which takes no film ({reason(error)})", cure
-        ) from None
-
-
-def _format_of(path: Path) -> str:
-    """The name of a container by what a file ends in, as FFmpeg has it."""
-    known = {
-        "mkv": "matroska",
-        "m4v": "mp4",
-        "ts": "mpegts",
-        "mts": "mpegts",
-        "m2ts": "mpegts",
-        "mpg": "mpeg",
-        "ogv": "ogg",
-        "wmv": "asf",
-        "y4m": "yuv4mpegpipe",
-    }
-    ending = path.suffix.lower().removeprefix(".")
-    return known.get(ending, ending)
+def check_takes(target: Target, clip: Clip, size: Size, painted: Painted) -> None:
+    """Raise `ImageError` for a container that can't hold a film of such times, size and sound, before it is painted."""
+    if target.kind is Kind.CONTAINER:
+        try_film(target.path, clip, size, painted)
 
 
 def sequence_of(target: Target) -> list[Path]:
@@ -155,20 +115,6 @@ def sequence_of(target: Target) -> list[Path]:
 def places_of(target: Target) -> list[Path]:
     """The files that may be replaced where a film goes: the film itself, or the pictures that are there."""
     return sequence_of(target) if target.kind is Kind.SEQUENCE else [target.path]
-
-
-@dataclass(frozen=True)
-class Painted:
-    """The frames of a painted film: their pictures on the disk, and when and how long each is shown, in seconds."""
-
-    pictures: Sequence[Path]
-    times: Sequence[Fraction]
-    seconds: Sequence[Fraction]
-
-    @property
-    def end(self) -> Fraction:
-        """When the last has been shown."""
-        return self.times[-1] + self.seconds[-1]
 
 
 def write(
@@ -224,9 +170,9 @@ def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, over
     draft = place.with_name(f"{draft_name(place)}film{path.suffix}")  # one for each film: a killed one is replaced
     try:
         with ExitStack() as stack:
-            out = stack.enter_context(opened(str(draft), mode="w", format=_format_of(path)))
-            encoder = _Encoder(out, painted, clip)
-            source = stack.enter_context(opened(clip.path, metadata_errors="replace")) if sound and clip.sound else None
+            out = stack.enter_context(created(str(draft), format_of(path)))
+            encoder = Encoder(out, painted, clip)
+            source = stack.enter_context(opened(clip.path)) if sound and clip.sound else None
             others = Remuxed(source, out, painted.times[0], painted.end)
             yield from (f"{quoted(path)} can't hold {what}: it is left out." for what in others.refused)
             rest = others.packets()
@@ -245,87 +191,3 @@ def _write_container(painted: Painted, clip: Clip, path: Path, sound: bool, over
         move_into_place(draft, place, overwrite=overwrite)
     finally:
         draft.unlink(missing_ok=True)
-
-
-class _Encoder:
-    """The pictures as packets of a video stream, in the colours and at the times of the film's own."""
-
-    def __init__(self, out: Any, painted: Painted, clip: Clip) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._painted, self._clip, self._reformatter = painted, clip, VideoReformatter()
-        with Image.open(painted.pictures[0]) as first:
-            width, height = first.size
-        alpha = clip.alpha and any(_has_alpha(picture) for picture in painted.pictures)
-        name, self._pixels = _encoder_for(out, alpha=alpha)
-        ticks = [*painted.times, *painted.seconds]
-        base = _base(ticks)
-        stream = out.add_stream(name, rate=_rate(painted))
-        stream.width, stream.height, stream.pix_fmt = width, height, self._pixels
-        stream.codec_context.time_base = stream.time_base = base
-        stream.options = {**SHARP.get(name, {}), **({"auto-alt-ref": "0"} if alpha and "vp" in name else {})}
-        if clip.aspect != 1:
-            stream.codec_context.sample_aspect_ratio = clip.aspect
-        if not self._pixels.startswith(("rgb", "argb")):
-            matrix = 1 if clip.hdr else matrix_of(clip)
-            context = stream.codec_context
-            context.colorspace = {5: clip.space if clip.space in (5, 6) else 5}.get(matrix, matrix)
-            context.color_range = 1 if clip.hdr else clip.range
-            if clip.hdr:
-                context.color_primaries = context.color_trc = 1
-        self._stream, self._base, self._alpha = stream, base, "a" in self._pixels
-
-    def packets(self) -> Iterator[tuple[Fraction, Any]]:
-        """Packets with the time up to which other streams may go before them, from 0 on."""
-        first = self._painted.times[0]
-        for picture, time, seconds in zip(
-            self._painted.pictures, self._painted.times, self._painted.seconds, strict=True
-        ):
-            frame = from_srgb(_levels(picture, alpha=self._alpha), self._clip, self._pixels, self._reformatter)
-            frame.pts, frame.time_base = round((time - first) / self._base), self._base
-            frame.duration = round(seconds / self._base)
-            yield time - first, self._stream.encode(frame)
-        yield self._painted.end - first, self._stream.encode(None)
-
-
-def _encoder_for(out: Any, *, alpha: bool) -> tuple[str, str]:
-    """The encoder and the kind of pixels for a container."""
-    taken = out.supported_codecs
-    if alpha and out.format.name == "webm":
-        return "libvpx-vp9", "yuva420p"
-    if alpha and out.format.name in ("mov", "matroska"):
-        return "png", "rgba"
-    for name, codec in (("libx264", "h264"), ("libvpx-vp9", "vp9")):
-        if codec in taken and out.default_video_codec in ("h264", "vp9", codec):
-            return name, "yuv420p"
-    usual = out.default_video_codec if out.default_video_codec != "theora" else "vp8"
-    return ENCODERS.get(usual, usual), "yuv420p"
-
-
-def _levels(picture: Path, *, alpha: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A picture's 8-bit samples; what is transparent is laid over white where that can't be told."""
-    with Image.open(picture) as image:
-        if alpha:
-            return np.asarray(image.convert("RGBA"))
-        if image.mode != "RGBA":
-            return np.asarray(image.convert("RGB"))
-        white = Image.new("RGBA", image.size, "white")
-        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
-
-
-def _has_alpha(picture: Path) -> bool:
-    with Image.open(picture) as image:
-        return image.mode == "RGBA"
-
-
-def _base(times: Sequence[Fraction]) -> Fraction:
-    """A unit of which all times are multiples, as far as a container's clock can be so fine."""
-    import math
-
-    common = math.lcm(*{time.denominator for time in times})
-    return Fraction(1, common if common <= 1_000_000 else 90_000)
-
-
-def _rate(painted: Painted) -> Fraction:
-    """Frames a second, on average."""
-    return Fraction(len(painted.times), 1) / max(painted.end - painted.times[0], Fraction(1, 1000))

@@ -14,21 +14,15 @@ from impasto.errors import ImageError
 from impasto.images.size import Size
 from impasto.images.writing import to_pil
 from impasto.jobs.video import flow
-from impasto.jobs.video.clip import ANIMATIONS, Clip, Kind, is_film, library, probe
+from impasto.jobs.video.clip import Clip, Kind, is_film, library, opened, probe
 from impasto.jobs.video.painter import source_image
 from impasto.jobs.video.reading import FilmFrame, frames
-from impasto.storage.files import quoted, reason
+from impasto.storage.files import quoted
 from impasto.studio.films.files import write_shown
 from impasto.studio.films.models import FilmFacts
 
 if TYPE_CHECKING:
     from PIL import Image
-
-DEMUXERS = (
-    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "asf", "flv", "ogg"),
-    *("mxf", "nut", "yuv4mpegpipe"),
-)
-"""Of FFmpeg, those that read the file itself alone: a list of files (concat, HLS) could name any of this machine."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,6 @@ def read(file: Path, still: Path, limits: FilmLimits) -> FilmFacts | None:
         return None
     for needed in (library, flow.library):
         needed()  # each says what isn't installed
-    _check_demuxer(file)
     clip = probe(str(file))
     height, width = clip.size
     if height * width > limits.pixels:
@@ -85,21 +78,9 @@ def _picture(frame: FilmFrame) -> Image.Image:
     return to_pil(source_image(frame.pixels).pixels, alpha)
 
 
-def _check_demuxer(file: Path) -> None:
-    """Raise `ImageError` for what FFmpeg doesn't read by one of `DEMUXERS`."""
-    if file.suffix.lower() in ANIMATIONS:
-        return
-    av = library()
-    try:
-        av.open(str(file), metadata_errors="replace", options={"format_whitelist": ",".join(DEMUXERS)}).close()
-    except (av.FFmpegError, OSError, ValueError) as error:
-        fault = f"{quoted(file)} can't be read as a film ({reason(error)})"
-        raise ImageError(fault, "use another copy") from error
-
-
 def _count(clip: Clip) -> int:
     """How many frames there are at most: what a film says of itself may be wrong."""
     if clip.kind is not Kind.CONTAINER:
         return clip.frames
-    with library().open(clip.path, metadata_errors="replace") as film:
+    with opened(clip.path) as film:
         return sum(1 for packet in film.demux(video=0) if packet.size)
