@@ -204,6 +204,22 @@ def test_pictures_of_different_sizes_are_no_sequence():
         paint("f%d.png")
 
 
+def test_one_picture_is_told_to_be_none():
+    PIL.Image.new("RGB", (64, 48)).save("photo.jpg")
+    with pytest.raises(ImageError, match=r"'photo\.jpg' is one picture, not a film: paint it with `?impasto paint"):
+        probe("photo.jpg")
+
+
+def test_pictures_of_a_camera_held_upright_are_a_sequence_of_that_size():
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    for number in range(2):
+        PIL.Image.new("RGB", (64, 48)).save(f"f{number}.jpg", exif=exif)
+    clip = probe("f%d.jpg")
+    assert clip.size == (64, 48)
+    assert [next(iter(frames(clip, clip.size))).pixels.shape] == [(64, 48, 3)]
+
+
 @pytest.mark.parametrize("odd", [0, 2, 4])
 def test_a_picture_of_another_size_is_named_wherever_it_is(odd):
     for number in range(5):

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.images import shrinking
+from impasto.images.size import Size
 
 ORIENTATION = 0x0112
 TURNS = dict(enumerate((
@@ -30,6 +31,7 @@ TURNS = dict(enumerate((
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
     Image.Transpose.ROTATE_90,
 ), start=2))  # fmt: skip
+SIDEWAYS = [TURNS[orientation] for orientation in (5, 6, 7, 8)]
 
 # TIFF 6.0's tags
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_HEIGHT = 258, 262, 284, 322, 323
@@ -200,6 +202,14 @@ def _swapped(rawmode: str) -> str:
     native = "L" if sys.byteorder == "little" else "B"
     order = rawmode[-1].replace("N", native)
     return rawmode[:-1] + {"L": "B", "B": "L"}[order]
+
+
+def upright_size(image: Image.Image) -> Size:
+    """(h, w) of an opened image, turned as its EXIF says; decodes no pixels."""
+    width, height = image.size
+    noted = "exif" in image.info or isinstance(image, TiffImageFile)  # else PNG's getexif() would decode the pixels
+    turned = noted and _turn(image) in SIDEWAYS
+    return (width, height) if turned else (height, width)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

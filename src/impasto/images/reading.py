@@ -32,7 +32,7 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.images import camera, notes
-from impasto.images.decoding import as_tensor, check_range, check_size, decode, opacity
+from impasto.images.decoding import as_tensor, check_range, check_size, decode, opacity, upright_size
 from impasto.images.pillow import errors_as_image_errors
 from impasto.images.size import Size, size_of
 from impasto.storage.files import quoted, reason
@@ -153,11 +153,10 @@ def load(
 
 
 def read_size(path: str | os.PathLike[str]) -> Size:
-    """Height and width as the file's header tells them, as it lies; decodes no pixels; raises `ImageError`."""
+    """Height and width as the file's header tells them, upright; decodes no pixels; raises `ImageError`."""
     path = Path(path)
     with _opened(path) as stream, errors_as_image_errors(quoted(path)):
-        width, height = _identify(stream, quoted(path), scans=False).size
-        return height, width
+        return upright_size(_identify(stream, quoted(path), scans=False))
 
 
 def read_note(path: str | os.PathLike[str]) -> str | None:

@@ -155,6 +155,9 @@ def probe(path: str, rate: Fraction | None = None) -> Clip:
         from impasto.jobs.video.animations import probe_animation
 
         return probe_animation(path)
+    if Path(path).suffix.lower() in STILLS:
+        cure = "paint it with `impasto paint`, or name a folder or all pictures, such as 'frame_%04d.png'"
+        raise ImageError(f"{quoted(Path(path))} is one picture, not a film", cure)
     return _container(path)
 
 
