@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from clips import pan, picture
 
+from clips import pan, picture
 from impasto.jobs.video import flow
 from impasto.jobs.video.shots import Cuts
 from impasto.losses.temporal import long_term_certainties, temporal_loss
