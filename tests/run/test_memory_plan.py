@@ -211,7 +211,8 @@ photo = np.kron(blocks, np.ones((size // 32, size // 32, 1), np.uint8))
 knobs = dict(engine=engine, precision=precision or "float32", scales=1, epochs=1, steps_per_epoch=2)
 settings = Settings(size=size, tile=tile, **knobs)
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
-print(json.dumps([started.plan.memory.peak, 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])]))
+kilobytes = open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
+print(json.dumps([started.plan.memory.peak, 1024 * int(kilobytes)]))
 """
 
 
@@ -251,7 +252,8 @@ ctypes.CDLL(None).malloc_trim(0)  # what the first plan left in the heap isn't h
 settings = Settings(**knobs, max_memory=f"{(whole.peak - whole.spare - 12 * photo.size // 3 * 6) // 1000000}MB")
 started, *_ = Stylization(photo, [photo[::-1].copy()], settings).events()
 assert started.plan.memory.folder is not None
-print(json.dumps([started.plan.memory.peak, 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])]))
+kilobytes = open("/proc/self/status").read().split("VmHWM:")[1].split()[0]
+print(json.dumps([started.plan.memory.peak, 1024 * int(kilobytes)]))
 """
 
 
