@@ -66,8 +66,10 @@ def test_a_profile_is_followed():
 
 
 def test_other_files_of_the_same_family_are_refused():
-    for brand in (b"mp42", b"qt  ", b"mif1"):
-        with pytest.raises(ImageError, match="is not a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC picture") as error:
+    pictures = "is not a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC picture"
+    films = r"is a film, not a picture: paint it with `?impasto video"
+    for brand, said in ((b"mp42", films), (b"qt  ", films), (b"mif1", pictures)):
+        with pytest.raises(ImageError, match=said) as error:
             load(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + brand + b"isom" + bytes(100))
         assert is_one_sentence(error)
 

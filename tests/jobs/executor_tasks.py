@@ -36,3 +36,11 @@ def patient(item: Item, tell: Callable[[Item], None], ending: Callable[[], bool]
         time.sleep(0.02)
     Path(item["file"]).write_text("saved")
     return {"ended": ending()}
+
+
+def stubborn(item: Item, tell: Callable[[Item], None], ending: Callable[[], bool]) -> Item:
+    """Work on whoever asks, then leave a file."""
+    tell({"pid": os.getpid()})
+    time.sleep(40)
+    Path(item["file"]).write_text("saved")
+    return {}

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from impasto.jobs.executors.executor import TRIES, Begun, Done, Lost, Told
@@ -53,6 +54,18 @@ def test_tasks_that_are_asked_to_end_save_and_no_other_is_begun(tmp_path):
     assert len(ended) <= 2
     assert all(ended.values())
     assert {path.name for path in tmp_path.glob("*.txt")} == {f"{n}.txt" for n in ended}
+
+
+def test_whoever_closes_after_asking_waits_for_no_task(tmp_path):
+    """As a second Ctrl-C does."""
+    executor = LocalExecutor(2, 1, tmp_path / "log")
+    news = executor.map("executor_tasks:stubborn", [{"file": str(tmp_path / f"{n}.txt")} for n in range(2)])
+    while not isinstance(one := next(news), Told):
+        pass
+    executor.end()
+    news.close()
+    assert not psutil.pid_exists(one.what["pid"])
+    assert not list(tmp_path.glob("*.txt"))
 
 
 DRIVER = """

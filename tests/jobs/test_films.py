@@ -564,10 +564,12 @@ def test_pictures_that_could_not_all_be_put_out_are_put_out_by_the_next_run(monk
 
 
 @pytest.mark.parametrize("plan", [[], ["--plan"]], ids=["paint", "plan"])
-def test_ctrl_c_while_a_film_is_gone_through_ends_it_there_and_loses_nothing(plan, monkeypatch, capsys):
+def test_ctrl_c_while_a_film_is_gone_through_ends_it_there_and_loses_nothing(plan, monkeypatch, capsys, request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     write_film(Path("in.mp4"), pan(8))
     paint("in.mp4", "out.mp4", most=1)
-    before, decoded = {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")}, []
+    there, decoded = {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")}, []
 
     def interrupted(*given, real=analysis.frames):
         for frame in real(*given):
@@ -582,7 +584,7 @@ def test_ctrl_c_while_a_film_is_gone_through_ends_it_there_and_loses_nothing(pla
     said = "." if plan else " while the film was gone through: nothing was painted, and nothing is lost."
     assert capsys.readouterr() == ("", f"impasto: Interrupted{said}\n")
     assert len(decoded) == 2
-    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")} == before
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*.*")} == there
 
 
 def test_a_shot_that_cannot_be_painted_is_told_at_once_and_the_others_are_painted(monkeypatch):

@@ -127,6 +127,7 @@ def test_without_the_extra_a_film_is_refused_with_the_command_that_installs_it(m
     [
         ("quality", "superb", "quality is 'superb'"),
         ("from", "noon", "from is 'noon'"),
+        ("from", "10:00", "from is 10:00, but the film lasts"),
         ("to", "0", "to isn't after from"),
         ("every", 0, "every is 0"),
         ("passes", 21, "passes is 21"),

@@ -60,6 +60,7 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """Begins what a browser opens (RFC 3986, 3.1): nothing is fetched from anywhere."""
 
 FILE_TYPE = b"ftyp"
+MATROSKA_MAGIC = b"\x1a\x45\xdf\xa3"
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 MOST_BRANDS = 1024  # bytes of a list of brands that are looked at
@@ -251,7 +252,13 @@ def _identify(stream: BinaryIO, name: str, *, scans: bool = True) -> Image.Image
                 _check_scans(stream.read(), name)
                 stream.seek(0)
             return opener(stream)
-    raise ImageError(f"{name} is not a {KNOWN} picture", "convert it to one of these")
+    raise _unknown(name, film=head.startswith(MATROSKA_MAGIC) or (head[:4], head[8:]) == (b"RIFF", b"AVI "))
+
+
+def _unknown(name: str, *, film: bool) -> ImageError:
+    if film:
+        return ImageError(f"{name} is a film, not a picture", "paint it with `impasto video`")
+    return ImageError(f"{name} is not a {KNOWN} picture", "convert it to one of these")
 
 
 def _open_in_boxes(stream: BinaryIO, head: bytes, name: str) -> Image.Image:
@@ -262,7 +269,7 @@ def _open_in_boxes(stream: BinaryIO, head: bytes, name: str) -> Image.Image:
     if brands & AVIF_BRANDS:
         return AvifImagePlugin.AvifImageFile(stream)
     if not brands & HEIC_BRANDS:
-        raise ImageError(f"{name} is not a {KNOWN} picture", "convert it to one of these")
+        raise _unknown(name, film=b"mif1" not in brands)  # which pictures of other kinds have
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:

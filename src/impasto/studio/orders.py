@@ -109,10 +109,15 @@ class Orders:
 
     def _film(self, request: JobRequest, content: str) -> FilmOptions | None:
         """The options of a content, None where a picture of it is wanted; raises `SettingsError`."""
-        if request.quick or not self._is_film(content):
+        found = self.store.image(content)
+        if request.quick or found is None or found.film is None:
             return None
         options = request.film or FilmOptions()
         options.check()
+        begin, seconds = options.part().begin, found.film.seconds
+        if begin is not None and begin >= seconds > 0:
+            fault = f"`from` is {options.begin}, but the film lasts {seconds:g} s"
+            raise SettingsError(fault, "give an earlier time", knob="from", value=options.begin)
         return options
 
     def _spec(self, request: JobRequest, content: str, cell: dict[str, Any]) -> JobSpec:

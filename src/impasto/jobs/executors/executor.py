@@ -59,8 +59,8 @@ class Executor(Protocol):
     def map(self, task: str, items: Iterable[Item]) -> Iterator[News | None]:
         """News of all items, in the order in which they come; None now and then where there are none.
 
-        `task` is 'module:function', see `Task`. Items are taken as there is room for them. Closing the iterator ends
-        the processes.
+        `task` is 'module:function', see `Task`. Items are taken as there is room for them. Closing the iterator
+        lets the processes save and return, and ends those at once that `end` has asked already.
         """
         ...
 

@@ -94,6 +94,8 @@ class LocalExecutor:
 
     def _close(self) -> None:
         for worker in self._started:
+            if self._ending and worker.item is not None:  # it was asked, and whoever drives waits no longer
+                worker.kill()
             worker.listen_no_more()
         for worker in self._started:
             worker.close()
