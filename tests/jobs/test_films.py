@@ -22,7 +22,7 @@ import torch
 
 from clips import FLAGS, QUICK, frames_of, pan, picture, times_of, write_film
 from helpers import ExecutorHere, tiny_weights
-from impasto.cli import main, video_run
+from impasto.cli import main
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images import writing
 from impasto.jobs import network
@@ -391,7 +391,7 @@ def test_where_shots_are_painted_is_made_from_the_flags(monkeypatch, capsys):
     assert there == (("here:1", 1), {"gpu": False})
     assert pictures_in("a") == pictures_in("b")
     assert len(pictures_in("a")) == 9
-    monkeypatch.setattr(video_run, "free_memory", lambda: 2**20)  # for none of them
+    monkeypatch.setattr(at_once, "free_memory", lambda: 2**20)  # for none of them
     assert main(["video", "in.mp4", "dots", "-o", "c/", *FLAGS, "--workers", "3", "--quiet"]) == 0
     assert asked[2][0][0] == 1
 
