@@ -15,7 +15,9 @@ from impasto.storage.files import quoted
 def install_completion(
     *,
     shell: Annotated[
-        Literal["bash", "zsh", "fish", "powershell"] | None, Parameter(help="Default: the one that this runs in.")
+        # In the order that cyclopts has them in: typing keeps one object for both, of the order that came first.
+        Literal["zsh", "bash", "fish", "powershell"] | None,
+        Parameter(help="Default: the one that this runs in."),
     ] = None,
     output: Annotated[
         Path | None,
