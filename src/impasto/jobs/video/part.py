@@ -34,7 +34,7 @@ class Part:
 
 def part_of(begin: str | None, end: str | None, every: int, rate: float | None) -> Part:
     """The part of a film that flags ask for; raises `SettingsError`."""
-    if rate is not None and not 0 < rate <= MOST_RATE:
+    if rate is not None and not 0 < rate <= MOST_RATE:  # before it is a Fraction, which takes neither nan nor inf
         raise SettingsError(f"`rate` is {rate:g}", f"give up to {MOST_RATE} frames a second", knob="rate", value=rate)
     found = Part(
         frame_time(begin, "from"),
