@@ -55,6 +55,11 @@ def test_words_that_a_command_doesnt_take_are_named_with_those_it_takes(argument
     [
         (["paint"], "impasto paint needs CONTENT: the photo."),
         (["paint", "photo.png"], "impasto paint needs STYLE: paintings, or names from 'impasto swatches'."),
+        (["studio", "--port"], "impasto studio needs a value for --port: where it listens."),
+        (
+            ["video", "film.mp4", "dots"],
+            "impasto video needs --output: a film: .mp4, .webm …, .gif, a folder or frame_%04d.png.",
+        ),
         (["texture"], "impasto texture needs STYLE: a painting, or a name from 'impasto swatches'."),
         (["presets", "show"], "impasto presets show needs NAME: a preset, or a TOML file of settings."),
     ],

@@ -261,7 +261,7 @@ def test_kept_pictures_can_be_painted_again_from_themselves(capsys):
         (["--vary", "size=32,48", "-o", "photo.png", "--overwrite"], "'photo.png' is one of the inputs", 2),
         (["--vary", "size=32,48", "-o", "sheet.gif"], "'sheet.gif' ends in '.gif'", 1),
         (["--vary", "size=32,48", "--keep", "brush.png"], "'brush.png' can't be made (File exists)", 1),
-        ([], 'Command "sweep" parameter --vary requires an argument.', 2),
+        ([], "impasto sweep needs --vary: a setting and its values", 2),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_loaded(arguments, fault, code, capsys, monkeypatch):

@@ -17,9 +17,10 @@ def sentences(wrong: CycloptsError, app: App) -> list[str]:
         left = " ".join(f"'{word}'" for word in wrong.unused_tokens)
         are = "is" if len(wrong.unused_tokens) == 1 else "are"
         return [f"{command} takes {taken}, and {left} {are} left over: see {command} --help."]
-    if isinstance(wrong, MissingArgumentError) and wrong.argument and wrong.argument.field_info.is_positional_only:
-        help = wrong.argument.parameter.help or "an argument more."
-        return [f"{command} needs {wrong.argument.name}: {help[0].lower()}{help[1:]}"]
+    if isinstance(wrong, MissingArgumentError) and wrong.argument:
+        help, *_range = (wrong.argument.parameter.help or "an argument more.").split(" [")
+        what = wrong.argument.name if wrong.argument.required else f"a value for {wrong.argument.name}"
+        return [f"{command} needs {what}: {help[0].lower()}{help[1:]}"]
     return str(wrong).splitlines()
 
 
