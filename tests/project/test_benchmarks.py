@@ -228,6 +228,12 @@ def test_every_benchmark_runs_at_a_tiny_size_and_records_its_machine(name, tmp_p
 
 
 @pytest.mark.slow
+def test_a_step_is_timed_with_everybody_held_to_avx2_too(tmp_path):
+    run("peers", tmp_path, "--isa", "avx2", "--only", "torch", "native")
+    assert (tmp_path / "peers_avx2.json").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("ncnn") is None, reason="ncnn is only there for the comparison")
 def test_all_contestants_see_the_same_loss(tmp_path):
     import pictures
@@ -246,8 +252,8 @@ def test_all_contestants_see_the_same_loss(tmp_path):
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, *files], check=True, cwd=FOLDER)
 
 
-def run(name: str, folder: Path) -> None:
-    command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--results", str(folder)]
+def run(name: str, folder: Path, *more: str) -> None:
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", "--results", str(folder), *more]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
