@@ -18,7 +18,7 @@ def sentences(wrong: CycloptsError, app: App) -> list[str]:
         are = "is" if len(wrong.unused_tokens) == 1 else "are"
         return [f"{command} takes {taken}, and {left} {are} left over: see {command} --help."]
     if isinstance(wrong, MissingArgumentError) and wrong.argument:
-        help, *_range = (wrong.argument.parameter.help or "an argument more.").split(" [")
+        help = (wrong.argument.parameter.help or "an argument more.").partition(" [")[0]  # without range and default
         what = wrong.argument.name if wrong.argument.required else f"a value for {wrong.argument.name}"
         return [f"{command} needs {what}: {help[0].lower()}{help[1:]}"]
     return str(wrong).splitlines()
