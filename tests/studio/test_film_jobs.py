@@ -308,6 +308,19 @@ def test_a_film_that_was_killed_when_it_was_written_is_not_painted_again(whole, 
     assert files.film.read_bytes() == (whole[1] / "film.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("left", [(), ("first.png",)])
+def test_a_film_that_was_kept_when_the_server_was_killed_is_not_painted_again(whole, paint, tmp_path, left):
+    folder = shutil.copytree(whole[1], tmp_path / "kept")
+    for name in left:  # its state was only partly removed
+        (folder / "state").mkdir()
+        (folder / "state" / name).touch()
+    told = paint("kept")
+    assert (told.of("ended"), told.of("step")) == (["done"], [])
+    found, expected = ({path.name for path in place.iterdir()} for place in (folder, whole[1]))
+    assert found == expected
+    assert contents(folder) == contents(whole[1])
+
+
 def test_a_part_and_every_second_frame_are_what_is_painted(paint, tmp_path):
     paint("part", **{"from": "0.04", "every": 2})
     assert [*contents(tmp_path / "part")] == ["000000.webp", "000001.webp"]
@@ -382,7 +395,7 @@ def test_the_plan_of_a_film_says_what_it_takes(studio, painted):
 
 @pytest.mark.slow
 def test_a_studio_that_is_killed_goes_on_with_the_frame_that_the_film_was_at(tmp_path):
-    film = write_film(tmp_path / "long.mp4", pan(6, (48, 64)))
+    film = write_film(tmp_path / "long.mp4", pan(12, (48, 64)))
     studio = Served(tmp_path / "data")
     try:
         image = studio.client.upload(film, "content")
@@ -396,11 +409,12 @@ def test_a_studio_that_is_killed_goes_on_with_the_frame_that_the_film_was_at(tmp
         until(lambda: finished() >= 1, 120)
         studio.kill()
         frames = tmp_path / "data/runs" / id / "frames"
-        before = {path.name: path.stat().st_mtime_ns for path in frames.iterdir()}
+        before = {path.name: path.stat().st_mtime_ns for path in frames.glob("*.webp")}
         studio.start()
         job = ended(studio.client, id)
         assert job["state"] == "done", job["error"]
-        assert {path.name: path.stat().st_mtime_ns for path in frames.iterdir()}.items() >= before.items()
+        after = {path.name: path.stat().st_mtime_ns for path in frames.glob("*.webp")}
+        assert (len(after), before.items() <= after.items()) == (12, True)
         again = ended(studio.client, studio.client.act(id, "again")["id"])
         assert contents(frames.parent) == contents(tmp_path / "data/runs" / again["id"])
     finally:

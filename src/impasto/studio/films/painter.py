@@ -35,8 +35,11 @@ class FilmPainter(JobPainter):
             raise ImpastoError(fault, "make room on the disk") from error
 
     def _paint(self, place: FilmFiles) -> str:
+        if place.film.exists():  # all was done when the server was killed, and nobody could be told
+            place.discard_state()
+            return "done"
         place.state.mkdir(exist_ok=True)
-        if not place.draft.exists():  # else it was killed when all was done
+        if not place.draft.exists():  # else it was killed when the film was written
             ended = self._frames(place)
             place.add_seconds(time.monotonic() - self._began)
             if ended == "cancelled":
