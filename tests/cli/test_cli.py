@@ -224,6 +224,10 @@ def test_a_stronger_place_beats_a_weaker_one(stronger, weaker, settings_of, tmp_
             ["--learning-rate", "0.02"],
             "--optimizer is 'lbfgs', which finds its steps itself, but --learning-rate is 0.02",
         ),
+        (
+            ["--scales", "1", "--step-ratio", "0.6"],
+            "--scales is 1, so there is no coarser one, but --step-ratio is 0.6",
+        ),
         (["--scales", "1", "--detail", "auto"], "--scales is 1, so there is no coarser one, but --detail is auto"),
     ],
 )

@@ -134,6 +134,16 @@ def test_a_recipe_from_before_precisions_were_chosen_has_float32():
     assert old.precision == old.checked_settings().precision == "float32"
 
 
+def test_a_recipe_of_one_scale_from_before_the_step_ratio_was_another_is_followed():
+    """It names every knob, so one that changes nothing too, as it was by default."""
+    old = recipe(scales=1)
+    old.settings["step_ratio"] = 0.6
+    assert read(fields(old)).checked_settings().scales == 1
+    old.settings["step_ratio"] = 0.5
+    with pytest.raises(SettingsError, match=r"step_ratio is 0\.5: drop one"):
+        read(fields(old)).checked_settings()
+
+
 def test_each_changed_knob_is_an_error_with_its_name_and_value():
     with pytest.raises(SettingsError) as caught:
         PLAIN.continued(Settings(seed=3, epochs=4))

@@ -160,7 +160,7 @@ def test_changed_again_and_again_and_saved_in_between_a_run_and_its_record_paint
 @pytest.mark.parametrize("knobs", [{}, {"strength": 0.9}, {"color": "keep"}], ids=str)
 def test_nearest_neighbours_found_once_at_a_scale_are_found_again_by_a_run_that_goes_on(knobs, tmp_path):
     """Scale 2 begins with step 7. To match another canvas than it began with would be another way on."""
-    way = {"style_loss": "nnst", "size": 64, "optimizer": "adam", "learning_rate": 0.1, "epochs": 3}
+    way = {"style_loss": "nnst", "size": 64, "optimizer": "adam", "learning_rate": 0.1, "epochs": 3, "step_ratio": 0.6}
     whole = run(new_run(**way), at_step(8, knobs), tmp_path)
     assert checkpoint.read(tmp_path / "6").state.start is None
     state = checkpoint.read(tmp_path / "8").state

@@ -19,8 +19,8 @@ PHOTO = "coffee.png"
 
 STYLE = "watercolour"
 
-SETTINGS = Settings(size=384, steps_per_epoch=15)
-"""Ten epochs of few steps: the figure shows epochs 1, 5 and 10, and the whole takes under 3 minutes."""
+SETTINGS = Settings(size=384)
+"""Smaller than the default: the figure shows epochs 1, 5 and 10, and the whole takes under 3 minutes."""
 
 
 def demo(

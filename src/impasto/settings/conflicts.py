@@ -92,7 +92,8 @@ def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsE
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
         value = getattr(s, knob)
-        if idle and (value != default_of(fields[knob], s.objective) or knob in given):
+        defaults = (default_of(fields[knob], s.objective), *roles_of(fields[knob]).former)
+        if idle and (value not in defaults or knob in given):
             name = getattr(s, by)
             shown = f"{name:g}" if isinstance(name, int | float) else repr(name.value)
             yield _conflict(by, name, f"is {shown}, {why}, but `{knob}` is {value}")

@@ -9,6 +9,7 @@ from impasto.settings.settings import Settings
 
 def following_settings(settings: Settings, steps: int) -> Settings:
     """Those of a frame that starts from another one: so many steps, all of them at the final size."""
-    own: dict[str, Any] = {"scales": 1, "step_ratio": 0.6, "detail": "auto", "init": "content", "init_noise": 0.0}
+    usual = ("step_ratio", "detail", "init", "init_noise")
+    own: dict[str, Any] = {"scales": 1} | {knob: Settings.model_fields[knob].default for knob in usual}
     limits: dict[str, Any] = {"epochs": 1, "steps_per_epoch": steps, "until": 0.0, "stop_gain": 0.0}
     return settings.model_copy(update=own | limits)

@@ -48,7 +48,8 @@ class Roles:
     goes on. `file_words`: it names files, unless it says one of these words. `folder`: it names a folder.
     `objective`: the only objective that has it. `usual`: it is one that people turn, which a short help shows.
     `carried`: it says what a picture carries beside its pixels. `in_gatys`: its default where `objective` isn't
-    normalized. `in_texture` and `in_reconstruction`: what those set it to.
+    normalized. `in_texture` and `in_reconstruction`: what those set it to. `former`: defaults of before, which
+    recipes and workflows of then have where they change nothing.
     """
 
     group: Group
@@ -63,6 +64,7 @@ class Roles:
     in_gatys: Any = UNTOUCHED
     in_texture: Any = UNTOUCHED
     in_reconstruction: Any = UNTOUCHED
+    former: tuple[Any, ...] = ()
 
 
 def knob(

@@ -210,7 +210,7 @@ class Settings(BaseModel):
         le=10000,
     )
     steps_per_epoch: int = knob(
-        20, Roles(Group.OPTIMISATION, Affects.DESCENT), "Optimisation steps in an epoch.", ge=1, le=100000
+        14, Roles(Group.OPTIMISATION, Affects.DESCENT), "Optimisation steps in an epoch.", ge=1, le=100000
     )
     scales: Annotated[Annotated[int, Ge(1), Le(12)] | Literal["auto"], BeforeValidator(Scales)] = knob(
         "auto",
@@ -218,8 +218,8 @@ class Settings(BaseModel):
         "Number of sizes from coarse to fine, each twice the last; 1 switches it off.",
     )
     step_ratio: float = knob(
-        0.6,
-        Roles(Group.OPTIMISATION, Affects.DESCENT),
+        0.75,
+        Roles(Group.OPTIMISATION, Affects.DESCENT, former=(0.6,)),
         "Steps at a scale relative to the next coarser one: higher gives the finer scales more of them.",
         ge=0.05,
         le=20,
