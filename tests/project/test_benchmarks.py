@@ -233,6 +233,11 @@ def test_a_step_is_timed_with_everybody_held_to_avx2_too(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_time_to_a_loss_is_taken_with_everybody_held_to_avx2_too(tmp_path):
+    run("time_to_loss", tmp_path, "--isa", "avx2", result="time_to_loss_avx2")
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("ncnn") is None, reason="ncnn is only there for the comparison")
 def test_all_contestants_see_the_same_loss(tmp_path):
     import pictures
