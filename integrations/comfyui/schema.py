@@ -103,7 +103,7 @@ def seed_input() -> Any:
 def settings_of(preset: str, advanced: dict[str, Any] | None, given: dict[str, Any]) -> Settings:
     """The settings of a node: its own inputs over the advanced ones over the preset; raises `SettingsError`."""
     named = {} if preset == NO_PRESET else dict(presets.load(preset).knobs)
-    return Settings(**named | (advanced or {}) | given)
+    return Settings(**roles.without_former(named | (advanced or {}) | given))
 
 
 def advanced_inputs(elsewhere: set[str]) -> list[Any]:

@@ -204,6 +204,14 @@ def test_a_preset_and_further_settings_hold_where_a_widget_is_at_its_default(nod
     assert seen[-1].strength == 0.9
 
 
+def test_a_workflow_of_one_scale_saved_with_the_step_ratio_of_before_runs_and_another_ratio_is_refused(nodes):
+    assert (
+        transfer(nodes, images(), images(seed=7), settings=tiny_settings(nodes, scales=1, step_ratio=0.6)).shape[0] == 1
+    )
+    with pytest.raises(SettingsError, match="step_ratio"):
+        transfer(nodes, images(), images(seed=7), settings=tiny_settings(nodes, scales=1, step_ratio=0.5))
+
+
 def test_contradictions_are_one_sentence(nodes):
     with pytest.raises(SettingsError, match="strength"):
         transfer(nodes, images(), images(seed=7), preset="faithful", strength=0.9)

@@ -138,7 +138,9 @@ def test_a_recipe_of_one_scale_from_before_the_step_ratio_was_another_is_followe
     """It names every knob, so one that changes nothing too, as it was by default."""
     old = recipe(scales=1)
     old.settings["step_ratio"] = 0.6
-    assert read(fields(old)).checked_settings().scales == 1
+    now = Settings(scales=1)
+    assert read(fields(old)).checked_settings().step_ratio == now.step_ratio == 0.75
+    assert read(fields(old)).continued(now).scales == 1
     old.settings["step_ratio"] = 0.5
     with pytest.raises(SettingsError, match=r"step_ratio is 0\.5: drop one"):
         read(fields(old)).checked_settings()

@@ -299,12 +299,20 @@ def test_a_film_that_was_interrupted_goes_on_to_the_same_frames_and_paints_none_
     assert second.of("step")[-1]["seconds"] > first.of("step")[-1]["seconds"]
 
 
+def check_all_is_told(now: Told, before: Told) -> None:
+    """One last step, as if nobody had been killed; the pace isn't known any more."""
+    (step,), last = now.of("step"), before.of("step")[-1]
+    assert now.of("ended") == ["done"]
+    assert step["film"] == last["film"] | {"seconds_each": None}
+    assert step | {"seconds": 0, "film": None} == last | {"seconds": 0, "film": None}
+
+
 def test_a_film_that_was_killed_when_it_was_written_is_not_painted_again(whole, paint, tmp_path):
     files = FilmFiles(tmp_path / "killed")
     files.state.mkdir(parents=True)
     shutil.copy(whole[1] / "film.mp4", files.draft)
-    told = paint("killed")
-    assert (told.of("ended"), told.of("step")) == (["done"], [])
+    shutil.copy(whole[1] / "frames.json", files.index)
+    check_all_is_told(paint("killed"), whole[0])
     assert files.film.read_bytes() == (whole[1] / "film.mp4").read_bytes()
 
 
@@ -313,9 +321,8 @@ def test_a_film_that_was_kept_when_the_server_was_killed_is_not_painted_again(wh
     folder = shutil.copytree(whole[1], tmp_path / "kept")
     for name in left:  # its state was only partly removed
         (folder / "state").mkdir()
-        (folder / "state" / name).touch()
-    told = paint("kept")
-    assert (told.of("ended"), told.of("step")) == (["done"], [])
+        shutil.copy(folder / "picture.png", folder / "state" / name)
+    check_all_is_told(paint("kept"), whole[0])
     found, expected = ({path.name for path in place.iterdir()} for place in (folder, whole[1]))
     assert found == expected
     assert contents(folder) == contents(whole[1])

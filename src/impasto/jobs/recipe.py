@@ -172,7 +172,7 @@ class Recipe:
         float32.
         """
         recorded: dict[str, Any] = {"precision": "float32"} | self.settings
-        settings = Settings(**recorded)
+        settings = Settings(**roles.without_former(recorded))
         if settings.threads == "auto" and 1 <= self.threads <= MOST_THREADS:
             return settings.model_copy(update={"threads": self.threads})
         return settings

@@ -29,6 +29,11 @@ def check_given(settings: Settings, given: Collection[str]) -> None:
         raise conflict
 
 
+def idle(settings: Settings, knobs: Collection[str]) -> list[str]:
+    """Those of the knobs that would do nothing beside settings, whatever they were."""
+    return [knob for knob in knobs if any(True for _ in _idle(settings, (knob,)))]
+
+
 def _miscounted(settings: Settings) -> Iterator[SettingsError]:
     """Layer weights that aren't as many as the layers."""
     for weights, layers in (("layer_weights", "style_layers"), ("content_layer_weights", "content_layers")):
@@ -92,8 +97,7 @@ def _idle(settings: Settings, given: Collection[str] = ()) -> Iterator[SettingsE
         ("mask_erosion", "style_loss", s.style_loss.joint, "which looks at places within the mask"),
     ):
         value = getattr(s, knob)
-        defaults = (default_of(fields[knob], s.objective), *roles_of(fields[knob]).former)
-        if idle and (value not in defaults or knob in given):
+        if idle and (value != default_of(fields[knob], s.objective) or knob in given):
             name = getattr(s, by)
             shown = f"{name:g}" if isinstance(name, int | float) else repr(name.value)
             yield _conflict(by, name, f"is {shown}, {why}, but `{knob}` is {value}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from impasto.settings import conflicts
 from impasto.settings.knob import UNTOUCHED, Affects, Roles, roles_of
 from impasto.settings.settings import Settings
 
@@ -33,6 +34,19 @@ def settled() -> tuple[str, ...]:
 def carried() -> tuple[str, ...]:
     """The knobs that say what a picture carries beside its pixels."""
     return _where(lambda roles: roles.carried)
+
+
+def without_former(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Knobs as a file has them, without those that are at a default of before and do nothing beside the others.
+
+    A file that names every knob has them too. Raises `SettingsError` for what is no setting, or a wrong one.
+    """
+    fields = Settings.model_fields
+    former = [knob for knob, value in knobs.items() if knob in fields and value in of(knob).former]
+    if not former:
+        return dict(knobs)
+    idle = conflicts.idle(Settings(**{knob: value for knob, value in knobs.items() if knob not in former}), former)
+    return {knob: value for knob, value in knobs.items() if knob not in idle}
 
 
 def set_by_texture() -> dict[str, Any]:

@@ -49,7 +49,12 @@ class FilmFiles:
     def begin(self, order: Order) -> None:
         """Note when which frame is shown, and at what size frames are painted; raises `OSError`."""
         noted = {"size": order.size, "times": [str(time) for time in order.times], "seconds": self.seconds()}
-        self._note(noted)
+        self._note(noted | {"shots": len(order.shots)})
+
+    def noted(self) -> tuple[tuple[int, int], int, int]:
+        """The (h, w) at which frames are painted, how many there are and of how many shots; raises as `frame` does."""
+        noted = json.loads(self.index.read_text("ascii"))
+        return (noted["size"][0], noted["size"][1]), len(noted["times"]), noted.get("shots", 1)
 
     def seconds(self) -> float:
         """Seconds that were painted in the starts before this one."""
@@ -89,7 +94,8 @@ class FilmFiles:
             with Image.open(self._first) as image:
                 run.show_frame(image, result=True)
             self._first.replace(run.picture)
-        self.draft.replace(self.film)
+        if self.draft.exists():  # else it was moved before the process was killed
+            self.draft.replace(self.film)
         self.discard_state()
 
     def discard(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from impasto.errors import ImpastoError
@@ -35,17 +35,17 @@ class FilmPainter(JobPainter):
             raise ImpastoError(fault, "make room on the disk") from error
 
     def _paint(self, place: FilmFiles) -> str:
-        if place.film.exists():  # all was done when the server was killed, and nobody could be told
-            place.discard_state()
+        if place.film.exists() or place.draft.exists():  # all was done when the server was killed, and nobody was told
+            place.keep_film(self.files)
+            self._tell_all(place)
             return "done"
         place.state.mkdir(exist_ok=True)
-        if not place.draft.exists():  # else it was killed when the film was written
-            ended = self._frames(place)
-            place.add_seconds(time.monotonic() - self._began)
-            if ended == "cancelled":
-                place.discard()
-            if ended is not None:
-                return ended
+        ended = self._frames(place)
+        place.add_seconds(time.monotonic() - self._began)
+        if ended == "cancelled":
+            place.discard()
+        if ended is not None:
+            return ended
         place.keep_film(self.files)
         return "done"
 
@@ -97,27 +97,46 @@ class FilmPainter(JobPainter):
         began = time.monotonic()
         if (newest := frames.refresh()) is not None:
             self._preview(newest)
-        height, width = order.size
         film = FilmProgress(
             finished=frames.runs(), newest=frames.newest, shots=len(order.shots), seconds_each=moved.seconds_each
         )
+        spent = before + began - self._began
+        self._tell_step(order.size, moved.finished, order.count, film, spent, moved.seconds_left)
+        self.telling += time.monotonic() - began
+
+    def _tell_all(self, place: FilmFiles) -> None:
+        """Tell of a film that was done before, as after its last frame."""
+        with suppress(OSError, LookupError, ValueError):
+            size, count, shots = place.noted()
+            film = FilmProgress(finished=[(0, count)], newest=count - 1, shots=shots, seconds_each=None)
+            self._tell_step(size, count, count, film, place.seconds(), 0.0)
+
+    def _tell_step(
+        self,
+        size: tuple[int, int],
+        step: int,
+        steps: int,
+        film: FilmProgress,
+        seconds: float,
+        seconds_left: float | None,
+    ) -> None:
+        height, width = size
         progress = Progress(
-            step=moved.finished,
-            steps=order.count,
+            step=step,
+            steps=steps,
             epoch=1,
             epochs=1,
             scale=1,
             scales=1,
             loss=0.0,
-            seconds=round(before + began - self._began, 3),
-            seconds_left=moved.seconds_left,
+            seconds=round(seconds, 3),
+            seconds_left=seconds_left,
             width=width,
             height=height,
-            share=round(moved.finished / order.count, 4),
+            share=round(step / steps, 4),
             film=film,
         )
         self.line.tell(step=progress.model_dump(), preview=self.previews)
-        self.telling += time.monotonic() - began
 
     def _preview(self, frame: Path) -> None:
         from PIL import Image
