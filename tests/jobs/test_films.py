@@ -485,6 +485,15 @@ def test_a_film_that_goes_on_is_the_one_that_was_begun_though_it_is_to_replace_a
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
+@pytest.mark.parametrize("run", ["out.mp4", "out.mp4.film"])
+def test_resume_says_which_command_goes_on_with_a_film(run, capsys):
+    write_film(Path("in.mp4"), pan(2))
+    paint("in.mp4", "out.mp4", most=1)
+    assert main(["resume", run]) == 1
+    fault = "'out.mp4.film' is an unfinished film's: give its `impasto video` command again: it goes on"
+    assert fault in capsys.readouterr().err
+
+
 @pytest.mark.thin(4)
 @pytest.mark.parametrize("broken", ['"text"', "[]", '{"format": 1}', "{"])
 def test_a_folder_that_cannot_be_read_is_begun_anew_only_when_told_to(broken):

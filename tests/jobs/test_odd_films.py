@@ -332,6 +332,8 @@ def test_what_a_film_is_made_of_is_never_written_over(capsys):
     ):
         assert main(["video", film, "style.png", "-o", output, "--overwrite", *FLAGS, "--quiet"]) == 2
         assert f"{named}' is one of the inputs" in capsys.readouterr().err
+    assert main(["video", "in.mp4", "style.png", "-o", "in.mp4", *FLAGS, "--quiet"]) == 2
+    assert "'in.mp4' is one of the inputs" in capsys.readouterr().err
     for strip in ("in.mp4", "style.png", "out.mp4"):
         assert main(["video", "in.mp4", "style.png", "-o", "out.mp4", "--overwrite", "--strip", strip, *FLAGS]) == 2
         assert "is the film, or one of the inputs" in capsys.readouterr().err

@@ -367,6 +367,8 @@ def test_a_films_frames_and_originals_are_shown_by_number_and_its_bytes_by_range
     assert painted["progress"]["film"]["finished"] == [[0, FRAMES]]
     whole = fetched(studio, painted, "film")
     assert (whole.headers["content-type"], whole.headers["accept-ranges"]) == ("video/mp4", "bytes")
+    head = httpx.head(f"http://127.0.0.1:{studio.port}/api/v1/jobs/{painted['id']}/film")
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(whole.content)), b"")
     part = fetched(studio, painted, "film", range="bytes=100-199")
     assert (part.status_code, part.content) == (206, whole.content[100:200])
     assert part.headers["content-range"] == f"bytes 100-199/{len(whole.content)}"

@@ -146,6 +146,24 @@ def check_strip(strip: Path, others: Iterable[str], *, overwrite: bool) -> None:
     writing.check_writable(strip, overwrite)
 
 
+def check_film(film: str, pictures: Iterable[str]) -> None:
+    """Raise `SettingsError` for a film that would be written over a file of its inputs, whether that may be or not."""
+    if any(same_place(Path(film), Path(picture)) for picture in pictures if os.path.isfile(picture)):  # noqa: PTH113 - False for no name
+        raise SettingsError(f"{quoted(Path(film))} is one of the inputs", "give the output another name")
+
+
+def check_no_film(run: Path) -> None:
+    """Raise `ImageError` for a film, which another command goes on with."""
+    folder = run if run.suffix == ".film" else run.with_name(run.name + ".film")
+    if folder.is_dir():
+        from impasto.jobs.video.order import WorkFolder
+
+        if WorkFolder(folder).is_ours:
+            raise ImageError(
+                f"{quoted(folder)} is an unfinished film's", "give its `impasto video` command again: it goes on"
+            )
+
+
 def inputs(pictures: Iterable[str], settings: Settings, config: Path | None = None) -> list[Path]:
     """The files that a run reads, which no output may replace."""
     return [*map(Path, (*pictures, *roles.files(settings))), *([] if config is None else [config])]

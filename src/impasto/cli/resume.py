@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli.noted_outputs import is_own, recalled
-from impasto.cli.outputs import Outputs
+from impasto.cli.outputs import Outputs, check_no_film
 from impasto.cli.recipes import again
 from impasto.cli.running import run as drive
 from impasto.cli.terminal import note, tell_json, tell_path
@@ -39,6 +39,7 @@ def resume(
     folder = run if run.is_dir() or run.suffix == ".run" else run.with_name(run.name + ".run")
     if (finished := finished_beside(folder)) is not None:
         return tell_finished(finished, as_json=json)
+    check_no_film(run)
     recipe, noted = origin(folder)
     files = recalled(noted, folder, report=report, overwrite=overwrite)
     from impasto.jobs.rerun import located

@@ -26,6 +26,7 @@ Number = Annotated[int, Path(ge=0, lt=1_000_000)]
 
 
 @router.get("/jobs/{id}/film", response_class=FileResponse)
+@router.head("/jobs/{id}/film", response_class=FileResponse, include_in_schema=False)
 async def film(job: TheFilm, studio: TheStudio, download: bool = False) -> FileResponse:
     """The painted film with its sound, as MP4; ranges of its bytes too, as a player asks for them."""
     name = f"{job.title.replace('×', 'x').replace('/', '-')}.mp4"

@@ -202,6 +202,7 @@ async def thumbnail(job: TheJob, studio: TheStudio) -> FileResponse:
 
 
 @router.get("/jobs/{id}/picture", response_class=FileResponse)
+@router.head("/jobs/{id}/picture", response_class=FileResponse, include_in_schema=False)
 async def picture(job: TheJob, studio: TheStudio, format: Format = "png", download: bool = False) -> FileResponse:
     """The result with its recipe, in one of four formats; of a film its first frame."""
     made = _files(studio, job).picture
