@@ -63,7 +63,7 @@ def paint(
 ) -> list[Any]:
     """All events of a film."""
     settings = Settings(**QUICK | knobs)
-    target = target_of(output, overwrite=overwrite)
+    target = target_of(output)
     with Film(str(source), ["dots"], settings, target, part=part, steadiness=steadiness, overwrite=overwrite) as film:
         film.analyse(lambda shots: 1)
         return [event for event in film.events(ExecutorHere(most)) if event is not None]
@@ -522,7 +522,7 @@ def test_a_folder_that_only_is_called_like_a_films_keeps_all_that_is_in_it():
 def test_no_other_process_gets_a_films_folder_while_it_is_begun_anew(monkeypatch):
     write_film(Path("in.mp4"), pan(2))
     paint("in.mp4", "out.mp4", most=1)
-    target = target_of("out.mp4", overwrite=True)
+    target = target_of("out.mp4")
     with Film("in.mp4", ["dots"], Settings(**QUICK, tv_weight=0.5), target, overwrite=True) as film:
         film.analyse(lambda shots: 1)
         with (
@@ -604,7 +604,7 @@ def test_a_shot_that_cannot_be_painted_is_told_at_once_and_the_others_are_painte
 
     monkeypatch.setattr(painting, "paint", failing)
     told = []
-    with Film("in.mp4", ["dots"], Settings(**QUICK), target_of("out.mp4", overwrite=False), steadiness=LITTLE) as film:
+    with Film("in.mp4", ["dots"], Settings(**QUICK), target_of("out.mp4"), steadiness=LITTLE) as film:
         assert film.analyse(lambda shots: 1).shots == ((0, 2), (2, 4))
         with pytest.raises(ImpastoError, match=r"^Shot 1 of 2 wasn't painted\. It is torn\.$"):
             told += (event for event in film.events(ExecutorHere()) if event is not None)
@@ -648,7 +648,7 @@ def test_a_film_goes_on_by_the_means_that_are_asked_for_now():
     paint("in.mp4", "out.mp4", most=1, max_memory="5GB", size=64)
 
     def asked_for(**knobs: Any) -> dict[str, Any]:
-        settings, target = Settings(**QUICK | {"size": 64} | knobs), target_of("out.mp4", overwrite=False)
+        settings, target = Settings(**QUICK | {"size": 64} | knobs), target_of("out.mp4")
         with Film("in.mp4", ["dots"], settings, target, steadiness=LITTLE) as film:
             film.analyse(lambda shots: 1)
         return json.loads(Path("out.mp4.film/film.json").read_text())["settings"]

@@ -37,7 +37,7 @@ def _tiny(monkeypatch, tmp_path) -> None:
 
 
 def paint(source: Path | str, output: str = "out.mp4", **knobs: Any) -> list[Any]:
-    target = target_of(output, overwrite=False)
+    target = target_of(output)
     with Film(str(source), ["dots"], Settings(**QUICK | knobs), target, steadiness=Steadiness(steps=1)) as film:
         film.analyse(lambda shots: 1)
         return [event for event in film.events(ExecutorHere()) if event is not None]

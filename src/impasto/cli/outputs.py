@@ -146,12 +146,6 @@ def check_strip(strip: Path, others: Iterable[str], *, overwrite: bool) -> None:
     writing.check_writable(strip, overwrite)
 
 
-def check_film(film: str, pictures: Iterable[str]) -> None:
-    """Raise `SettingsError` for a film that would be written over a file of its inputs, whether that may be or not."""
-    if any(same_place(Path(film), Path(picture)) for picture in pictures if os.path.isfile(picture)):  # noqa: PTH113 - False for no name
-        raise SettingsError(f"{quoted(Path(film))} is one of the inputs", "give the output another name")
-
-
 def check_no_film(run: Path) -> None:
     """Raise `ImageError` for a film, which another command goes on with."""
     folder = run if run.suffix == ".film" else run.with_name(run.name + ".film")

@@ -112,7 +112,6 @@ def video(
     how = How(workers, executor, address, fetch=False)
     how.check()
     part, steadiness = part_of(from_, to, every, rate), steadiness_of(quality, passes, flow)
-    outputs.check_film(output, [film, *style])
     if strip is not None:
         outputs.check_strip(strip, [output, film, *style, *roles.files(settings)], overwrite=overwrite)
     fetch_if_missing(settings.weights, quiet=quiet)

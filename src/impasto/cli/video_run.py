@@ -40,7 +40,7 @@ class FilmRun:
 
     def tell_plan(self, *, as_json: bool) -> int:
         """Say what it would take; makes nothing."""
-        even = target_of(self.output, overwrite=True).even
+        even = target_of(self.output).even
         workers = self.how.workers
         tell_plan_of(
             self.film, self.styles, self.settings, self.part, self.steadiness, workers, even=even, as_json=as_json
@@ -49,7 +49,7 @@ class FilmRun:
 
     def paint(self, *, as_json: bool) -> int:
         """Paint what is unfinished and write the film; the exit code."""
-        target = target_of(self.output, overwrite=self.overwrite)
+        target = target_of(self.output)
         film = Film(
             self.film,
             self.styles,

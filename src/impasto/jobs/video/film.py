@@ -24,7 +24,7 @@ from impasto.jobs.video.means import by_other_means
 from impasto.jobs.video.order import DONE, LOCK, Order, WorkFolder, differences
 from impasto.jobs.video.painting import TASK, item
 from impasto.jobs.video.steadiness import Steadiness
-from impasto.jobs.video.writing import Painted, Target, check_takes, places_of, write
+from impasto.jobs.video.writing import Painted, Target, check_free, check_takes, places_of, write
 from impasto.settings.settings import Settings
 from impasto.storage.files import quoted, reason
 
@@ -95,6 +95,8 @@ class Film:
         self.clip = probe(path, self.part.rate)
         self.styles, self.target, self.overwrite = tuple(styles), target, overwrite
         check_not_replaced(self.clip, styles, settings, places_of(target))
+        if not overwrite:
+            check_free(target)
         self.asked = settings
         self.folder = WorkFolder(target.folder)
         self.size = size_of_film(self.clip, settings, even=target.even)

@@ -44,7 +44,7 @@ class Target:
         return self.kind is Kind.CONTAINER
 
 
-def target_of(output: str, *, overwrite: bool) -> Target:
+def target_of(output: str) -> Target:
     """Where a film of that name goes; raises `ImageError` for what can't be written."""
     path = Path(output)
     suffix = path.suffix.lower()
@@ -68,10 +68,10 @@ def target_of(output: str, *, overwrite: bool) -> Target:
                 f"{quoted(path)} makes names of {length} bytes, more than the {room} that a picture's can have",
                 "give a shorter one, or fewer digits, as in %04d",
             )
-        return _checked(Target(path, Kind.SEQUENCE), overwrite)
+        return _checked(Target(path, Kind.SEQUENCE))
     if suffix in STILLS and suffix not in ANIMATIONS:
         raise ImageError(f"{quoted(path)} can hold one picture only", "number its frames, as in frame_%04d.png")
-    return _checked(Target(path, Kind.ANIMATION if suffix in ANIMATIONS else Kind.CONTAINER), overwrite)
+    return _checked(Target(path, Kind.ANIMATION if suffix in ANIMATIONS else Kind.CONTAINER))
 
 
 def _numbered_length(path: Path, numbered: re.Match[str]) -> int:
@@ -80,21 +80,25 @@ def _numbered_length(path: Path, numbered: re.Match[str]) -> int:
     return len(os.fsencode(path.name)) - len(numbered[0]) + digits
 
 
-def _checked(target: Target, overwrite: bool) -> Target:
+def _checked(target: Target) -> Target:
     path = target.path
     if target.kind is Kind.CONTAINER:
         try_container(path)
     if not path.absolute().parent.is_dir():
         raise ImageError(f"{quoted(path)} is in a folder that doesn't exist", f"make {quoted(path.parent)} first")
+    return target
+
+
+def check_free(target: Target) -> None:
+    """Raise `ImageError` where a film would replace what is there, but for what it put there itself."""
     there = [place for place in places_of(target) if place.exists() and place.name not in _put_out(target)]
-    if there and not overwrite:
+    if there:
         raise ImageError(
             f"{quoted(there[0])} already exists",
             "choose another name, or set `overwrite`",
             knob="overwrite",
             value=False,
         )
-    return target
 
 
 def check_takes(target: Target, clip: Clip, size: Size, painted: Painted) -> None:

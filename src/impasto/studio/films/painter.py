@@ -56,7 +56,7 @@ class FilmPainter(JobPainter):
             str(self.files.content),
             self.files.styles,
             Settings(**self.files.settings),
-            target_of(str(place.draft), overwrite=False),
+            target_of(str(place.draft)),
             part=options.part(),
             steadiness=options.steadiness(),
         )
